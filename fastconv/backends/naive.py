@@ -1,0 +1,260 @@
+"""The specification: every kernel as plain Python loops with a float64 accumulator.
+
+Nothing here is ever optimised. The other backends are tested against these functions. Notation, per
+spatial axis: `o` an output position, `i` an input position, `t` a kernel tap, and
+
+    i = o * stride - pad + t * dilation
+
+where a position outside ``0 <= i < in_size`` reads as zero. Arrays are 5-D, ``(N, C, D, H, W)``,
+with any strides. The functions ending in ``_at`` compute one element, so that a large shape can be
+checked by sample. A `memoryview` is indexed instead of the array because its elements are Python
+floats, hence float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from math import inf, isnan, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastconv.spec import ConvSpec, PoolSpec
+
+Array = NDArray[Any]
+Position = tuple[int, int, int]
+
+AXES = (0, 1, 2)
+
+
+def _positions(size: tuple[int, ...]) -> Iterator[Any]:
+    """All index tuples of an array of shape `size`, in C order."""
+    return product(*map(range, size))
+
+
+# --- convolution ---
+
+
+def _taps_of_output(spec: ConvSpec, axis: int, o: int) -> list[tuple[int, int]]:
+    """Pairs ``(t, i)`` that meet in output position `o`."""
+    pairs = []
+    for t in range(spec.kernel[axis]):
+        i = o * spec.stride[axis] - spec.pad[axis] + t * spec.dilation[axis]
+        if 0 <= i < spec.in_size[axis]:
+            pairs.append((t, i))
+    return pairs
+
+
+def _taps_of_input(spec: ConvSpec, axis: int, i: int) -> list[tuple[int, int]]:
+    """Pairs ``(t, o)`` that read input position `i`."""
+    pairs = []
+    for t in range(spec.kernel[axis]):
+        o, remainder = divmod(i + spec.pad[axis] - t * spec.dilation[axis], spec.stride[axis])
+        if remainder == 0 and 0 <= o < spec.out_size[axis]:
+            pairs.append((t, o))
+    return pairs
+
+
+def _pairs_of_tap(spec: ConvSpec, axis: int, t: int) -> list[tuple[int, int]]:
+    """Pairs ``(o, i)`` that meet in kernel tap `t`."""
+    pairs = []
+    for o in range(spec.out_size[axis]):
+        i = o * spec.stride[axis] - spec.pad[axis] + t * spec.dilation[axis]
+        if 0 <= i < spec.in_size[axis]:
+            pairs.append((o, i))
+    return pairs
+
+
+def conv_forward_at(
+    spec: ConvSpec, x: Array, w: Array, bias: Array | None, n: int, k: int, at: Position
+) -> float:
+    """One output of a convolution.
+
+    ``y[n, k, o] = bias[k] + sum over c, t of x[n, group(k) * C/g + c, i(o, t)] * w[k, c, t]``
+    """
+    xs, ws = memoryview(x), memoryview(w)
+    channels = spec.in_channels // spec.groups
+    first = k // (spec.out_channels // spec.groups) * channels
+    total = 0.0 if bias is None else float(bias[k])
+    for taps in product(*(_taps_of_output(spec, axis, at[axis]) for axis in AXES)):
+        (td, d), (th, h), (tw, v) = taps
+        for c in range(channels):
+            total += xs[n, first + c, d, h, v] * ws[k, c, td, th, tw]
+    return total
+
+
+def conv_backward_input_at(
+    spec: ConvSpec, grad_out: Array, w: Array, n: int, c: int, at: Position
+) -> float:
+    """One element of the gradient in the input.
+
+    ``gx[n, c, i] = sum over k in the group of c, and (t, o) with i(o, t) = i, of
+    gy[n, k, o] * w[k, c % (C/g), t]``
+    """
+    gs, ws = memoryview(grad_out), memoryview(w)
+    group, local = divmod(c, spec.in_channels // spec.groups)
+    outputs = spec.out_channels // spec.groups
+    total = 0.0
+    for taps in product(*(_taps_of_input(spec, axis, at[axis]) for axis in AXES)):
+        (td, d), (th, h), (tw, v) = taps
+        for k in range(group * outputs, (group + 1) * outputs):
+            total += gs[n, k, d, h, v] * ws[k, local, td, th, tw]
+    return total
+
+
+def conv_backward_weight_at(
+    spec: ConvSpec, grad_out: Array, x: Array, k: int, c: int, at: Position
+) -> float:
+    """One element of the gradient in the weight.
+
+    ``gw[k, c, t] = sum over n, o of gy[n, k, o] * x[n, group(k) * C/g + c, i(o, t)]``
+    """
+    gs, xs = memoryview(grad_out), memoryview(x)
+    channel = k // (spec.out_channels // spec.groups) * (spec.in_channels // spec.groups) + c
+    pairs = [_pairs_of_tap(spec, axis, at[axis]) for axis in AXES]
+    total = 0.0
+    for n in range(spec.batch):
+        for (od, d), (oh, h), (ow, v) in product(*pairs):
+            total += gs[n, k, od, oh, ow] * xs[n, channel, d, h, v]
+    return total
+
+
+def conv_forward(spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array) -> None:
+    """Convolution of `x` ``spec.x_shape`` with `w` ``spec.w_shape`` into `out` ``spec.y_shape``."""
+    for n, k, *at in _positions(spec.y_shape):
+        out[(n, k, *at)] = conv_forward_at(spec, x, w, bias, n, k, tuple(at))
+
+
+def conv_backward_input(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
+    """Gradient in the input, `out` ``spec.x_shape``, from `grad_out` ``spec.y_shape``."""
+    for n, c, *at in _positions(spec.x_shape):
+        out[(n, c, *at)] = conv_backward_input_at(spec, grad_out, w, n, c, tuple(at))
+
+
+def conv_backward_weight(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
+    """Gradient in the weight, `out` ``spec.w_shape``, from `grad_out` ``spec.y_shape``."""
+    for k, c, *at in _positions(spec.w_shape):
+        out[(k, c, *at)] = conv_backward_weight_at(spec, grad_out, x, k, c, tuple(at))
+
+
+def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:
+    """Gradient in the bias, `out` ``(K,)``: the sum of `grad_out` over batch and positions."""
+    gs = memoryview(grad_out)
+    for k in range(spec.out_channels):
+        total = 0.0
+        for n, *at in _positions((spec.batch, *spec.out_size)):
+            total += gs[(n, k, *at)]
+        out[k] = total
+
+
+# --- pooling ---
+
+
+def _window(spec: PoolSpec, at: Position) -> list[range]:
+    """The input positions, axis by axis, of the window of output `at`."""
+    ranges = []
+    for axis in AXES:
+        start, count, step, _ = map(int, spec.windows[axis][:, at[axis]])
+        ranges.append(range(start, start + count * step, step))
+    return ranges
+
+
+def _first(spec: PoolSpec, at: Position) -> Position:
+    """The input position that a window without any number above -inf reports."""
+    d, h, v = (int(spec.windows[axis][0, at[axis]]) for axis in AXES)
+    return d, h, v
+
+
+def _divisor(spec: PoolSpec, at: Position) -> int:
+    """What the sum over the window of output `at` is divided by."""
+    if spec.divisor_override is not None:
+        return int(spec.divisor_override)
+    return prod(int(spec.windows[axis][3, at[axis]]) for axis in AXES)
+
+
+def _flat(size: tuple[int, int, int], at: Position) -> int:
+    """Index of position `at` in an array of `size`, flattened in C order."""
+    return (at[0] * size[1] + at[1]) * size[2] + at[2]
+
+
+def _unflat(size: tuple[int, int, int], index: int) -> Position:
+    """Inverse of `_flat`."""
+    rest, v = divmod(index, size[2])
+    d, h = divmod(rest, size[1])
+    return d, h, v
+
+
+def max_pool_forward_at(
+    spec: PoolSpec, x: Array, n: int, c: int, at: Position
+) -> tuple[float, int]:
+    """The largest number of one window and its flat index in the input.
+
+    The last NaN wins over any number; a window of nothing but -inf reports its first position.
+    """
+    xs = memoryview(x)
+    best, best_at = -inf, _first(spec, at)
+    for position in product(*_window(spec, at)):
+        value = xs[(n, c, *position)]
+        if value > best or isnan(value):
+            best, best_at = value, position
+    return best, _flat(spec.in_size, best_at)
+
+
+def avg_pool_forward_at(spec: PoolSpec, x: Array, n: int, c: int, at: Position) -> float:
+    """The sum of one window over its divisor."""
+    xs = memoryview(x)
+    total = 0.0
+    for position in product(*_window(spec, at)):
+        total += xs[(n, c, *position)]
+    return total / _divisor(spec, at)
+
+
+def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> None:
+    """Maximum of every window into `out`, its flat index in the input into `indices`."""
+    for n, c, *at in _positions(out.shape):
+        out[(n, c, *at)], indices[(n, c, *at)] = max_pool_forward_at(spec, x, n, c, tuple(at))
+
+
+def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Array) -> None:
+    """``out[n, c, indices[n, c, o]] += grad_out[n, c, o]``, zero elsewhere."""
+    total = np.zeros(out.shape, np.float64)
+    for n, c, *at in _positions(grad_out.shape):
+        position = _unflat(spec.in_size, int(indices[(n, c, *at)]))
+        total[(n, c, *position)] += grad_out[(n, c, *at)]
+    out[...] = total
+
+
+def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
+    """Mean of every window into `out`."""
+    for n, c, *at in _positions(out.shape):
+        out[(n, c, *at)] = avg_pool_forward_at(spec, x, n, c, tuple(at))
+
+
+def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
+    """``out[n, c, i] += grad_out[n, c, o] / divisor(o)`` for every `i` in the window of `o`."""
+    total = np.zeros(out.shape, np.float64)
+    for n, c, *at in _positions(grad_out.shape):
+        share = float(grad_out[(n, c, *at)]) / _divisor(spec, tuple(at))
+        for position in product(*_window(spec, tuple(at))):
+            total[(n, c, *position)] += share
+    out[...] = total
+
+
+def max_unpool_forward(x: Array, indices: Array, out: Array) -> None:
+    """``out[n, c, indices[n, c, i]] = x[n, c, i]``, zero elsewhere.
+
+    Of equal indices the last one in C order wins.
+    """
+    out[...] = 0
+    for n, c, *at in _positions(x.shape):
+        position = _unflat(out.shape[2:], int(indices[(n, c, *at)]))
+        out[(n, c, *position)] = x[(n, c, *at)]
+
+
+def max_unpool_backward(grad_out: Array, indices: Array, out: Array) -> None:
+    """``out[n, c, i] = grad_out[n, c, indices[n, c, i]]``."""
+    for n, c, *at in _positions(out.shape):
+        position = _unflat(grad_out.shape[2:], int(indices[(n, c, *at)]))
+        out[(n, c, *at)] = grad_out[(n, c, *position)]

@@ -1,0 +1,182 @@
+"""Switches: which backend and algorithm to use, and how many threads.
+
+``backend`` and ``algorithm`` are per thread of Python and nest; the thread count is the process's.
+The environment sets the start: ``FASTCONV_BACKEND``, ``FASTCONV_ALGORITHM``, ``FASTCONV_NUM_THREADS``
+(``OMP_NUM_THREADS`` as the fallback).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+
+BACKENDS = ("c", "numba", "naive")
+
+
+class _Local(threading.local):
+    backend: str | None = None
+    algorithm: str | None = None
+
+
+_local = _Local()
+
+
+def _check_backend(name: object) -> str:
+    if name not in BACKENDS:
+        raise ValueError(f"backend must be one of {BACKENDS}, got {name!r}")
+    return str(name)
+
+
+class _Switch:
+    """Sets one thread-local value for a ``with`` block."""
+
+    __slots__ = ("_name", "_value", "_saved")
+
+    def __init__(self, name: str, value: str | None) -> None:
+        self._name = name
+        self._value = value
+        self._saved: list[str | None] = []
+
+    def __enter__(self) -> None:
+        self._saved.append(getattr(_local, self._name))
+        setattr(_local, self._name, self._value)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        setattr(_local, self._name, self._saved.pop())
+
+
+def backend(name: str) -> _Switch:
+    """Use one backend inside a ``with`` block (in this thread).
+
+    Parameters
+    ----------
+    name : {'c', 'numba', 'naive'}
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    RuntimeError
+        If that backend cannot be used here, with the reason.
+    """
+    from fastconv import backends
+
+    backends.load(_check_backend(name))
+    return _Switch("backend", name)
+
+
+def algorithm(name: str | None) -> _Switch:
+    """Use one algorithm where it can run, inside a ``with`` block (in this thread).
+
+    Parameters
+    ----------
+    name : str or None
+        A candidate's name (``'gemm'``, ``'direct'``, ``'depthwise'``, …; ``explain`` lists them), or
+        None for the planner's own choice.  Where the algorithm declines a shape, the planner chooses.
+
+    Raises
+    ------
+    ValueError
+        If no candidate has this name.
+    """
+    from fastconv import plan
+
+    if name is not None and name not in plan.algorithms():
+        raise ValueError(f"algorithm must be one of {plan.algorithms()} or None, got {name!r}")
+    return _Switch("algorithm", name)
+
+
+def current_backend() -> str:
+    """Name of the backend that a call made now would use."""
+    name = _local.backend or _default_backend
+    return name or _find_default()
+
+
+def current_algorithm() -> str | None:
+    """Name of the algorithm asked for, or None."""
+    return _local.algorithm or _default_algorithm
+
+
+_default_backend: str | None = None
+_default_algorithm: str | None = os.environ.get("FASTCONV_ALGORITHM") or None
+
+
+def _find_default() -> str:
+    global _default_backend
+    from fastconv import backends
+
+    asked = os.environ.get("FASTCONV_BACKEND")
+    if asked:
+        if asked not in BACKENDS:
+            raise ValueError(f"FASTCONV_BACKEND must be one of {BACKENDS}, got {asked!r}")
+        backends.load(asked)
+        _default_backend = asked
+    else:
+        _default_backend = backends.best()
+    return _default_backend
+
+
+# ---------------------------------------------------------------- threads
+
+
+def available_cpus() -> int:
+    """Processors this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def _initial_threads() -> int:
+    for variable in ("FASTCONV_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(variable, "").split(",")[0].strip()
+        if not text:
+            continue
+        if text.isdigit() and 1 <= int(text) <= MAX_THREADS:
+            return int(text)
+        if variable.startswith("FASTCONV"):
+            raise ValueError(f"{variable} must be an int from 1 to {MAX_THREADS}, got {text!r}")
+    return available_cpus()
+
+
+#: More threads than this are refused.
+MAX_THREADS = 1024
+_threads = _initial_threads()
+
+
+def set_num_threads(threads: int) -> None:
+    """Set how many threads the kernels may use.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `threads` is not an int from 1 to 1024.
+    """
+    global _threads
+    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+        raise TypeError(f"set_num_threads(): expected an int, got {threads!r}")
+    threads = threads.__index__()
+    if not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"set_num_threads(): expected 1 to {MAX_THREADS}, got {threads}")
+    _threads = threads
+
+
+def get_num_threads() -> int:
+    """Threads the kernels may use."""
+    return _threads
+
+
+def _after_fork() -> None:
+    # OpenMP's and Numba's thread pools do not survive a fork: the child stays serial.
+    global _threads
+    _threads = 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,349 @@
+"""Pooling on ndarrays, forward and backward.
+
+The first half takes a ``PoolSpec`` and 5-D arrays: what the graph calls.  The second half takes
+PyTorch's arguments and arrays of any spatial rank: what people call.  Results have the memory
+format of their input.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastconv import plan
+from fastconv.ops.check import float_arrays, index_array
+from fastconv.ops.layout import Array, as_5d, drop_axes, empty, is_channels_last
+from fastconv.spec import PoolSpec, adaptive_pool_spec, as_tuple, pool_spec
+
+# ---------------------------------------------------------------- on specs
+
+
+def max_forward(spec: PoolSpec, x: Array) -> tuple[Array, Array]:
+    """Maxima (N, C, *out) of x (N, C, *in) and their int64 flat indices into `in`."""
+    last = is_channels_last(x)
+    out = empty(spec.y_shape, x.dtype, last)
+    indices = empty(spec.y_shape, np.int64, last)
+    if out.size:
+        plan.choose("max_pool_forward", spec)(spec, x, out, indices)
+    return out, indices
+
+
+def max_backward(spec: PoolSpec, g: Array, indices: Array) -> Array:
+    """Gradient (N, C, *in) from g (N, C, *out) and the forward's indices."""
+    out = empty(spec.x_shape, g.dtype, is_channels_last(indices))
+    if out.size:
+        plan.choose("max_pool_backward", spec)(spec, g, indices, out)
+    return out
+
+
+def avg_forward(spec: PoolSpec, x: Array) -> Array:
+    """Averages (N, C, *out) of x (N, C, *in)."""
+    out = empty(spec.y_shape, x.dtype, is_channels_last(x))
+    if out.size:
+        plan.choose("avg_pool_forward", spec)(spec, x, out)
+    return out
+
+
+def avg_backward(spec: PoolSpec, g: Array, channels_last: bool | None = None) -> Array:
+    """Gradient (N, C, *in) from g (N, C, *out)."""
+    if channels_last is None:
+        channels_last = is_channels_last(g)
+    out = empty(spec.x_shape, g.dtype, channels_last)
+    if out.size:
+        plan.choose("avg_pool_backward", spec)(spec, g, out)
+    return out
+
+
+def _unpool_spec(shape: tuple[int, ...], size: tuple[int, int, int]) -> PoolSpec:
+    # The candidates only need somewhere to keep their choice; unpooling has no windows.
+    unit = np.ones((4, 1), np.int64)
+    return PoolSpec(3, shape[0], shape[1], size, (shape[2], shape[3], shape[4]), (unit,) * 3)
+
+
+def unpool_forward(x: Array, indices: Array, out_size: tuple[int, int, int]) -> Array:
+    """Scatter x (N, C, *in) to its indices (checked by the caller) in zeros (N, C, *out_size)."""
+    out = empty((*x.shape[:2], *out_size), x.dtype, is_channels_last(x))
+    if out.size:
+        plan.choose("max_unpool_forward", _unpool_spec(x.shape, out_size))(x, indices, out)
+    return out
+
+
+def unpool_backward(g: Array, indices: Array) -> Array:
+    """Gather g (N, C, *out) at the indices: gradient (N, C, *in) of the unpooled input."""
+    out = empty(indices.shape, g.dtype, is_channels_last(indices))
+    size = (g.shape[2], g.shape[3], g.shape[4])
+    if out.size:
+        spec = _unpool_spec(indices.shape, size)
+        plan.choose("max_unpool_backward", spec)(g, indices, out)
+    return out
+
+
+# ---------------------------------------------------------------- on PyTorch's arguments
+
+
+def _rank(name: str, a: Array) -> int:
+    if not 3 <= a.ndim <= 5:
+        raise ValueError(f"{name}(): input must have 3 to 5 dimensions, got shape {a.shape}")
+    return a.ndim - 2
+
+
+def _like_output(name: str, spec: PoolSpec, a: Array) -> Array:
+    a5 = as_5d(a) if 3 <= a.ndim <= 5 else a
+    if a5.shape != spec.y_shape:
+        raise ValueError(
+            f"{name}(): grad_output and indices must have the output's shape {spec.y_shape} "
+            f"(as 5-D), got {a.shape}"
+        )
+    return a5
+
+
+def max_pool_forward(
+    x: Array,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> tuple[Array, Array]:
+    """Max pooling; returns the maxima and their int64 flat indices (PyTorch's ``return_indices``).
+
+    Parameters
+    ----------
+    x : ndarray, float32 or float64, (N, C, *spatial)
+    kernel_size, stride, padding, dilation, ceil_mode
+        As ``torch.nn.functional.max_pool2d``.  NaN wins every window it is in.
+    """
+    name = "max_pool_forward"
+    (x,) = float_arrays(name, x=x)
+    nd = _rank(name, x)
+    spec = pool_spec(x.shape, kernel_size, stride, padding, dilation, ceil_mode, ndim=nd, name=name)
+    y, indices = max_forward(spec, as_5d(x))
+    return drop_axes(y, nd), drop_axes(indices, nd)
+
+
+def max_pool_backward(
+    grad_output: Array,
+    indices: Array,
+    input_size: tuple[int, ...],
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Array:
+    """Gradient of max pooling's input, of shape `input_size` (N, C, *spatial)."""
+    name = "max_pool_backward"
+    (grad_output,) = float_arrays(name, grad_output=grad_output)
+    nd = _rank(name, grad_output)
+    spec = pool_spec(
+        tuple(input_size), kernel_size, stride, padding, dilation, ceil_mode, ndim=nd, name=name
+    )
+    indices = index_array(name, "indices", indices, math.prod(spec.in_size))
+    g = _like_output(name, spec, grad_output)
+    return drop_axes(max_backward(spec, g, _like_output(name, spec, indices)), nd)
+
+
+def avg_pool_forward(
+    x: Array,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Array:
+    """Average pooling of x (N, C, *spatial); arguments as ``torch.nn.functional.avg_pool2d``."""
+    name = "avg_pool_forward"
+    (x,) = float_arrays(name, x=x)
+    nd = _rank(name, x)
+    spec = pool_spec(
+        x.shape, kernel_size, stride, padding, 1, ceil_mode, count_include_pad,
+        divisor_override, nd, name,
+    )  # fmt: skip
+    return drop_axes(avg_forward(spec, as_5d(x)), nd)
+
+
+def avg_pool_backward(
+    grad_output: Array,
+    input_size: tuple[int, ...],
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Array:
+    """Gradient of average pooling's input, of shape `input_size` (N, C, *spatial)."""
+    name = "avg_pool_backward"
+    (grad_output,) = float_arrays(name, grad_output=grad_output)
+    nd = _rank(name, grad_output)
+    spec = pool_spec(
+        tuple(input_size), kernel_size, stride, padding, 1, ceil_mode, count_include_pad,
+        divisor_override, nd, name,
+    )  # fmt: skip
+    return drop_axes(avg_backward(spec, _like_output(name, spec, grad_output)), nd)
+
+
+def adaptive_avg_pool_forward(x: Array, output_size: Any) -> Array:
+    """Adaptive average pooling of x (N, C, *spatial) to `output_size`."""
+    name = "adaptive_avg_pool_forward"
+    (x,) = float_arrays(name, x=x)
+    nd = _rank(name, x)
+    spec = adaptive_pool_spec(x.shape, output_size, nd, name)
+    return drop_axes(avg_forward(spec, as_5d(x)), nd)
+
+
+def adaptive_avg_pool_backward(grad_output: Array, input_size: tuple[int, ...]) -> Array:
+    """Gradient of adaptive average pooling's input, of shape `input_size` (N, C, *spatial)."""
+    name = "adaptive_avg_pool_backward"
+    (grad_output,) = float_arrays(name, grad_output=grad_output)
+    nd = _rank(name, grad_output)
+    spec = adaptive_pool_spec(tuple(input_size), grad_output.shape[2:], nd, name)
+    return drop_axes(avg_backward(spec, _like_output(name, spec, grad_output)), nd)
+
+
+def adaptive_max_pool_forward(x: Array, output_size: Any) -> tuple[Array, Array]:
+    """Adaptive max pooling of x (N, C, *spatial): the maxima and their int64 flat indices."""
+    name = "adaptive_max_pool_forward"
+    (x,) = float_arrays(name, x=x)
+    nd = _rank(name, x)
+    y, indices = max_forward(adaptive_pool_spec(x.shape, output_size, nd, name), as_5d(x))
+    return drop_axes(y, nd), drop_axes(indices, nd)
+
+
+def adaptive_max_pool_backward(
+    grad_output: Array, indices: Array, input_size: tuple[int, ...]
+) -> Array:
+    """Gradient of adaptive max pooling's input, of shape `input_size` (N, C, *spatial)."""
+    name = "adaptive_max_pool_backward"
+    (grad_output,) = float_arrays(name, grad_output=grad_output)
+    nd = _rank(name, grad_output)
+    spec = adaptive_pool_spec(tuple(input_size), grad_output.shape[2:], nd, name)
+    indices = index_array(name, "indices", indices, math.prod(spec.in_size))
+    g = _like_output(name, spec, grad_output)
+    return drop_axes(max_backward(spec, g, _like_output(name, spec, indices)), nd)
+
+
+def lp_pool_forward(
+    x: Array, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Array:
+    """Power-average pooling of x (N, C, *spatial): ``(sum over the window of x^p)^(1/p)``.
+
+    As PyTorch's ``lp_pool2d``: a negative sum gives zero.
+    """
+    name = "lp_pool_forward"
+    (x,) = float_arrays(name, x=x)
+    sums = _lp_sums(name, x, norm_type, kernel_size, stride, ceil_mode)
+    with np.errstate(all="ignore"):
+        return np.maximum(sums, 0) ** x.dtype.type(1.0 / norm_type)
+
+
+def lp_pool_backward(
+    grad_output: Array,
+    x: Array,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+) -> Array:
+    """Gradient of LP pooling's input: ``g * s^(1/p - 1) * x^(p - 1)`` spread over each window,
+    with ``s`` the window's sum of ``x^p``; zero where ``s`` is not positive.
+    """
+    name = "lp_pool_backward"
+    grad_output, x = float_arrays(name, grad_output=grad_output, x=x)
+    sums = _lp_sums(name, x, norm_type, kernel_size, stride, ceil_mode)
+    if grad_output.shape != sums.shape:
+        raise ValueError(
+            f"{name}(): grad_output must have the output's shape {sums.shape}, "
+            f"got {grad_output.shape}"
+        )
+    p = x.dtype.type(norm_type)
+    with np.errstate(all="ignore"):
+        slope = np.where(sums > 0, sums ** (1 / p - 1), 0).astype(x.dtype, copy=False)
+        spread = avg_pool_backward(
+            grad_output * slope, x.shape, kernel_size, stride, 0, ceil_mode, True, 1
+        )
+        return spread * x ** (p - 1)
+
+
+def _lp_sums(
+    name: str, x: Array, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
+) -> Array:
+    if not isinstance(norm_type, (int, float)) or not norm_type > 0:
+        raise ValueError(f"{name}(): norm_type must be a positive number, got {norm_type!r}")
+    _rank(name, x)
+    with np.errstate(all="ignore"):
+        powers = x ** x.dtype.type(norm_type)
+    return avg_pool_forward(powers, kernel_size, stride, 0, ceil_mode, True, 1)
+
+
+def max_unpool_forward(
+    x: Array,
+    indices: Array,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: tuple[int, ...] | None = None,
+) -> Array:
+    """Max unpooling of x (N, C, *spatial): partial inverse of max pooling, zeros elsewhere."""
+    name = "max_unpool_forward"
+    (x,) = float_arrays(name, x=x)
+    nd = _rank(name, x)
+    size = unpool_size(name, x.shape[2:], kernel_size, stride, padding, output_size)
+    if not isinstance(indices, np.ndarray) or indices.shape != x.shape:
+        raise ValueError(f"{name}(): indices must be an array of the input's shape {x.shape}")
+    indices = index_array(name, "indices", indices, math.prod(size))
+    three = (1,) * (3 - nd) + size
+    y = unpool_forward(as_5d(x), as_5d(indices), (three[0], three[1], three[2]))
+    return drop_axes(y, nd)
+
+
+def max_unpool_backward(grad_output: Array, indices: Array) -> Array:
+    """Gradient of max unpooling's input, of the shape of `indices` (N, C, *spatial)."""
+    name = "max_unpool_backward"
+    (grad_output,) = float_arrays(name, grad_output=grad_output)
+    nd = _rank(name, grad_output)
+    indices = index_array(name, "indices", indices, math.prod(grad_output.shape[2:]))
+    if indices.ndim != grad_output.ndim or indices.shape[:2] != grad_output.shape[:2]:
+        raise ValueError(
+            f"{name}(): indices {indices.shape} and grad_output {grad_output.shape} must agree "
+            "in rank, batch and channels"
+        )
+    return drop_axes(unpool_backward(as_5d(grad_output), as_5d(indices)), nd)
+
+
+def unpool_size(
+    name: str,
+    size: tuple[int, ...],
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    output_size: tuple[int, ...] | None,
+) -> tuple[int, ...]:
+    """Spatial size of max unpooling's output: ``(n - 1) * stride - 2 * padding + kernel_size``.
+
+    `output_size` (spatial, or with leading axes) may differ from that by less than one stride.
+    """
+    nd = len(size)
+    kernel = as_tuple(name, "kernel_size", kernel_size, nd)
+    step = kernel if stride is None else as_tuple(name, "stride", stride, nd)
+    pad = as_tuple(name, "padding", padding, nd)
+    if min(kernel) < 1 or min(step) < 1 or min(pad) < 0:
+        raise ValueError(
+            f"{name}(): kernel_size and stride must be positive and padding non-negative, "
+            f"got {kernel}, {step}, {pad} for size {size}"
+        )
+    usual = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(size, step, pad, kernel))
+    if output_size is None:
+        if min(usual) < 1:
+            raise ValueError(f"{name}(): output size {usual} is not positive for input {size}")
+        return usual
+    wanted = tuple(output_size)[-nd:]
+    if len(wanted) != nd or any(abs(w - u) >= s for w, u, s in zip(wanted, usual, step)):
+        raise ValueError(
+            f"{name}(): output_size {tuple(output_size)} must differ from {usual} by less than "
+            f"the stride {step} on every axis"
+        )
+    return wanted

@@ -1,0 +1,167 @@
+"""Which kernel runs: ordered candidate lists, best first, the specification last.
+
+``choose`` takes the first candidate of the current backend that does not decline.  A candidate
+declines with a reason, and ``explain`` prints them all.  A new kernel is one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fastconv import backends, config
+from fastconv.spec import ConvSpec, PoolSpec, conv_spec, conv_transpose_spec
+
+Spec = ConvSpec | PoolSpec
+#: Returns why a kernel cannot run a geometry, or None where it can.
+Decline = Callable[[Spec], "str | None"]
+
+
+class Candidate(NamedTuple):
+    """One kernel that can carry out one operation."""
+
+    backend: str
+    algorithm: str
+    function: str  # its name in the backend's module
+    decline: Decline
+
+
+def _any(spec: Spec) -> str | None:
+    return None
+
+
+def _depthwise_only(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return "not a convolution"
+    if spec.in_channels != spec.groups:
+        return f"{spec.in_channels // spec.groups} input channels per group, needs 1"
+    if spec.groups == 1:
+        return "one group: nothing to vectorise over channels"
+    return None
+
+
+def _conv(direction: str) -> list[Candidate]:
+    return [
+        Candidate("c", "depthwise", f"{direction}_depthwise", _depthwise_only),
+        Candidate("c", "gemm", f"{direction}_gemm", _any),
+        Candidate("numba", "depthwise", f"{direction}_depthwise", _depthwise_only),
+        Candidate("numba", "direct", f"{direction}_direct", _any),
+        Candidate("naive", "direct", direction, _any),
+    ]
+
+
+def _only(function: str) -> list[Candidate]:
+    return [Candidate(name, "direct", function, _any) for name in config.BACKENDS]
+
+
+CANDIDATES: dict[str, list[Candidate]] = {
+    "conv_forward": _conv("conv_forward"),
+    "conv_backward_input": _conv("conv_backward_input"),
+    "conv_backward_weight": _conv("conv_backward_weight"),
+    "conv_backward_bias": _only("conv_backward_bias"),
+    "max_pool_forward": _only("max_pool_forward"),
+    "max_pool_backward": _only("max_pool_backward"),
+    "avg_pool_forward": _only("avg_pool_forward"),
+    "avg_pool_backward": _only("avg_pool_backward"),
+    "max_unpool_forward": _only("max_unpool_forward"),
+    "max_unpool_backward": _only("max_unpool_backward"),
+}
+
+
+def candidates(op: str, backend: str | None = None) -> list[Candidate]:
+    """Candidates of an operation, in the order they are tried; of one backend if named."""
+    return [c for c in CANDIDATES[op] if backend is None or c.backend == backend]
+
+
+def algorithms() -> tuple[str, ...]:
+    """Names that ``fastconv.algorithm`` accepts."""
+    return tuple(sorted({c.algorithm for found in CANDIDATES.values() for c in found}))
+
+
+def choose(op: str, spec: Spec) -> Callable[..., Any]:
+    """Return the function that carries out `op` on this geometry under the current switches."""
+    key = (op, config.current_backend(), config.current_algorithm())
+    function = spec.cache.get(key)
+    if function is None:
+        chosen = pick(op, spec, key[1], key[2])
+        function = getattr(backends.load(chosen.backend), chosen.function)
+        spec.cache[key] = function
+    return function  # type: ignore[no-any-return]
+
+
+def pick(op: str, spec: Spec, backend: str, algorithm: str | None = None) -> Candidate:
+    """Return the first candidate of `backend` that accepts; `algorithm` goes first if it can."""
+    able = [c for c in candidates(op, backend) if c.decline(spec) is None]
+    if algorithm is not None:
+        able.sort(key=lambda c: c.algorithm != algorithm)
+    return able[0]  # the last candidate of every list accepts everything
+
+
+# ---------------------------------------------------------------- explain
+
+
+class Explanation(str):
+    """Text of ``explain``; shows itself as is in an interactive session."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+_DIRECTIONS = ("conv_forward", "conv_backward_input", "conv_backward_weight")
+
+
+def explain(op: str, input_size: Any, weight_size: Any, **arguments: Any) -> Explanation:
+    """Say which kernel each direction of a convolution would use, and why not the others.
+
+    Parameters
+    ----------
+    op : str
+        ``conv1d`` … ``conv3d`` or ``conv_transpose1d`` … ``conv_transpose3d``.
+    input_size : tuple of int
+        (N, C, *spatial).
+    weight_size : tuple of int
+        (K, C/groups, *kernel); for a transposed convolution (C_in, C_out/groups, *kernel).
+    **arguments
+        ``stride``, ``padding``, ``dilation``, ``groups`` (and ``output_padding``).
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError, TypeError
+        As the operation itself.
+    """
+    makers = {f"conv{n}d": (conv_spec, n) for n in (1, 2, 3)}
+    makers |= {f"conv_transpose{n}d": (conv_transpose_spec, n) for n in (1, 2, 3)}  # type: ignore[dict-item]
+    if op not in makers:
+        raise ValueError(f"explain(): op must be one of {sorted(makers)}, got {op!r}")
+    make, ndim = makers[op]
+    spec = make(tuple(input_size), tuple(weight_size), ndim=ndim, name=op, **arguments)
+    return explain_spec(spec)
+
+
+def explain_spec(spec: ConvSpec) -> Explanation:
+    """Say which kernel each direction of `spec` would use, and why not the others."""
+    backend, asked = config.current_backend(), config.current_algorithm()
+    lines = [repr(spec), f"{spec.flops / 1e9:.4g} GFLOP per direction, depth {spec.depth}"]
+    lines.append(f"backend: {backend}" + (f", algorithm asked for: {asked}" if asked else ""))
+    for op in _DIRECTIONS:
+        chosen = pick(op, spec, backend, asked)
+        lines.append(f"{op}:")
+        for c in CANDIDATES[op]:
+            missing = backends.why_not(c.backend)
+            reason = c.decline(spec)
+            if c == chosen:
+                verdict = "chosen"
+            elif missing:
+                verdict = f"backend not available: {missing}"
+            elif reason:
+                verdict = f"declined: {reason}"
+            elif c.backend != backend:
+                verdict = f"can run; the backend in use is {backend}"
+            else:
+                verdict = f"can run; {chosen.algorithm} comes first"
+            lines.append(f"  {c.backend + '/' + c.algorithm:<18} {verdict}")
+    return Explanation("\n".join(lines))

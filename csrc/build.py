@@ -1,0 +1,44 @@
+"""Describe the C extension to cffi: `fastconv._fastconv`, API mode.
+
+Paths are relative to the project's root, where setuptools runs. ``depends`` lists every file of
+csrc/, because an edit of one that is only included would not be rebuilt otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cffi import FFI
+
+CSRC = Path("csrc")
+SOURCES = ["dispatch.c", "isa_generic.c", "isa_avx2.c", "isa_avx512.c"]
+# Per-kernel freedom without -ffast-math, which would set flush-to-zero for the whole process.
+CFLAGS = ["-O3", "-std=gnu11", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra"]
+OPENMP = "-fopenmp"
+
+
+def interface() -> str:
+    """Return the part of fastconv.h between its two cffi marks."""
+    text = (CSRC / "fastconv.h").read_text(encoding="utf-8")
+    return text.split("/* cffi: begin */", 1)[1].split("/* cffi: end */", 1)[0]
+
+
+def flags() -> list[str]:
+    """Return the compiler flags; FASTCONV_DEV=1 turns warnings into errors."""
+    return [*CFLAGS, *(["-Werror"] if os.environ.get("FASTCONV_DEV") == "1" else [])]
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(interface())
+ffibuilder.set_source(
+    "fastconv._fastconv",
+    '#include "fastconv.h"',
+    sources=[(CSRC / name).as_posix() for name in SOURCES],
+    depends=sorted(p.as_posix() for p in CSRC.iterdir() if p.suffix in (".c", ".h", ".py")),
+    include_dirs=[CSRC.as_posix()],
+    extra_compile_args=[*flags(), OPENMP],
+    extra_link_args=[OPENMP],
+    # A machine without a compiler still gets the package; in development a failure is an error.
+    optional=os.environ.get("FASTCONV_DEV") != "1",
+)

@@ -1,0 +1,169 @@
+/* Which instruction set runs: the best one the CPU and the system support, capped by FASTCONV_ISA,
+ * and the exported functions that call its table. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fastconv.h"
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+extern const fc_kernels fc_kernels_f32_generic, fc_kernels_f64_generic;
+#if defined(__x86_64__)
+extern const fc_kernels fc_kernels_f32_avx2, fc_kernels_f64_avx2;
+extern const fc_kernels fc_kernels_f32_avx512, fc_kernels_f64_avx512;
+#endif
+
+typedef struct {
+    const char* name;
+    const fc_kernels* kernels[FC_DTYPES];
+} isa;
+
+/* Weakest first. */
+static const isa isas[] = {
+    {"generic", {&fc_kernels_f32_generic, &fc_kernels_f64_generic}},
+#if defined(__x86_64__)
+    {"avx2", {&fc_kernels_f32_avx2, &fc_kernels_f64_avx2}},
+    {"avx512", {&fc_kernels_f32_avx512, &fc_kernels_f64_avx512}},
+#endif
+};
+enum { ISA_COUNT = sizeof isas / sizeof *isas };
+
+static int active;
+
+int fc_isa_count(void) { return ISA_COUNT; }
+
+const char* fc_isa_name(int i) { return i >= 0 && i < ISA_COUNT ? isas[i].name : NULL; }
+
+/* __builtin_cpu_supports reads XGETBV too: the system must save the wide registers. */
+int fc_isa_supported(int i) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (i == 1) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (i == 2)
+        return fc_isa_supported(1) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512vl");
+#endif
+    return i == 0;
+}
+
+int fc_set_isa(int i) {
+    if (!fc_isa_supported(i)) return FC_UNSUPPORTED;
+    __atomic_store_n(&active, i, __ATOMIC_RELAXED);
+    return FC_OK;
+}
+
+int fc_get_isa(void) { return __atomic_load_n(&active, __ATOMIC_RELAXED); }
+
+__attribute__((constructor)) static void choose_isa(void) {
+    const char* cap = getenv("FASTCONV_ISA");
+    int best = ISA_COUNT - 1;
+    for (int i = 0; cap && i < ISA_COUNT; i++)
+        if (!strcmp(cap, isas[i].name)) best = i;
+    while (best > 0 && !fc_isa_supported(best)) best--;
+    active = best;
+}
+
+/* NULL for an unknown type. */
+static const fc_kernels* table(int dtype) {
+    return dtype >= 0 && dtype < FC_DTYPES ? isas[fc_get_isa()].kernels[dtype] : NULL;
+}
+
+static fc_conv_fn conv_kernel(int kernel, int dtype) {
+    const fc_kernels* k = table(dtype);
+    return k && kernel >= 0 && kernel < FC_CONV_KERNELS ? k->conv[kernel] : NULL;
+}
+
+int fc_conv_available(int kernel, int dtype) { return conv_kernel(kernel, dtype) != NULL; }
+
+int fc_conv(int kernel, int dtype, const fc_conv_geom* g, const void* a, const void* b,
+            const void* bias, void* out, int threads) {
+    fc_conv_fn f = conv_kernel(kernel, dtype);
+    return f ? f(g, a, b, bias, out, threads) : FC_UNSUPPORTED;
+}
+
+int fc_conv_backward_bias(int dtype, const fc_conv_geom* g, const void* dy, void* out,
+                          int threads) {
+    const fc_kernels* k = table(dtype);
+    return k ? k->conv_backward_bias(g, dy, out, threads) : FC_UNSUPPORTED;
+}
+
+int fc_max_pool_forward(int dtype, const fc_pool_geom* g, const void* x, void* y, int64_t* indices,
+                        int threads) {
+    const fc_kernels* k = table(dtype);
+    return k ? k->max_pool_forward(g, x, y, indices, threads) : FC_UNSUPPORTED;
+}
+
+int fc_avg_pool_forward(int dtype, const fc_pool_geom* g, const void* x, void* y, int threads) {
+    const fc_kernels* k = table(dtype);
+    return k ? k->avg_pool_forward(g, x, y, threads) : FC_UNSUPPORTED;
+}
+
+int fc_avg_pool_backward(int dtype, const fc_pool_geom* g, const void* dy, void* dx, int threads) {
+    const fc_kernels* k = table(dtype);
+    return k ? k->avg_pool_backward(g, dy, dx, threads) : FC_UNSUPPORTED;
+}
+
+int fc_index_pool(int kernel, int dtype, const fc_pool_geom* g, const void* a,
+                  const int64_t* indices, void* out, int threads) {
+    const fc_kernels* k = table(dtype);
+    if (!k || kernel < 0 || kernel >= FC_INDEX_KERNELS) return FC_UNSUPPORTED;
+    return k->index_pool[kernel](g, a, indices, out, threads);
+}
+
+int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void* src, void* dst,
+                 int threads) {
+    const fc_kernels* k = table(dtype);
+    return k ? k->transpose(batch, rows, cols, src, dst, threads) : FC_UNSUPPORTED;
+}
+
+double fc_fma_peak(int dtype, double seconds) {
+    const fc_kernels* k = table(dtype);
+    return k ? k->fma_peak(seconds) : 0.0;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double fc_stream(int64_t bytes, double seconds, int threads) {
+    if (bytes < 1 || threads < 1) return 0.0;
+    int64_t part = (bytes + threads - 1) / threads, total;
+    if (__builtin_mul_overflow(part, (int64_t)threads, &total)) return 0.0;
+    char *a = malloc((size_t)total), *b = malloc((size_t)total);
+    double best = 0.0, t0 = now();
+    if (a && b) {
+        memset(a, 1, (size_t)total);
+        memset(b, 2, (size_t)total);
+        do {
+            double t = now();
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+            for (int i = 0; i < threads; i++) memcpy(b + i * part, a + i * part, (size_t)part);
+            t = now() - t;
+            if (t > 0 && 2.0 * (double)total / t > best) best = 2.0 * (double)total / t;
+        } while (now() - t0 < seconds);
+    }
+    free(a);
+    free(b);
+    return best;
+}
+
+const char* fc_compiler(void) {
+#if defined(__clang__)
+    return "clang " __clang_version__;
+#else
+    return "gcc " __VERSION__;
+#endif
+}
+
+int fc_openmp(void) {
+#ifdef _OPENMP
+    return _OPENMP;
+#else
+    return 0;
+#endif
+}

@@ -1,0 +1,42 @@
+/* Every kernel file, then the table: compiled once per instruction set and type.
+ * Adding a kernel: its .inc.c here, its number in fastconv.h, its entry below. */
+#include "simd.h"
+
+#include "bias.inc.c"
+#include "layout.inc.c"
+#include "peak.inc.c"
+#include "pool.inc.c"
+#if __has_include("conv_gemm.inc.c")
+#include "conv_gemm.inc.c"
+#endif
+#if __has_include("conv_depthwise.inc.c")
+#include "conv_depthwise.inc.c"
+#endif
+
+const fc_kernels FN(fc_kernels) = {
+    .conv =
+        {
+#if __has_include("conv_gemm.inc.c")
+            [FC_CONV_FORWARD_GEMM] = FN(conv_forward_gemm),
+            [FC_CONV_BACKWARD_INPUT_GEMM] = FN(conv_backward_input_gemm),
+            [FC_CONV_BACKWARD_WEIGHT_GEMM] = FN(conv_backward_weight_gemm),
+#endif
+#if __has_include("conv_depthwise.inc.c")
+            [FC_CONV_FORWARD_DEPTHWISE] = FN(conv_forward_depthwise),
+            [FC_CONV_BACKWARD_INPUT_DEPTHWISE] = FN(conv_backward_input_depthwise),
+            [FC_CONV_BACKWARD_WEIGHT_DEPTHWISE] = FN(conv_backward_weight_depthwise),
+#endif
+        },
+    .conv_backward_bias = FN(conv_backward_bias),
+    .max_pool_forward = FN(max_pool_forward),
+    .avg_pool_forward = FN(avg_pool_forward),
+    .avg_pool_backward = FN(avg_pool_backward),
+    .index_pool =
+        {
+            [FC_MAX_POOL_BACKWARD] = FN(max_pool_backward),
+            [FC_MAX_UNPOOL_FORWARD] = FN(max_unpool_forward),
+            [FC_MAX_UNPOOL_BACKWARD] = FN(max_unpool_backward),
+        },
+    .transpose = FN(transpose),
+    .fma_peak = FN(fma_peak),
+};

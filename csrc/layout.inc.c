@@ -1,0 +1,89 @@
+/* NCHW <-> channels-last is a transpose per image: dst[c][r] = src[r][c]. */
+
+/* The low and the high half of a and b interleaved: a0 b0 a1 b1 ... */
+#if VEC_BYTES / TYPE_BYTES == 2
+#define INTERLEAVE_LOW 0, 2
+#define INTERLEAVE_HIGH 1, 3
+#elif VEC_BYTES / TYPE_BYTES == 4
+#define INTERLEAVE_LOW 0, 4, 1, 5
+#define INTERLEAVE_HIGH 2, 6, 3, 7
+#elif VEC_BYTES / TYPE_BYTES == 8
+#define INTERLEAVE_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define INTERLEAVE_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define INTERLEAVE_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define INTERLEAVE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#endif
+
+/* VL x VL elements: with n = VL, log2 n rounds of row' 2i, 2i+1 = interleave(row i, row i + n/2)
+ * rotate the bits of (row, column) by log2 n, which swaps row and column. */
+INLINE void FN(transpose_square)(const T* src, int64_t src_row, T* dst, int64_t dst_row) {
+    enum { N = VEC_BYTES / TYPE_BYTES };
+    vec a[N], b[N];
+    UNROLL
+    for (int i = 0; i < N; i++) a[i] = vload(src + i * src_row);
+    UNROLL
+    for (int n = N; n > 1; n /= 2) {
+        UNROLL
+        for (int i = 0; i < N / 2; i++) {
+            b[2 * i] = SHUFFLE(a[i], a[i + N / 2], INTERLEAVE_LOW);
+            b[2 * i + 1] = SHUFFLE(a[i], a[i + N / 2], INTERLEAVE_HIGH);
+        }
+        UNROLL
+        for (int i = 0; i < N; i++) a[i] = b[i];
+    }
+    UNROLL
+    for (int i = 0; i < N; i++) vstore(dst + i * dst_row, a[i]);
+}
+#undef INTERLEAVE_LOW
+#undef INTERLEAVE_HIGH
+
+/* Few rows (an image's colours): columns c0..c1, one group of `rows` elements each. */
+INLINE void FN(interleave)(int rows, int64_t cols, const T* restrict src, T* restrict dst,
+                           int64_t c0, int64_t c1) {
+    for (int64_t c = c0; c < c1; c++)
+        for (int r = 0; r < rows; r++) dst[c * rows + r] = src[r * cols + c];
+}
+
+/* Few columns: rows r0..r1. */
+INLINE void FN(deinterleave)(int64_t rows, int cols, const T* restrict src, T* restrict dst,
+                             int64_t r0, int64_t r1) {
+    for (int64_t r = r0; r < r1; r++)
+        for (int c = 0; c < cols; c++) dst[c * rows + r] = src[r * cols + c];
+}
+
+/* Rows r0..r1 and columns c0..c1 of one image. */
+NOINLINE void FN(transpose_part)(int64_t rows, int64_t cols, const T* src, T* dst, int64_t r0,
+                                 int64_t r1, int64_t c0, int64_t c1) {
+    int64_t c = c0;
+    for (; c + VL <= c1; c += VL) {
+        int64_t r = r0;
+        for (; r + VL <= r1; r += VL)
+            FN(transpose_square)(src + r * cols + c, cols, dst + c * rows + r, rows);
+        for (; r < r1; r++)
+            for (int i = 0; i < VL; i++) dst[(c + i) * rows + r] = src[r * cols + c + i];
+    }
+    for (; c < c1; c++)
+        for (int64_t r = r0; r < r1; r++) dst[c * rows + r] = src[r * cols + c];
+}
+
+static int FN(transpose)(int64_t batch, int64_t rows, int64_t cols, const void* src, void* dst,
+                         int threads) {
+    enum { BLOCK = 256 };
+    /* Cut the longer side: the shorter one is the channels. */
+    const int64_t along = rows > cols ? rows : cols, parts = (along + BLOCK - 1) / BLOCK;
+    int64_t image, units;
+    if (__builtin_mul_overflow(rows, cols, &image) || __builtin_mul_overflow(batch, parts, &units))
+        return FC_OVERFLOW;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t u = 0; u < units; u++) {
+        const int64_t lo = u % parts * BLOCK, hi = lo + BLOCK < along ? lo + BLOCK : along;
+        const T* s = (const T*)src + u / parts * image;
+        T* d = (T*)dst + u / parts * image;
+        if (rows == 3 && cols > 3) FN(interleave)(3, cols, s, d, lo, hi);
+        else if (cols == 3 && rows > 3) FN(deinterleave)(rows, 3, s, d, lo, hi);
+        else if (rows > cols) FN(transpose_part)(rows, cols, s, d, lo, hi, 0, cols);
+        else FN(transpose_part)(rows, cols, s, d, 0, rows, lo, hi);
+    }
+    return FC_OK;
+}

@@ -1,0 +1,346 @@
+/* Pooling over window tables: max, average and adaptive pooling are the same loops.
+ * x is the large side, y the pooled one. Both are dense, NCHW or channels-last, so the flat
+ * position p in space lies at p * stride[4]. Where channels have stride 1, vectors run along them;
+ * otherwise each (image, channel) plane is walked on its own. */
+#ifndef FC_POOL_H
+#define FC_POOL_H
+typedef struct {
+    int64_t start[3], count[3], step[3]; /* D, H, W, clipped to the input */
+    double divisor;
+} fc_window;
+
+static inline fc_window fc_window_at(const fc_pool_geom* g, int64_t d, int64_t h, int64_t w) {
+    const int64_t at[3] = {d, h, w};
+    fc_window win = {.divisor = 1};
+    for (int a = 0; a < 3; a++) {
+        const int64_t *row = g->windows[a] + at[a], n = g->out_size[a];
+        win.start[a] = row[0];
+        win.count[a] = row[n];
+        win.step[a] = row[2 * n];
+        win.divisor *= (double)row[3 * n];
+    }
+    if (g->divisor != 0) win.divisor = g->divisor;
+    return win;
+}
+
+static inline int64_t fc_volume(const int64_t size[3]) { return size[0] * size[1] * size[2]; }
+
+static inline int fc_channels_last(const int64_t stride[5]) { return stride[1] == 1; }
+
+/* Channels per unit of work: whole images while there are enough of them. */
+static inline int64_t fc_channel_block(const fc_pool_geom* g, int threads) {
+    if (g->batch >= threads) return g->channels;
+    const int64_t each = (g->channels + threads - 1) / threads;
+    return (each + 15) / 16 * 16;
+}
+
+/* For every tap of `win`: `flat` is its position in the input's D*H*W. */
+#define FC_FOR_WINDOW(g, win, flat)                                                         \
+    for (int64_t kd_ = 0; kd_ < (win).count[0]; kd_++)                                      \
+        for (int64_t kh_ = 0; kh_ < (win).count[1]; kh_++)                                  \
+            for (int64_t kw_ = 0,                                                           \
+                         flat = (((win).start[0] + kd_ * (win).step[0]) * (g)->in_size[1] + \
+                                 (win).start[1] + kh_ * (win).step[1]) *                    \
+                                    (g)->in_size[2] +                                       \
+                                (win).start[2];                                             \
+                 kw_ < (win).count[2]; kw_++, flat += (win).step[2])
+
+static inline int64_t fc_window_first(const fc_pool_geom* g, const fc_window* win) {
+    return (win->start[0] * g->in_size[1] + win->start[1]) * g->in_size[2] + win->start[2];
+}
+#endif
+
+/* n of VL lanes; reads past them only where memory before `end` allows. */
+INLINE vec FN(load_part)(const T* p, int64_t n, const T* end) {
+    if (end - p >= VL) return vload(p);
+    T lane[VEC_BYTES / TYPE_BYTES] = {0};
+    for (int64_t i = 0; i < n; i++) lane[i] = p[i];
+    return vload(lane);
+}
+
+INLINE void FN(store_part)(T* p, vec v, int64_t n) {
+    if (n >= VL) {
+        vstore(p, v);
+        return;
+    }
+    T lane[VEC_BYTES / TYPE_BYTES];
+    vstore(lane, v);
+    for (int64_t i = 0; i < n; i++) p[i] = lane[i];
+}
+
+/* NaN replaces whatever stands, as in PyTorch: the last NaN of a window keeps the index. */
+INLINE void FN(max_step)(vec* best, ivec* where, vec v, lane_int offset) {
+    const ivec take = (v > *best) | (v != v);
+    *best = vselect(take, v, *best);
+    *where = (take & (offset - (ivec){0})) | (~take & *where);
+}
+
+INLINE void FN(store_indices)(int64_t* p, ivec where, int64_t first, int64_t n) {
+    if (n >= VL) {
+        UNROLL
+        for (int i = 0; i < VL; i++) p[i] = first + where[i];
+    } else {
+        lane_int lane[VEC_BYTES / TYPE_BYTES];
+        *(ivec_u*)lane = where;
+        for (int64_t i = 0; i < n; i++) p[i] = first + lane[i];
+    }
+}
+
+/* One pixel of y, all channels. x_flat: elements between neighbouring positions of x. */
+NOINLINE void FN(max_pixel)(const fc_pool_geom* g, const T* x, const T* end, int64_t x_flat, T* y,
+                            int64_t* index, const fc_window* win) {
+    enum { NV = 4 };
+    const int64_t C = g->channels, first = fc_window_first(g, win);
+    int64_t c = 0;
+    for (; c + NV * VL <= C; c += NV * VL) {
+        vec best[NV];
+        ivec where[NV];
+        UNROLL
+        for (int i = 0; i < NV; i++) best[i] = vset1(-(T)INFINITY), where[i] = (ivec){0};
+        FC_FOR_WINDOW (g, *win, flat) UNROLL
+        for (int i = 0; i < NV; i++)
+            FN(max_step)(&best[i], &where[i], vload(x + flat * x_flat + c + i * VL),
+                         (lane_int)(flat - first));
+        UNROLL
+        for (int i = 0; i < NV; i++) {
+            vstore(y + c + i * VL, best[i]);
+            if (index) FN(store_indices)(index + c + i * VL, where[i], first, VL);
+        }
+    }
+    for (; c < C; c += VL) {
+        vec best = vset1(-(T)INFINITY);
+        ivec where = {0};
+        FC_FOR_WINDOW (g, *win, flat)
+            FN(max_step)(&best, &where, FN(load_part)(x + flat * x_flat + c, C - c, end),
+                         (lane_int)(flat - first));
+        FN(store_part)(y + c, best, C - c);
+        if (index) FN(store_indices)(index + c, where, first, C - c);
+    }
+}
+
+static int FN(max_pool_forward)(const fc_pool_geom* g, const void* x_, void* y_, int64_t* indices,
+                                int threads) {
+    const T* x = x_;
+    T* y = y_;
+    const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];
+    const int64_t xs = g->x_stride[4], ys = g->y_stride[4], is = g->index_stride[4];
+    const int64_t S = fc_volume(g->in_size);
+    if (fc_channels_last(g->x_stride) && fc_channels_last(g->y_stride) &&
+        fc_channels_last(g->index_stride) && S <= INT32_MAX) {
+        const T* end = x + g->batch * g->channels * S;
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int64_t row = 0; row < g->batch * D * H; row++) {
+            const int64_t n = row / (D * H), dh = row % (D * H);
+            for (int64_t w = 0; w < W; w++) {
+                const fc_window win = fc_window_at(g, dh / H, dh % H, w);
+                const int64_t p = dh * W + w;
+                FN(max_pixel)(g, x + n * g->x_stride[0], end, xs, y + n * g->y_stride[0] + p * ys,
+                              indices ? indices + n * g->index_stride[0] + p * is : NULL, &win);
+            }
+        }
+        return FC_OK;
+    }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t plane = 0; plane < g->batch * g->channels; plane++) {
+        const int64_t n = plane / g->channels, c = plane % g->channels;
+        const T* xp = x + n * g->x_stride[0] + c * g->x_stride[1];
+        T* yp = y + n * g->y_stride[0] + c * g->y_stride[1];
+        int64_t* ip = indices ? indices + n * g->index_stride[0] + c * g->index_stride[1] : NULL;
+        for (int64_t p = 0; p < D * H * W; p++) {
+            const fc_window win = fc_window_at(g, p / (H * W), p / W % H, p % W);
+            T best = -(T)INFINITY;
+            int64_t where = fc_window_first(g, &win);
+            FC_FOR_WINDOW (g, win, flat) {
+                const T v = xp[flat * xs];
+                const int take = (v > best) | (v != v);
+                best = take ? v : best;
+                where = take ? flat : where;
+            }
+            yp[p * ys] = best;
+            if (ip) ip[p * is] = where;
+        }
+    }
+    return FC_OK;
+}
+
+NOINLINE void FN(avg_pixel)(const fc_pool_geom* g, const T* x, const T* end, int64_t x_flat, T* y,
+                            const fc_window* win) {
+    enum { NV = 4 };
+    const int64_t C = g->channels;
+    const vec divisor = vset1((T)win->divisor);
+    int64_t c = 0;
+    for (; c + NV * VL <= C; c += NV * VL) {
+        vec sum[NV];
+        UNROLL
+        for (int i = 0; i < NV; i++) sum[i] = (vec){0};
+        FC_FOR_WINDOW (g, *win, flat) UNROLL
+        for (int i = 0; i < NV; i++) sum[i] += vload(x + flat * x_flat + c + i * VL);
+        UNROLL
+        for (int i = 0; i < NV; i++) vstore(y + c + i * VL, sum[i] / divisor);
+    }
+    for (; c < C; c += VL) {
+        vec sum = {0};
+        FC_FOR_WINDOW (g, *win, flat) sum += FN(load_part)(x + flat * x_flat + c, C - c, end);
+        FN(store_part)(y + c, sum / divisor, C - c);
+    }
+}
+
+static int FN(avg_pool_forward)(const fc_pool_geom* g, const void* x_, void* y_, int threads) {
+    const T* x = x_;
+    T* y = y_;
+    const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];
+    const int64_t xs = g->x_stride[4], ys = g->y_stride[4];
+    if (fc_channels_last(g->x_stride) && fc_channels_last(g->y_stride)) {
+        const T* end = x + g->batch * g->channels * fc_volume(g->in_size);
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (int64_t row = 0; row < g->batch * D * H; row++) {
+            const int64_t n = row / (D * H), dh = row % (D * H);
+            for (int64_t w = 0; w < W; w++) {
+                const fc_window win = fc_window_at(g, dh / H, dh % H, w);
+                FN(avg_pixel)(g, x + n * g->x_stride[0], end, xs,
+                              y + n * g->y_stride[0] + (dh * W + w) * ys, &win);
+            }
+        }
+        return FC_OK;
+    }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t plane = 0; plane < g->batch * g->channels; plane++) {
+        const int64_t n = plane / g->channels, c = plane % g->channels;
+        const T* xp = x + n * g->x_stride[0] + c * g->x_stride[1];
+        T* yp = y + n * g->y_stride[0] + c * g->y_stride[1];
+        for (int64_t p = 0; p < D * H * W; p++) {
+            const fc_window win = fc_window_at(g, p / (H * W), p / W % H, p % W);
+            T sum = 0;
+            FC_FOR_WINDOW (g, win, flat) sum += xp[flat * xs];
+            yp[p * ys] = sum / (T)win.divisor;
+        }
+    }
+    return FC_OK;
+}
+
+/* Zeros channels c0..c1 of one image of x. */
+INLINE void FN(clear_image)(const fc_pool_geom* g, T* x, int64_t c0, int64_t c1) {
+    const int64_t S = fc_volume(g->in_size), size = (int64_t)sizeof(T);
+    if (c0 == 0 && c1 == g->channels) {
+        memset(x, 0, (size_t)(g->channels * S * size));
+    } else if (fc_channels_last(g->x_stride)) {
+        for (int64_t p = 0; p < S; p++)
+            memset(x + p * g->x_stride[4] + c0, 0, (size_t)((c1 - c0) * size));
+    } else {
+        memset(x + c0 * g->x_stride[1], 0, (size_t)((c1 - c0) * S * size));
+    }
+}
+
+/* Runs `body` for every image n and channel block c0..c1: nobody else writes there, and the order
+ * of additions within a channel does not depend on the blocks. */
+#define FC_FOR_BLOCKS(g, threads, body)                                                          \
+    do {                                                                                         \
+        const int64_t block_ = fc_channel_block(g, threads);                                     \
+        const int64_t blocks_ = block_ ? ((g)->channels + block_ - 1) / block_ : 0;              \
+        _Pragma("omp parallel for num_threads(threads) schedule(static)") for (int64_t u_ = 0;   \
+                                                                               u_ < (g)->batch * \
+                                                                                        blocks_; \
+                                                                               u_++) {           \
+            const int64_t n = u_ / blocks_, c0 = u_ % blocks_ * block_;                          \
+            const int64_t c1 = c0 + block_ < (g)->channels ? c0 + block_ : (g)->channels;        \
+            body                                                                                 \
+        }                                                                                        \
+    } while (0)
+
+NOINLINE void FN(avg_backward_image)(const fc_pool_geom* g, const T* dy, T* dx, int64_t c0,
+                                     int64_t c1) {
+    const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];
+    const int64_t xs = g->x_stride[4], ys = g->y_stride[4];
+    const int64_t xc = g->x_stride[1], yc = g->y_stride[1];
+    FN(clear_image)(g, dx, c0, c1);
+    const int rows = xc == 1 && yc == 1;
+    for (int64_t c_first = c0; c_first < c1; c_first = rows ? c1 : c_first + 1)
+        for (int64_t p = 0; p < D * H * W; p++) {
+            const fc_window win = fc_window_at(g, p / (H * W), p / W % H, p % W);
+            const T *yp = dy + p * ys + c_first * yc, divisor = (T)win.divisor;
+            if (rows) {
+                int64_t c = 0;
+                for (; c + VL <= c1 - c0; c += VL) {
+                    const vec share = vload(yp + c) / divisor;
+                    FC_FOR_WINDOW (g, win, flat) {
+                        T* xp = dx + flat * xs + c0 + c;
+                        vstore(xp, vload(xp) + share);
+                    }
+                }
+                for (; c < c1 - c0; c++)
+                    FC_FOR_WINDOW (g, win, flat) dx[flat * xs + c0 + c] += yp[c] / divisor;
+            } else {
+                const T share = *yp / divisor;
+                FC_FOR_WINDOW (g, win, flat) dx[flat * xs + c_first * xc] += share;
+            }
+        }
+}
+
+static int FN(avg_pool_backward)(const fc_pool_geom* g, const void* dy_, void* dx_, int threads) {
+    const T* dy = dy_;
+    T* dx = dx_;
+    FC_FOR_BLOCKS(g, threads, {
+        FN(avg_backward_image)(g, dy + n * g->y_stride[0], dx + n * g->x_stride[0], c0, c1);
+    });
+    return FC_OK;
+}
+
+/* f(large side, its element, small side, its element) for every stored index that is in range;
+ * positions ascend within a channel. */
+#define FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, statement)                                \
+    do {                                                                                          \
+        const int64_t P_ = fc_volume((g)->out_size), xs_ = (g)->x_stride[4];                      \
+        const int64_t ys_ = (g)->y_stride[4], is_ = (g)->index_stride[4];                         \
+        const int64_t xc_ = (g)->x_stride[1], yc_ = (g)->y_stride[1], ic_ = (g)->index_stride[1]; \
+        const int pixels_ = yc_ == 1;                                                             \
+        for (int64_t o_ = pixels_ ? 0 : c0; o_ < (pixels_ ? P_ : c1); o_++)                       \
+            for (int64_t i_ = pixels_ ? c0 : 0; i_ < (pixels_ ? c1 : P_); i_++) {                 \
+                const int64_t p_ = pixels_ ? o_ : i_, c_ = pixels_ ? i_ : o_;                     \
+                const int64_t flat_ = (index)[p_ * is_ + c_ * ic_];                               \
+                const int64_t at_x = flat_ * xs_ + c_ * xc_, at_y = p_ * ys_ + c_ * yc_;          \
+                const int inside = (uint64_t)flat_ < (uint64_t)(S);                               \
+                statement                                                                         \
+            }                                                                                     \
+    } while (0)
+
+static int FN(max_pool_backward)(const fc_pool_geom* g, const void* a, const int64_t* indices,
+                                 void* out, int threads) {
+    const int64_t S = fc_volume(g->in_size);
+    FC_FOR_BLOCKS(g, threads, {
+        const T* dy = (const T*)a + n * g->y_stride[0];
+        const int64_t* index = indices + n * g->index_stride[0];
+        T* dx = (T*)out + n * g->x_stride[0];
+        FN(clear_image)(g, dx, c0, c1);
+        FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, {
+            if (inside) dx[at_x] += dy[at_y];
+        });
+    });
+    return FC_OK;
+}
+
+static int FN(max_unpool_forward)(const fc_pool_geom* g, const void* a, const int64_t* indices,
+                                  void* out, int threads) {
+    const int64_t S = fc_volume(g->in_size);
+    FC_FOR_BLOCKS(g, threads, {
+        const T* y = (const T*)a + n * g->y_stride[0];
+        const int64_t* index = indices + n * g->index_stride[0];
+        T* x = (T*)out + n * g->x_stride[0];
+        FN(clear_image)(g, x, c0, c1);
+        FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, {
+            if (inside) x[at_x] = y[at_y];
+        });
+    });
+    return FC_OK;
+}
+
+static int FN(max_unpool_backward)(const fc_pool_geom* g, const void* a, const int64_t* indices,
+                                   void* out, int threads) {
+    const int64_t S = fc_volume(g->in_size);
+    FC_FOR_BLOCKS(g, threads, {
+        const T* dx = (const T*)a + n * g->x_stride[0];
+        const int64_t* index = indices + n * g->index_stride[0];
+        T* dy = (T*)out + n * g->y_stride[0];
+        FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, { dy[at_y] = inside ? dx[at_x] : (T)0; });
+    });
+    return FC_OK;
+}

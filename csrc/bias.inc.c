@@ -1,9 +1,9 @@
 /* Bias gradient: sums over batch and space per channel. Pixels are cut into blocks whose number
  * depends on the shape alone; block sums in T are added in double, so the result is the same for
  * every number of threads. */
-static int FN(conv_backward_bias)(const fc_conv_geom* g, const void* dy, void* out, int threads) {
-    const T* y = dy;
-    T* db = out;
+static int FN(conv_backward_bias)(const fc_conv_geom *g, const void *dy, void *out, int threads) {
+    const T *y = dy;
+    T *db = out;
     const int64_t K = g->out_channels, N = g->batch;
     const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2], S = D * H * W;
     if (N == 0 || S == 0) {
@@ -15,7 +15,7 @@ static int FN(conv_backward_bias)(const fc_conv_geom* g, const void* dy, void* o
         for (int64_t k = 0; k < K; k++) {
             double sum = 0;
             for (int64_t n = 0; n < N; n++) {
-                const T* row = y + n * g->y_stride[0] + k * g->y_stride[1];
+                const T *row = y + n * g->y_stride[0] + k * g->y_stride[1];
                 for (int64_t s0 = 0; s0 < S; s0 += 1024) {
                     const int64_t s1 = s0 + 1024 < S ? s0 + 1024 : S;
                     T part = 0;
@@ -33,11 +33,11 @@ static int FN(conv_backward_bias)(const fc_conv_geom* g, const void* dy, void* o
     const int64_t blocks = (P + rows - 1) / rows;
     int64_t cells;
     if (__builtin_mul_overflow(blocks, K, &cells)) return FC_OVERFLOW;
-    T* part = malloc((size_t)cells * sizeof(T));
+    T *part = malloc((size_t)cells * sizeof(T));
     if (!part) return FC_NOMEM;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t b = 0; b < blocks; b++) {
-        T* sum = part + b * K;
+        T *sum = part + b * K;
         const int64_t p1 = (b + 1) * rows < P ? (b + 1) * rows : P;
         int64_t k = 0;
         for (; k + 4 * VL <= K; k += 4 * VL) {

@@ -16,8 +16,8 @@ extern const fc_kernels fc_kernels_f32_avx512, fc_kernels_f64_avx512;
 #endif
 
 typedef struct {
-    const char* name;
-    const fc_kernels* kernels[FC_DTYPES];
+    const char *name;
+    const fc_kernels *kernels[FC_DTYPES];
 } isa;
 
 /* Weakest first. */
@@ -34,7 +34,7 @@ static int active;
 
 int fc_isa_count(void) { return ISA_COUNT; }
 
-const char* fc_isa_name(int i) { return i >= 0 && i < ISA_COUNT ? isas[i].name : NULL; }
+const char *fc_isa_name(int i) { return i >= 0 && i < ISA_COUNT ? isas[i].name : NULL; }
 
 /* __builtin_cpu_supports reads XGETBV too: the system must save the wide registers. */
 int fc_isa_supported(int i) {
@@ -58,7 +58,7 @@ int fc_set_isa(int i) {
 int fc_get_isa(void) { return __atomic_load_n(&active, __ATOMIC_RELAXED); }
 
 __attribute__((constructor)) static void choose_isa(void) {
-    const char* cap = getenv("FASTCONV_ISA");
+    const char *cap = getenv("FASTCONV_ISA");
     int best = ISA_COUNT - 1;
     for (int i = 0; cap && i < ISA_COUNT; i++)
         if (!strcmp(cap, isas[i].name)) best = i;
@@ -67,60 +67,60 @@ __attribute__((constructor)) static void choose_isa(void) {
 }
 
 /* NULL for an unknown type. */
-static const fc_kernels* table(int dtype) {
+static const fc_kernels *table(int dtype) {
     return dtype >= 0 && dtype < FC_DTYPES ? isas[fc_get_isa()].kernels[dtype] : NULL;
 }
 
 static fc_conv_fn conv_kernel(int kernel, int dtype) {
-    const fc_kernels* k = table(dtype);
+    const fc_kernels *k = table(dtype);
     return k && kernel >= 0 && kernel < FC_CONV_KERNELS ? k->conv[kernel] : NULL;
 }
 
 int fc_conv_available(int kernel, int dtype) { return conv_kernel(kernel, dtype) != NULL; }
 
-int fc_conv(int kernel, int dtype, const fc_conv_geom* g, const void* a, const void* b,
-            const void* bias, void* out, int threads) {
+int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const void *b,
+            const void *bias, void *out, int threads) {
     fc_conv_fn f = conv_kernel(kernel, dtype);
     return f ? f(g, a, b, bias, out, threads) : FC_UNSUPPORTED;
 }
 
-int fc_conv_backward_bias(int dtype, const fc_conv_geom* g, const void* dy, void* out,
+int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void *out,
                           int threads) {
-    const fc_kernels* k = table(dtype);
+    const fc_kernels *k = table(dtype);
     return k ? k->conv_backward_bias(g, dy, out, threads) : FC_UNSUPPORTED;
 }
 
-int fc_max_pool_forward(int dtype, const fc_pool_geom* g, const void* x, void* y, int64_t* indices,
+int fc_max_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int64_t *indices,
                         int threads) {
-    const fc_kernels* k = table(dtype);
+    const fc_kernels *k = table(dtype);
     return k ? k->max_pool_forward(g, x, y, indices, threads) : FC_UNSUPPORTED;
 }
 
-int fc_avg_pool_forward(int dtype, const fc_pool_geom* g, const void* x, void* y, int threads) {
-    const fc_kernels* k = table(dtype);
+int fc_avg_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int threads) {
+    const fc_kernels *k = table(dtype);
     return k ? k->avg_pool_forward(g, x, y, threads) : FC_UNSUPPORTED;
 }
 
-int fc_avg_pool_backward(int dtype, const fc_pool_geom* g, const void* dy, void* dx, int threads) {
-    const fc_kernels* k = table(dtype);
+int fc_avg_pool_backward(int dtype, const fc_pool_geom *g, const void *dy, void *dx, int threads) {
+    const fc_kernels *k = table(dtype);
     return k ? k->avg_pool_backward(g, dy, dx, threads) : FC_UNSUPPORTED;
 }
 
-int fc_index_pool(int kernel, int dtype, const fc_pool_geom* g, const void* a,
-                  const int64_t* indices, void* out, int threads) {
-    const fc_kernels* k = table(dtype);
+int fc_index_pool(int kernel, int dtype, const fc_pool_geom *g, const void *a,
+                  const int64_t *indices, void *out, int threads) {
+    const fc_kernels *k = table(dtype);
     if (!k || kernel < 0 || kernel >= FC_INDEX_KERNELS) return FC_UNSUPPORTED;
     return k->index_pool[kernel](g, a, indices, out, threads);
 }
 
-int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void* src, void* dst,
+int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                  int threads) {
-    const fc_kernels* k = table(dtype);
+    const fc_kernels *k = table(dtype);
     return k ? k->transpose(batch, rows, cols, src, dst, threads) : FC_UNSUPPORTED;
 }
 
 double fc_fma_peak(int dtype, double seconds) {
-    const fc_kernels* k = table(dtype);
+    const fc_kernels *k = table(dtype);
     return k ? k->fma_peak(seconds) : 0.0;
 }
 
@@ -152,7 +152,7 @@ double fc_stream(int64_t bytes, double seconds, int threads) {
     return best;
 }
 
-const char* fc_compiler(void) {
+const char *fc_compiler(void) {
 #if defined(__clang__)
     return "clang " __clang_version__;
 #else

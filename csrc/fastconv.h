@@ -22,7 +22,7 @@ typedef struct {
 typedef struct {
     int64_t batch, channels, in_size[3], out_size[3];
     int64_t x_stride[5], y_stride[5], index_stride[5];
-    const int64_t* windows[3];
+    const int64_t *windows[3];
     double divisor;
 } fc_pool_geom;
 
@@ -41,26 +41,26 @@ enum { FC_MAX_POOL_BACKWARD, FC_MAX_UNPOOL_FORWARD, FC_MAX_UNPOOL_BACKWARD, FC_I
 /* forward: a = x, b = w, out = y; backward input: a = dy, b = w, out = dx;
  * backward weight: a = dy, b = x, out = dw. w and dw are C-contiguous (K, C/groups, kD, kH, kW).
  * bias may be NULL. Every element of out is written. */
-int fc_conv(int kernel, int dtype, const fc_conv_geom* g, const void* a, const void* b,
-            const void* bias, void* out, int threads);
+int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const void *b,
+            const void *bias, void *out, int threads);
 int fc_conv_available(int kernel, int dtype);
 
 /* out[k] = sum of dy over batch and space. */
-int fc_conv_backward_bias(int dtype, const fc_conv_geom* g, const void* dy, void* out, int threads);
+int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void *out, int threads);
 
-int fc_max_pool_forward(int dtype, const fc_pool_geom* g, const void* x, void* y, int64_t* indices,
+int fc_max_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int64_t *indices,
                         int threads);
-int fc_avg_pool_forward(int dtype, const fc_pool_geom* g, const void* x, void* y, int threads);
-int fc_avg_pool_backward(int dtype, const fc_pool_geom* g, const void* dy, void* dx, int threads);
+int fc_avg_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int threads);
+int fc_avg_pool_backward(int dtype, const fc_pool_geom *g, const void *dy, void *dx, int threads);
 
 /* The kernels driven by stored indices (flat into D*H*W of x):
  * max pool backward: a = dy, out = dx, scatter and add; unpool forward: a = y, out = x, scatter;
  * unpool backward: a = dx, out = dy, gather. */
-int fc_index_pool(int kernel, int dtype, const fc_pool_geom* g, const void* a,
-                  const int64_t* indices, void* out, int threads);
+int fc_index_pool(int kernel, int dtype, const fc_pool_geom *g, const void *a,
+                  const int64_t *indices, void *out, int threads);
 
 /* dst[b][c][r] = src[b][r][c]: both directions of NCHW <-> channels-last. */
-int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void* src, void* dst,
+int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                  int threads);
 
 /* FMA rate of one core in FLOP/s, and copy bandwidth in bytes/s (read plus write). */
@@ -68,24 +68,24 @@ double fc_fma_peak(int dtype, double seconds);
 double fc_stream(int64_t bytes, double seconds, int threads);
 
 int fc_isa_count(void);
-const char* fc_isa_name(int isa);
+const char *fc_isa_name(int isa);
 int fc_isa_supported(int isa);
 int fc_set_isa(int isa);
 int fc_get_isa(void);
-const char* fc_compiler(void);
+const char *fc_compiler(void);
 int fc_openmp(void);
 /* cffi: end */
 
-typedef int (*fc_conv_fn)(const fc_conv_geom*, const void* a, const void* b, const void* bias,
-                          void* out, int threads);
-typedef int (*fc_bias_fn)(const fc_conv_geom*, const void* dy, void* out, int threads);
-typedef int (*fc_max_pool_fn)(const fc_pool_geom*, const void* x, void* y, int64_t* indices,
+typedef int (*fc_conv_fn)(const fc_conv_geom *, const void *a, const void *b, const void *bias,
+                          void *out, int threads);
+typedef int (*fc_bias_fn)(const fc_conv_geom *, const void *dy, void *out, int threads);
+typedef int (*fc_max_pool_fn)(const fc_pool_geom *, const void *x, void *y, int64_t *indices,
                               int threads);
-typedef int (*fc_avg_pool_fn)(const fc_pool_geom*, const void* a, void* out, int threads);
-typedef int (*fc_index_pool_fn)(const fc_pool_geom*, const void* a, const int64_t* indices,
-                                void* out, int threads);
-typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void* src,
-                               void* dst, int threads);
+typedef int (*fc_avg_pool_fn)(const fc_pool_geom *, const void *a, void *out, int threads);
+typedef int (*fc_index_pool_fn)(const fc_pool_geom *, const void *a, const int64_t *indices,
+                                void *out, int threads);
+typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void *src,
+                               void *dst, int threads);
 
 /* One table per instruction set and type; a NULL entry answers FC_UNSUPPORTED. */
 typedef struct {

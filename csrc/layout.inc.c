@@ -17,7 +17,7 @@
 
 /* VL x VL elements: with n = VL, log2 n rounds of row' 2i, 2i+1 = interleave(row i, row i + n/2)
  * rotate the bits of (row, column) by log2 n, which swaps row and column. */
-INLINE void FN(transpose_square)(const T* src, int64_t src_row, T* dst, int64_t dst_row) {
+INLINE void FN(transpose_square)(const T *src, int64_t src_row, T *dst, int64_t dst_row) {
     enum { N = VEC_BYTES / TYPE_BYTES };
     vec a[N], b[N];
     UNROLL
@@ -39,21 +39,21 @@ INLINE void FN(transpose_square)(const T* src, int64_t src_row, T* dst, int64_t 
 #undef INTERLEAVE_HIGH
 
 /* Few rows (an image's colours): columns c0..c1, one group of `rows` elements each. */
-INLINE void FN(interleave)(int rows, int64_t cols, const T* restrict src, T* restrict dst,
+INLINE void FN(interleave)(int rows, int64_t cols, const T *restrict src, T *restrict dst,
                            int64_t c0, int64_t c1) {
     for (int64_t c = c0; c < c1; c++)
         for (int r = 0; r < rows; r++) dst[c * rows + r] = src[r * cols + c];
 }
 
 /* Few columns: rows r0..r1. */
-INLINE void FN(deinterleave)(int64_t rows, int cols, const T* restrict src, T* restrict dst,
+INLINE void FN(deinterleave)(int64_t rows, int cols, const T *restrict src, T *restrict dst,
                              int64_t r0, int64_t r1) {
     for (int64_t r = r0; r < r1; r++)
         for (int c = 0; c < cols; c++) dst[c * rows + r] = src[r * cols + c];
 }
 
 /* Rows r0..r1 and columns c0..c1 of one image. */
-NOINLINE void FN(transpose_part)(int64_t rows, int64_t cols, const T* src, T* dst, int64_t r0,
+NOINLINE void FN(transpose_part)(int64_t rows, int64_t cols, const T *src, T *dst, int64_t r0,
                                  int64_t r1, int64_t c0, int64_t c1) {
     int64_t c = c0;
     for (; c + VL <= c1; c += VL) {
@@ -67,7 +67,7 @@ NOINLINE void FN(transpose_part)(int64_t rows, int64_t cols, const T* src, T* ds
         for (int64_t r = r0; r < r1; r++) dst[c * rows + r] = src[r * cols + c];
 }
 
-static int FN(transpose)(int64_t batch, int64_t rows, int64_t cols, const void* src, void* dst,
+static int FN(transpose)(int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                          int threads) {
     enum { BLOCK = 256 };
     /* Cut the longer side: the shorter one is the channels. */
@@ -78,8 +78,8 @@ static int FN(transpose)(int64_t batch, int64_t rows, int64_t cols, const void* 
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t u = 0; u < units; u++) {
         const int64_t lo = u % parts * BLOCK, hi = lo + BLOCK < along ? lo + BLOCK : along;
-        const T* s = (const T*)src + u / parts * image;
-        T* d = (T*)dst + u / parts * image;
+        const T *s = (const T *)src + u / parts * image;
+        T *d = (T *)dst + u / parts * image;
         if (rows == 3 && cols > 3) FN(interleave)(3, cols, s, d, lo, hi);
         else if (cols == 3 && rows > 3) FN(deinterleave)(rows, 3, s, d, lo, hi);
         else if (rows > cols) FN(transpose_part)(rows, cols, s, d, lo, hi, 0, cols);

@@ -9,7 +9,7 @@ typedef struct {
     double divisor;
 } fc_window;
 
-static inline fc_window fc_window_at(const fc_pool_geom* g, int64_t d, int64_t h, int64_t w) {
+static inline fc_window fc_window_at(const fc_pool_geom *g, int64_t d, int64_t h, int64_t w) {
     const int64_t at[3] = {d, h, w};
     fc_window win = {.divisor = 1};
     for (int a = 0; a < 3; a++) {
@@ -28,7 +28,7 @@ static inline int64_t fc_volume(const int64_t size[3]) { return size[0] * size[1
 static inline int fc_channels_last(const int64_t stride[5]) { return stride[1] == 1; }
 
 /* Channels per unit of work: whole images while there are enough of them. */
-static inline int64_t fc_channel_block(const fc_pool_geom* g, int threads) {
+static inline int64_t fc_channel_block(const fc_pool_geom *g, int threads) {
     if (g->batch >= threads) return g->channels;
     const int64_t each = (g->channels + threads - 1) / threads;
     return (each + 15) / 16 * 16;
@@ -45,20 +45,20 @@ static inline int64_t fc_channel_block(const fc_pool_geom* g, int threads) {
                                 (win).start[2];                                             \
                  kw_ < (win).count[2]; kw_++, flat += (win).step[2])
 
-static inline int64_t fc_window_first(const fc_pool_geom* g, const fc_window* win) {
+static inline int64_t fc_window_first(const fc_pool_geom *g, const fc_window *win) {
     return (win->start[0] * g->in_size[1] + win->start[1]) * g->in_size[2] + win->start[2];
 }
 #endif
 
 /* n of VL lanes; reads past them only where memory before `end` allows. */
-INLINE vec FN(load_part)(const T* p, int64_t n, const T* end) {
+INLINE vec FN(load_part)(const T *p, int64_t n, const T *end) {
     if (end - p >= VL) return vload(p);
     T lane[VEC_BYTES / TYPE_BYTES] = {0};
     for (int64_t i = 0; i < n; i++) lane[i] = p[i];
     return vload(lane);
 }
 
-INLINE void FN(store_part)(T* p, vec v, int64_t n) {
+INLINE void FN(store_part)(T *p, vec v, int64_t n) {
     if (n >= VL) {
         vstore(p, v);
         return;
@@ -69,26 +69,26 @@ INLINE void FN(store_part)(T* p, vec v, int64_t n) {
 }
 
 /* NaN replaces whatever stands, as in PyTorch: the last NaN of a window keeps the index. */
-INLINE void FN(max_step)(vec* best, ivec* where, vec v, lane_int offset) {
+INLINE void FN(max_step)(vec *best, ivec *where, vec v, lane_int offset) {
     const ivec take = (v > *best) | (v != v);
     *best = vselect(take, v, *best);
     *where = (take & (offset - (ivec){0})) | (~take & *where);
 }
 
-INLINE void FN(store_indices)(int64_t* p, ivec where, int64_t first, int64_t n) {
+INLINE void FN(store_indices)(int64_t *p, ivec where, int64_t first, int64_t n) {
     if (n >= VL) {
         UNROLL
         for (int i = 0; i < VL; i++) p[i] = first + where[i];
     } else {
         lane_int lane[VEC_BYTES / TYPE_BYTES];
-        *(ivec_u*)lane = where;
+        *(ivec_u *)lane = where;
         for (int64_t i = 0; i < n; i++) p[i] = first + lane[i];
     }
 }
 
 /* One pixel of y, all channels. x_flat: elements between neighbouring positions of x. */
-NOINLINE void FN(max_pixel)(const fc_pool_geom* g, const T* x, const T* end, int64_t x_flat, T* y,
-                            int64_t* index, const fc_window* win) {
+NOINLINE void FN(max_pixel)(const fc_pool_geom *g, const T *x, const T *end, int64_t x_flat, T *y,
+                            int64_t *index, const fc_window *win) {
     enum { NV = 4 };
     const int64_t C = g->channels, first = fc_window_first(g, win);
     int64_t c = 0;
@@ -118,16 +118,16 @@ NOINLINE void FN(max_pixel)(const fc_pool_geom* g, const T* x, const T* end, int
     }
 }
 
-static int FN(max_pool_forward)(const fc_pool_geom* g, const void* x_, void* y_, int64_t* indices,
+static int FN(max_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_, int64_t *indices,
                                 int threads) {
-    const T* x = x_;
-    T* y = y_;
+    const T *x = x_;
+    T *y = y_;
     const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];
     const int64_t xs = g->x_stride[4], ys = g->y_stride[4], is = g->index_stride[4];
     const int64_t S = fc_volume(g->in_size);
     if (fc_channels_last(g->x_stride) && fc_channels_last(g->y_stride) &&
         fc_channels_last(g->index_stride) && S <= INT32_MAX) {
-        const T* end = x + g->batch * g->channels * S;
+        const T *end = x + g->batch * g->channels * S;
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int64_t row = 0; row < g->batch * D * H; row++) {
             const int64_t n = row / (D * H), dh = row % (D * H);
@@ -143,9 +143,9 @@ static int FN(max_pool_forward)(const fc_pool_geom* g, const void* x_, void* y_,
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t plane = 0; plane < g->batch * g->channels; plane++) {
         const int64_t n = plane / g->channels, c = plane % g->channels;
-        const T* xp = x + n * g->x_stride[0] + c * g->x_stride[1];
-        T* yp = y + n * g->y_stride[0] + c * g->y_stride[1];
-        int64_t* ip = indices ? indices + n * g->index_stride[0] + c * g->index_stride[1] : NULL;
+        const T *xp = x + n * g->x_stride[0] + c * g->x_stride[1];
+        T *yp = y + n * g->y_stride[0] + c * g->y_stride[1];
+        int64_t *ip = indices ? indices + n * g->index_stride[0] + c * g->index_stride[1] : NULL;
         for (int64_t p = 0; p < D * H * W; p++) {
             const fc_window win = fc_window_at(g, p / (H * W), p / W % H, p % W);
             T best = -(T)INFINITY;
@@ -163,8 +163,8 @@ static int FN(max_pool_forward)(const fc_pool_geom* g, const void* x_, void* y_,
     return FC_OK;
 }
 
-NOINLINE void FN(avg_pixel)(const fc_pool_geom* g, const T* x, const T* end, int64_t x_flat, T* y,
-                            const fc_window* win) {
+NOINLINE void FN(avg_pixel)(const fc_pool_geom *g, const T *x, const T *end, int64_t x_flat, T *y,
+                            const fc_window *win) {
     enum { NV = 4 };
     const int64_t C = g->channels;
     const vec divisor = vset1((T)win->divisor);
@@ -185,13 +185,13 @@ NOINLINE void FN(avg_pixel)(const fc_pool_geom* g, const T* x, const T* end, int
     }
 }
 
-static int FN(avg_pool_forward)(const fc_pool_geom* g, const void* x_, void* y_, int threads) {
-    const T* x = x_;
-    T* y = y_;
+static int FN(avg_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_, int threads) {
+    const T *x = x_;
+    T *y = y_;
     const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];
     const int64_t xs = g->x_stride[4], ys = g->y_stride[4];
     if (fc_channels_last(g->x_stride) && fc_channels_last(g->y_stride)) {
-        const T* end = x + g->batch * g->channels * fc_volume(g->in_size);
+        const T *end = x + g->batch * g->channels * fc_volume(g->in_size);
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int64_t row = 0; row < g->batch * D * H; row++) {
             const int64_t n = row / (D * H), dh = row % (D * H);
@@ -206,8 +206,8 @@ static int FN(avg_pool_forward)(const fc_pool_geom* g, const void* x_, void* y_,
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t plane = 0; plane < g->batch * g->channels; plane++) {
         const int64_t n = plane / g->channels, c = plane % g->channels;
-        const T* xp = x + n * g->x_stride[0] + c * g->x_stride[1];
-        T* yp = y + n * g->y_stride[0] + c * g->y_stride[1];
+        const T *xp = x + n * g->x_stride[0] + c * g->x_stride[1];
+        T *yp = y + n * g->y_stride[0] + c * g->y_stride[1];
         for (int64_t p = 0; p < D * H * W; p++) {
             const fc_window win = fc_window_at(g, p / (H * W), p / W % H, p % W);
             T sum = 0;
@@ -219,7 +219,7 @@ static int FN(avg_pool_forward)(const fc_pool_geom* g, const void* x_, void* y_,
 }
 
 /* Zeros channels c0..c1 of one image of x. */
-INLINE void FN(clear_image)(const fc_pool_geom* g, T* x, int64_t c0, int64_t c1) {
+INLINE void FN(clear_image)(const fc_pool_geom *g, T *x, int64_t c0, int64_t c1) {
     const int64_t S = fc_volume(g->in_size), size = (int64_t)sizeof(T);
     if (c0 == 0 && c1 == g->channels) {
         memset(x, 0, (size_t)(g->channels * S * size));
@@ -247,7 +247,7 @@ INLINE void FN(clear_image)(const fc_pool_geom* g, T* x, int64_t c0, int64_t c1)
         }                                                                                        \
     } while (0)
 
-NOINLINE void FN(avg_backward_image)(const fc_pool_geom* g, const T* dy, T* dx, int64_t c0,
+NOINLINE void FN(avg_backward_image)(const fc_pool_geom *g, const T *dy, T *dx, int64_t c0,
                                      int64_t c1) {
     const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];
     const int64_t xs = g->x_stride[4], ys = g->y_stride[4];
@@ -263,7 +263,7 @@ NOINLINE void FN(avg_backward_image)(const fc_pool_geom* g, const T* dy, T* dx, 
                 for (; c + VL <= c1 - c0; c += VL) {
                     const vec share = vload(yp + c) / divisor;
                     FC_FOR_WINDOW (g, win, flat) {
-                        T* xp = dx + flat * xs + c0 + c;
+                        T *xp = dx + flat * xs + c0 + c;
                         vstore(xp, vload(xp) + share);
                     }
                 }
@@ -276,9 +276,9 @@ NOINLINE void FN(avg_backward_image)(const fc_pool_geom* g, const T* dy, T* dx, 
         }
 }
 
-static int FN(avg_pool_backward)(const fc_pool_geom* g, const void* dy_, void* dx_, int threads) {
-    const T* dy = dy_;
-    T* dx = dx_;
+static int FN(avg_pool_backward)(const fc_pool_geom *g, const void *dy_, void *dx_, int threads) {
+    const T *dy = dy_;
+    T *dx = dx_;
     FC_FOR_BLOCKS(g, threads, {
         FN(avg_backward_image)(g, dy + n * g->y_stride[0], dx + n * g->x_stride[0], c0, c1);
     });
@@ -303,13 +303,13 @@ static int FN(avg_pool_backward)(const fc_pool_geom* g, const void* dy_, void* d
             }                                                                                     \
     } while (0)
 
-static int FN(max_pool_backward)(const fc_pool_geom* g, const void* a, const int64_t* indices,
-                                 void* out, int threads) {
+static int FN(max_pool_backward)(const fc_pool_geom *g, const void *a, const int64_t *indices,
+                                 void *out, int threads) {
     const int64_t S = fc_volume(g->in_size);
     FC_FOR_BLOCKS(g, threads, {
-        const T* dy = (const T*)a + n * g->y_stride[0];
-        const int64_t* index = indices + n * g->index_stride[0];
-        T* dx = (T*)out + n * g->x_stride[0];
+        const T *dy = (const T *)a + n * g->y_stride[0];
+        const int64_t *index = indices + n * g->index_stride[0];
+        T *dx = (T *)out + n * g->x_stride[0];
         FN(clear_image)(g, dx, c0, c1);
         FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, {
             if (inside) dx[at_x] += dy[at_y];
@@ -318,13 +318,13 @@ static int FN(max_pool_backward)(const fc_pool_geom* g, const void* a, const int
     return FC_OK;
 }
 
-static int FN(max_unpool_forward)(const fc_pool_geom* g, const void* a, const int64_t* indices,
-                                  void* out, int threads) {
+static int FN(max_unpool_forward)(const fc_pool_geom *g, const void *a, const int64_t *indices,
+                                  void *out, int threads) {
     const int64_t S = fc_volume(g->in_size);
     FC_FOR_BLOCKS(g, threads, {
-        const T* y = (const T*)a + n * g->y_stride[0];
-        const int64_t* index = indices + n * g->index_stride[0];
-        T* x = (T*)out + n * g->x_stride[0];
+        const T *y = (const T *)a + n * g->y_stride[0];
+        const int64_t *index = indices + n * g->index_stride[0];
+        T *x = (T *)out + n * g->x_stride[0];
         FN(clear_image)(g, x, c0, c1);
         FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, {
             if (inside) x[at_x] = y[at_y];
@@ -333,13 +333,13 @@ static int FN(max_unpool_forward)(const fc_pool_geom* g, const void* a, const in
     return FC_OK;
 }
 
-static int FN(max_unpool_backward)(const fc_pool_geom* g, const void* a, const int64_t* indices,
-                                   void* out, int threads) {
+static int FN(max_unpool_backward)(const fc_pool_geom *g, const void *a, const int64_t *indices,
+                                   void *out, int threads) {
     const int64_t S = fc_volume(g->in_size);
     FC_FOR_BLOCKS(g, threads, {
-        const T* dx = (const T*)a + n * g->x_stride[0];
-        const int64_t* index = indices + n * g->index_stride[0];
-        T* dy = (T*)out + n * g->y_stride[0];
+        const T *dx = (const T *)a + n * g->x_stride[0];
+        const int64_t *index = indices + n * g->index_stride[0];
+        T *dy = (T *)out + n * g->y_stride[0];
         FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, { dy[at_y] = inside ? dx[at_x] : (T)0; });
     });
     return FC_OK;

@@ -44,8 +44,8 @@ typedef int64_t lane_int;
 typedef lane_int ivec __attribute__((vector_size(VEC_BYTES)));
 typedef lane_int ivec_u __attribute__((vector_size(VEC_BYTES), aligned(TYPE_BYTES), may_alias));
 
-INLINE vec vload(const T* p) { return *(const vec_u*)p; }
-INLINE void vstore(T* p, vec v) { *(vec_u*)p = v; }
+INLINE vec vload(const T *p) { return *(const vec_u *)p; }
+INLINE void vstore(T *p, vec v) { *(vec_u *)p = v; }
 INLINE vec vset1(T s) { return s - (vec){0}; }
 /* mask ? a : b, lane by lane; mask lanes are 0 or -1. */
 INLINE vec vselect(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }

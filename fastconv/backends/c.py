@@ -88,6 +88,20 @@ def _dense(a: Array) -> tuple[int, Array]:
     return _LAST, view if view.flags.c_contiguous else np.ascontiguousarray(view)
 
 
+def _last(a: Array) -> Array:
+    """Return the C-contiguous (N, D, H, W, C) view of a 5-D array, converting it if need be."""
+    view = a.transpose(0, 2, 3, 4, 1)
+    return view if view.flags.c_contiguous else to_channels_last(a).transpose(0, 2, 3, 4, 1)
+
+
+def _channels_last(a: Array) -> Array:
+    """Return the C-contiguous view (N, D, H, W, C) of a 5-D array, converted where it has none."""
+    view = a.transpose(0, 2, 3, 4, 1)
+    if view.flags.c_contiguous:
+        return view
+    return to_channels_last(a).transpose(0, 2, 3, 4, 1)
+
+
 def _output(what: str, a: Array) -> tuple[int, Any]:
     """Return the format of a 5-D array and the pointer to write it through."""
     if a.flags.c_contiguous:
@@ -167,11 +181,11 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         if not x.size or not w.size:
             out[...] = 0 if bias is None else bias[:, None, None, None]
             return
-        x_form, x = _dense(x)
+        x = _last(x)
         y_form, y = _output(what, out)
         w = np.ascontiguousarray(w)
         status = lib.fc_conv(
-            kernel, code, kept.at(x_form, y_form), _from_buffer(x), _from_buffer(w), b, y,
+            kernel, code, kept.at(_LAST, y_form), _from_buffer(x), _from_buffer(w), b, y,
             _threads(kept.parallel),
         )  # fmt: skip
         if status:
@@ -194,11 +208,11 @@ def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
         if not grad_out.size or not w.size:
             out[...] = 0
             return
-        y_form, g = _dense(grad_out)
+        g = _last(grad_out)
         x_form, x = _output(what, out)
         w = np.ascontiguousarray(w)
         status = lib.fc_conv(
-            kernel, code, kept.at(x_form, y_form), _from_buffer(g), _from_buffer(w), ffi.NULL, x,
+            kernel, code, kept.at(x_form, _LAST), _from_buffer(g), _from_buffer(w), ffi.NULL, x,
             _threads(kept.parallel),
         )  # fmt: skip
         if status:
@@ -221,12 +235,11 @@ def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
         if not grad_out.size or not x.size:
             out[...] = 0
             return
-        y_form, g = _dense(grad_out)
-        x_form, x = _dense(x)
+        g, x = _last(grad_out), _last(x)
         if not out.flags.c_contiguous:
             raise ValueError(f"{what}: out must be C-contiguous, got strides {out.strides}")
         status = lib.fc_conv(
-            kernel, code, kept.at(x_form, y_form), _from_buffer(g), _from_buffer(x), ffi.NULL,
+            kernel, code, kept.at(_LAST, _LAST), _from_buffer(g), _from_buffer(x), ffi.NULL,
             _from_buffer("char[]", out, True), _threads(kept.parallel),
         )  # fmt: skip
         if status:
@@ -474,7 +487,7 @@ def isas() -> dict[str, bool]:
 
 def get_isa() -> str:
     """Name of the instruction set in use."""
-    return ffi.string(lib.fc_isa_name(lib.fc_get_isa())).decode()  # type: ignore[no-any-return]
+    return ffi.string(lib.fc_isa_name(lib.fc_get_isa())).decode()
 
 
 def set_isa(name: str) -> None:
@@ -500,17 +513,17 @@ def has_kernel(name: str) -> bool:
 
 def fma_peak(dtype: Any = np.float32, seconds: float = 0.2) -> float:
     """FMA peak of one core in FLOP/s, measured now with the instruction set in use."""
-    return lib.fc_fma_peak(_DTYPES[np.dtype(dtype)], seconds)  # type: ignore[no-any-return]
+    return lib.fc_fma_peak(_DTYPES[np.dtype(dtype)], seconds)
 
 
 def stream(nbytes: int = 1 << 26, seconds: float = 0.2, threads: int = 1) -> float:
     """Copy bandwidth in bytes/s (read plus write), measured now on blocks of `nbytes`."""
-    return lib.fc_stream(nbytes, seconds, 1 if _forked else threads)  # type: ignore[no-any-return]
+    return lib.fc_stream(nbytes, seconds, 1 if _forked else threads)
 
 
 def compiler() -> str:
     """Name and version of the compiler that built the extension."""
-    return ffi.string(lib.fc_compiler()).decode()  # type: ignore[no-any-return]
+    return ffi.string(lib.fc_compiler()).decode()
 
 
 def has_openmp() -> bool:

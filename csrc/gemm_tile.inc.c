@@ -1,0 +1,100 @@
+/* The register tile: C[MR][NRV*VL] (+)= A[MR][depth] * B[depth][NRV*VL].
+ *
+ * MR rows of A are broadcast, NRV vectors of B are read as they lie. Per step of the depth a full
+ * tile of MR = 6, NRV = 4 costs 24 FMAs, 4 vector loads and 6 broadcasts: the FMA units are the
+ * limit as long as B streams at VEC_BYTES/6 bytes a cycle from L1 or L2.
+ * Contract: pointers need no alignment; B and C rows are readable for NRV*VL elements; nothing is
+ * allocated, checked or threaded here. A function named tile_ must keep its accumulators in
+ * registers (`make asm`). */
+#ifndef TILE_MR
+#define TILE_MR 6
+/* Vectors per row of a tile: MR*NRV accumulators, NRV of B and one broadcast must fit the file. */
+#if VEC_BYTES == 64 || defined(__aarch64__)
+#define TILE_NRV 4
+#else
+#define TILE_NRV 2
+#endif
+#define TILE_NR (TILE_NRV * VL)
+#endif
+
+/* How a tile meets C: overwrite it, overwrite with the bias added, or add to it. */
+#ifndef FC_TILE_MODES
+#define FC_TILE_MODES
+enum { TILE_STORE, TILE_BIAS, TILE_ADD };
+#endif
+
+#define tile_fn FN(tile_fn)
+/* A(i, d) = a[i*lda + d] for tile_rows, a[d*lda + i] for tile_cols. */
+typedef void (*tile_fn)(int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c,
+                        int64_t ldc, const T *bias, int mode);
+
+INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, int64_t depth, const T *a,
+                     int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc, const T *bias,
+                     int mode) {
+    vec acc[TILE_MR][TILE_NRV];
+    UNROLL
+    for (int i = 0; i < mr; i++) {
+        UNROLL
+        for (int j = 0; j < nrv; j++) acc[i][j] = vset1(0);
+    }
+    /* Two bases keep the addresses of six rows within base + {0, 1, 2} * lda. */
+    const T *a3 = a + (by_rows ? 3 * lda : 3);
+    for (int64_t d = 0; d < depth; d++) {
+        vec bv[TILE_NRV];
+        UNROLL
+        for (int j = 0; j < nrv; j++) bv[j] = vload(b + j * VL);
+        UNROLL
+        for (int i = 0; i < mr; i++) {
+            const T *base = i < 3 ? a : a3;
+            vec av = vset1(base[(i % 3) * (by_rows ? lda : 1)]);
+            UNROLL
+            for (int j = 0; j < nrv; j++) acc[i][j] += av * bv[j];
+        }
+        b += ldb;
+        a += by_rows ? 1 : lda;
+        a3 += by_rows ? 1 : lda;
+    }
+    if (mode == TILE_ADD) {
+        UNROLL
+        for (int i = 0; i < mr; i++) {
+            UNROLL
+            for (int j = 0; j < nrv; j++) {
+                T *p = c + i * ldc + j * VL;
+                vstore(p, vload(p) + acc[i][j]);
+            }
+        }
+    } else if (mode == TILE_BIAS) {
+        UNROLL
+        for (int j = 0; j < nrv; j++) {
+            vec bj = vload(bias + j * VL);
+            UNROLL
+            for (int i = 0; i < mr; i++) vstore(c + i * ldc + j * VL, acc[i][j] + bj);
+        }
+    } else {
+        UNROLL
+        for (int i = 0; i < mr; i++) {
+            UNROLL
+            for (int j = 0; j < nrv; j++) vstore(c + i * ldc + j * VL, acc[i][j]);
+        }
+    }
+}
+
+#define TILE_DEFINE(mr, nrv)                                                                     \
+    NOINLINE void FN(tile_rows_##mr##x##nrv)(int64_t depth, const T *a, int64_t lda, const T *b, \
+                                             int64_t ldb, T *c, int64_t ldc, const T *bias,      \
+                                             int mode) {                                         \
+        FN(tile)(mr, nrv, 1, depth, a, lda, b, ldb, c, ldc, bias, mode);                         \
+    }                                                                                            \
+    NOINLINE void FN(tile_cols_##mr##x##nrv)(int64_t depth, const T *a, int64_t lda, const T *b, \
+                                             int64_t ldb, T *c, int64_t ldc, const T *bias,      \
+                                             int mode) {                                         \
+        FN(tile)(mr, nrv, 0, depth, a, lda, b, ldb, c, ldc, bias, mode);                         \
+    }
+#define TILE_DEFINE_ROW(mr) TILE_EACH_NRV(TILE_DEFINE, mr)
+#define TILE_NAME_ROWS(mr, nrv) FN(tile_rows_##mr##x##nrv),
+#define TILE_NAME_COLS(mr, nrv) FN(tile_cols_##mr##x##nrv),
+#if TILE_NRV == 4
+#define TILE_EACH_NRV(F, mr) F(mr, 1) F(mr, 2) F(mr, 3) F(mr, 4)
+#else
+#define TILE_EACH_NRV(F, mr) F(mr, 1) F(mr, 2)
+#endif

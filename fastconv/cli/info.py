@@ -1,0 +1,20 @@
+"""``fastconv info``: what this machine and this build have."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import fastconv
+from fastconv.cli.arguments import new_command
+
+
+def add(commands: Any) -> None:
+    """Add the command's parser."""
+    new_command(commands, "info", "show CPU, instruction set, threads, compiler and backends", run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what :func:`fastconv.info` says."""
+    print(fastconv.info())
+    return 0

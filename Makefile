@@ -1,0 +1,95 @@
+# make demo, make test: from nothing but python3, a C compiler and make.
+# Everything installs into VENV; editing csrc/ rebuilds.
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check -q
+CSRC := $(wildcard csrc/*.c csrc/*.h csrc/build.py)
+C_FILES := $(wildcard csrc/*.c csrc/*.h)
+CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp
+SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
+
+.PHONY: demo test build check format asm selfcheck aarch64 bench clean
+.DEFAULT_GOAL := build
+
+demo: build $(VENV)/.vision
+	$(PY) -m fastconv demo $(DEMO)
+
+test: build $(VENV)/.dev
+	$(PY) -m pytest $(TESTS)
+
+build: $(VENV)/.built
+
+bench: build $(VENV)/.dev
+	$(PY) -m pytest bench --benchmark-only $(BENCH)
+
+check: $(VENV)/.dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
+
+format: $(VENV)/.dev
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	$(VENV)/bin/clang-format -i $(C_FILES)
+
+# Fails if a micro-kernel keeps an accumulator on the stack.
+asm: $(VENV)/.build-tools
+	$(PY) csrc/check_asm.py
+
+# Every instruction set against plain loops, without Python.
+selfcheck: build/selfcheck
+	build/selfcheck
+
+build/selfcheck: $(SELFCHECK) $(CSRC)
+	@mkdir -p build
+	$(CC) $(CFLAGS_PORTABLE) -o $@ $(SELFCHECK) -lm
+
+AARCH64_CC ?= aarch64-linux-gnu-gcc
+QEMU_AARCH64 ?= $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static)
+
+aarch64: $(SELFCHECK) $(CSRC)
+	@command -v $(AARCH64_CC) >/dev/null && test -n "$(QEMU_AARCH64)" || { \
+	  echo "make aarch64 needs a cross compiler and an emulator:" \
+	       "apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"; exit 1; }
+	@mkdir -p build
+	$(AARCH64_CC) $(CFLAGS_PORTABLE) -static -o build/selfcheck-aarch64 $(SELFCHECK) -lm
+	$(QEMU_AARCH64) build/selfcheck-aarch64
+
+# ---------------------------------------------------------------- environment
+
+$(VENV)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "fastconv needs Python 3.10 or newer; say which: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot create virtual environments." \
+	       "On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.build-tools: $(VENV)/.venv
+	$(PIP) install 'setuptools>=64' wheel 'cffi>=1.15'
+	@touch $@
+
+# Editable: Python files are used where they lie, and .built rebuilds the extension beside them.
+$(VENV)/.installed: $(VENV)/.build-tools pyproject.toml
+	$(PIP) install --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.vision: $(VENV)/.installed
+	$(PIP) install --no-build-isolation -e '.[vision]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) install --no-build-isolation -e '.[vision,dev]'
+	@touch $@ $(VENV)/.vision
+
+$(VENV)/.built: $(VENV)/.installed setup.py $(CSRC)
+	PYTHONWARNINGS=ignore $(PY) setup.py -q build_ext --inplace
+	@touch $@
+
+clean:
+	rm -rf build dist *.egg-info fastconv/*.so fastconv/__pycache__ .pytest_cache \
+	  .mypy_cache .ruff_cache $(VENV)/.built

@@ -1,0 +1,285 @@
+/* Every instruction set and type against plain loops, without Python: a standalone program
+ * (`make selfcheck`, and on aarch64 under an emulator `make aarch64`).
+ * Small integers make every sum exact, so results are compared with ==. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fastconv.h"
+
+typedef int64_t i64;
+enum { GUARD = 32 };
+
+static int failures, checks;
+
+/* ---------------------------------------------------------------- arrays of either type */
+
+typedef struct {
+    int dtype;
+    i64 size;
+    char *memory; /* GUARD elements, the array, GUARD elements */
+} array;
+
+static size_t width(int dtype) { return dtype == FC_F32 ? sizeof(float) : sizeof(double); }
+
+static void *data(const array *a) { return a->memory + GUARD * width(a->dtype); }
+
+static double get(const array *a, i64 i) {
+    return a->dtype == FC_F32 ? ((float *)data(a))[i] : ((double *)data(a))[i];
+}
+
+static void set(const array *a, i64 i, double v) {
+    if (a->dtype == FC_F32) ((float *)data(a))[i] = (float)v;
+    else ((double *)data(a))[i] = v;
+}
+
+static array make(int dtype, i64 size, unsigned seed) {
+    array a = {dtype, size, malloc((size_t)(size + 2 * GUARD) * width(dtype))};
+    if (!a.memory) exit(2);
+    for (i64 i = -GUARD; i < size + GUARD; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        set(&a, i, i < 0 || i >= size ? 77 : (int)(seed >> 16) % 7 - 3);
+    }
+    return a;
+}
+
+static void compare(const char *what, const char *where, const array *got, const double *want) {
+    i64 bad = 0, first = -1;
+    for (i64 i = 0; i < got->size; i++)
+        if (get(got, i) != want[i]) {
+            if (!bad++) first = i;
+        }
+    for (i64 i = 0; i < GUARD; i++)
+        if (get(got, -1 - i) != 77 || get(got, got->size + i) != 77) bad++, first = -1;
+    checks++;
+    if (bad) {
+        failures++;
+        printf("FAILED %s %s: %lld of %lld wrong, first at %lld\n", what, where, (long long)bad,
+               (long long)got->size, (long long)first);
+    }
+}
+
+/* ---------------------------------------------------------------- convolution */
+
+static i64 volume(const i64 s[3]) { return s[0] * s[1] * s[2]; }
+
+static void strides(i64 out[5], int last, i64 channels, const i64 size[3]) {
+    const i64 c = last ? channels : 1;
+    out[0] = channels * volume(size);
+    out[1] = last ? 1 : volume(size);
+    out[2] = size[1] * size[2] * c;
+    out[3] = size[2] * c;
+    out[4] = c;
+}
+
+/* Calls `visit` for every product y[yi] += x[xi] * w[wi]. */
+#define FOR_PRODUCTS(g, yi, xi, wi, statement)                                                  \
+    for (i64 n = 0; n < (g)->batch; n++)                                                        \
+        for (i64 k = 0; k < (g)->out_channels; k++)                                             \
+            for (i64 o = 0; o < volume((g)->out_size); o++)                                     \
+                for (i64 c = 0; c < (g)->in_channels / (g)->groups; c++)                        \
+                    for (i64 t = 0; t < volume((g)->kernel); t++) {                             \
+                        i64 pos[3];                                                             \
+                        if (!source(g, o, t, pos)) continue;                                    \
+                        const i64 per_in = (g)->in_channels / (g)->groups;                      \
+                        const i64 per_out = (g)->out_channels / (g)->groups;                    \
+                        const i64 xi = n * (g)->x_stride[0] +                                   \
+                                       (k / per_out * per_in + c) * (g)->x_stride[1] +          \
+                                       pos[0] * (g)->x_stride[2] + pos[1] * (g)->x_stride[3] +  \
+                                       pos[2] * (g)->x_stride[4];                               \
+                        const i64 yi =                                                          \
+                            n * (g)->y_stride[0] + k * (g)->y_stride[1] + o * (g)->y_stride[4]; \
+                        const i64 wi = (k * per_in + c) * volume((g)->kernel) + t;              \
+                        statement;                                                              \
+                    }
+
+static int source(const fc_conv_geom *g, i64 o, i64 t, i64 pos[3]) {
+    for (int a = 2; a >= 0; a--) {
+        pos[a] = o % g->out_size[a] * g->stride[a] - g->pad[a] + t % g->kernel[a] * g->dilation[a];
+        if (pos[a] < 0 || pos[a] >= g->in_size[a]) return 0;
+        o /= g->out_size[a];
+        t /= g->kernel[a];
+    }
+    return 1;
+}
+
+static const struct {
+    i64 batch, in, out, groups, size[3], kernel[3], stride[3], pad[3], dilation[3];
+} convs[] = {
+    {1, 1, 1, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+    {2, 3, 8, 1, {1, 11, 13}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {1, 64, 70, 1, {1, 9, 10}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {2, 33, 17, 1, {1, 7, 7}, {1, 1, 1}, {1, 2, 2}, {0, 0, 0}, {1, 1, 1}},
+    {1, 12, 18, 3, {1, 10, 9}, {1, 3, 2}, {1, 2, 1}, {0, 2, 1}, {1, 2, 3}},
+    {2, 5, 6, 1, {5, 6, 7}, {3, 2, 3}, {2, 1, 2}, {1, 0, 2}, {1, 2, 1}},
+    {3, 4, 9, 1, {1, 1, 40}, {1, 1, 5}, {1, 1, 3}, {0, 0, 4}, {1, 1, 2}},
+    {1, 19, 19, 19, {1, 8, 8}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {1, 8, 8, 1, {1, 6, 6}, {1, 6, 6}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+};
+
+static void check_conv(const char *isa, int dtype, int number, int threads) {
+    fc_conv_geom g = {.batch = convs[number].batch,
+                      .in_channels = convs[number].in,
+                      .out_channels = convs[number].out,
+                      .groups = convs[number].groups};
+    memcpy(g.in_size, convs[number].size, sizeof g.in_size);
+    memcpy(g.kernel, convs[number].kernel, sizeof g.kernel);
+    memcpy(g.stride, convs[number].stride, sizeof g.stride);
+    memcpy(g.pad, convs[number].pad, sizeof g.pad);
+    memcpy(g.dilation, convs[number].dilation, sizeof g.dilation);
+    for (int a = 0; a < 3; a++)
+        g.out_size[a] =
+            (g.in_size[a] + 2 * g.pad[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1;
+    strides(g.x_stride, 1, g.in_channels, g.in_size);
+    strides(g.y_stride, 1, g.out_channels, g.out_size);
+
+    const i64 nx = g.batch * g.x_stride[0], ny = g.batch * g.y_stride[0];
+    const i64 nw = g.out_channels * (g.in_channels / g.groups) * volume(g.kernel);
+    array x = make(dtype, nx, 1), w = make(dtype, nw, 2), b = make(dtype, g.out_channels, 3);
+    array dy = make(dtype, ny, 4), out[4] = {make(dtype, ny, 5), make(dtype, nx, 6),
+                                             make(dtype, nw, 7), make(dtype, g.out_channels, 8)};
+    double *want[4];
+    for (int i = 0; i < 4; i++)
+        if (!(want[i] = calloc((size_t)out[i].size, sizeof(double)))) exit(2);
+    for (i64 i = 0; i < ny; i++) {
+        want[0][i] = get(&b, i % g.out_channels);
+        want[3][i % g.out_channels] += get(&dy, i);
+    }
+    FOR_PRODUCTS(&g, yi, xi, wi, {
+        want[0][yi] += get(&x, xi) * get(&w, wi);
+        want[1][xi] += get(&dy, yi) * get(&w, wi);
+        want[2][wi] += get(&dy, yi) * get(&x, xi);
+    })
+
+    static const char *const names[FC_CONV_KERNELS] = {
+        [FC_CONV_FORWARD_GEMM] = "forward gemm",
+        [FC_CONV_BACKWARD_INPUT_GEMM] = "backward input gemm",
+        [FC_CONV_BACKWARD_WEIGHT_GEMM] = "backward weight gemm",
+        [FC_CONV_FORWARD_DEPTHWISE] = "forward depthwise",
+        [FC_CONV_BACKWARD_INPUT_DEPTHWISE] = "backward input depthwise",
+        [FC_CONV_BACKWARD_WEIGHT_DEPTHWISE] = "backward weight depthwise",
+    };
+    const array *const operands[3][2] = {{&x, &w}, {&dy, &w}, {&dy, &x}};
+    char where[64];
+    snprintf(where, sizeof where, "%s f%d conv %d threads %d", isa, dtype == FC_F32 ? 32 : 64,
+             number, threads);
+    for (int kernel = 0; kernel < FC_CONV_KERNELS; kernel++) {
+        const int way = kernel % 3, depthwise = kernel >= FC_CONV_FORWARD_DEPTHWISE;
+        if (!names[kernel] || !fc_conv_available(kernel, dtype)) continue;
+        if (depthwise && (g.groups == 1 || g.groups != g.in_channels)) continue;
+        const int status =
+            fc_conv(kernel, dtype, &g, data(operands[way][0]), data(operands[way][1]),
+                    way == 0 ? data(&b) : NULL, data(&out[way]), threads);
+        if (status != FC_OK) {
+            failures++;
+            printf("FAILED %s %s: status %d\n", names[kernel], where, status);
+            continue;
+        }
+        compare(names[kernel], where, &out[way], want[way]);
+    }
+    if (fc_conv_backward_bias(dtype, &g, data(&dy), data(&out[3]), threads) == FC_OK)
+        compare("backward bias", where, &out[3], want[3]);
+
+    for (int i = 0; i < 4; i++) free(want[i]), free(out[i].memory);
+    free(x.memory), free(w.memory), free(b.memory), free(dy.memory);
+}
+
+/* ---------------------------------------------------------------- pooling */
+
+/* 3x3 windows, stride 2, padding 1, over H and W, both formats, odd channels. */
+static void check_pool(const char *isa, int dtype, int last, i64 channels, int threads) {
+    enum { H = 7, W = 9, OH = 4, OW = 5 };
+    i64 rows[2][4 * OW], unit[4] = {0, 1, 1, 1};
+    const i64 in[3] = {1, H, W}, small[3] = {1, OH, OW};
+    for (int a = 0; a < 2; a++)
+        for (i64 o = 0, n = small[a + 1]; o < n; o++) {
+            const i64 lo = 2 * o - 1, hi = lo + 3;
+            rows[a][o] = lo < 0 ? 0 : lo;
+            rows[a][n + o] = (hi > in[a + 1] ? in[a + 1] : hi) - rows[a][o];
+            rows[a][2 * n + o] = 1;
+            rows[a][3 * n + o] = 2; /* divisor 4: exact */
+        }
+    fc_pool_geom g = {.batch = 2, .channels = channels, .windows = {unit, rows[0], rows[1]}};
+    memcpy(g.in_size, in, sizeof in);
+    memcpy(g.out_size, small, sizeof small);
+    strides(g.x_stride, last, channels, in);
+    strides(g.y_stride, last, channels, small);
+    memcpy(g.index_stride, g.y_stride, sizeof g.y_stride);
+
+    const i64 nx = 2 * channels * H * W, ny = 2 * channels * OH * OW;
+    array x = make(dtype, nx, 11), dy = make(dtype, ny, 12);
+    array y = make(dtype, ny, 13), avg = make(dtype, ny, 14);
+    array dx = make(dtype, nx, 15), davg = make(dtype, nx, 16);
+    i64 *index = malloc((size_t)ny * sizeof *index);
+    double *best = malloc((size_t)ny * sizeof(double)), *mean = calloc((size_t)ny, sizeof(double));
+    double *back = calloc((size_t)nx, sizeof(double)), *spread = calloc((size_t)nx, sizeof(double));
+    if (!index || !best || !mean || !back || !spread) exit(2);
+    for (i64 n = 0; n < 2; n++)
+        for (i64 c = 0; c < channels; c++)
+            for (i64 h = 0; h < OH; h++)
+                for (i64 w = 0; w < OW; w++) {
+                    const i64 yi = n * g.y_stride[0] + c * g.y_stride[1] + h * g.y_stride[3] +
+                                   w * g.y_stride[4];
+                    i64 where = -1;
+                    for (i64 i = 0; i < rows[0][OH + h]; i++)
+                        for (i64 j = 0; j < rows[1][OW + w]; j++) {
+                            const i64 xi = n * g.x_stride[0] + c * g.x_stride[1] +
+                                           (rows[0][h] + i) * g.x_stride[3] +
+                                           (rows[1][w] + j) * g.x_stride[4];
+                            if (where < 0 || get(&x, xi) > best[yi]) {
+                                where = xi;
+                                best[yi] = get(&x, xi);
+                            }
+                            mean[yi] += get(&x, xi) / 4;
+                            spread[xi] += get(&dy, yi) / 4;
+                        }
+                    back[where] += get(&dy, yi);
+                }
+    char where[64];
+    snprintf(where, sizeof where, "%s f%d %s %lld channels", isa, dtype == FC_F32 ? 32 : 64,
+             last ? "channels-last" : "NCHW", (long long)channels);
+    fc_max_pool_forward(dtype, &g, data(&x), data(&y), index, threads);
+    compare("max pool", where, &y, best);
+    fc_index_pool(FC_MAX_POOL_BACKWARD, dtype, &g, data(&dy), index, data(&dx), threads);
+    compare("max pool backward", where, &dx, back);
+    fc_index_pool(FC_MAX_UNPOOL_BACKWARD, dtype, &g, data(&x), index, data(&y), threads);
+    compare("unpool backward", where, &y, best);
+    fc_avg_pool_forward(dtype, &g, data(&x), data(&avg), threads);
+    compare("average pool", where, &avg, mean);
+    fc_avg_pool_backward(dtype, &g, data(&dy), data(&davg), threads);
+    compare("average pool backward", where, &davg, spread);
+
+    /* The layout kernel: (H*W, channels) of each image to (channels, H*W). */
+    fc_transpose(dtype, 2, H * W, channels, data(&x), data(&dx), threads);
+    for (i64 i = 0; i < nx; i++) {
+        const i64 n = i / (channels * H * W), r = i % (channels * H * W);
+        back[i] = get(&x, n * channels * H * W + r % (H * W) * channels + r / (H * W));
+    }
+    compare("transpose", where, &dx, back);
+
+    free(index), free(best), free(mean), free(back), free(spread);
+    free(x.memory), free(dy.memory), free(y.memory), free(avg.memory);
+    free(dx.memory), free(davg.memory);
+}
+
+int main(void) {
+    static const i64 channels[] = {1, 3, 6, 16, 35, 130};
+    for (int isa = 0; isa < fc_isa_count(); isa++) {
+        if (fc_set_isa(isa) != FC_OK) {
+            printf("%s: not supported here\n", fc_isa_name(isa));
+            continue;
+        }
+        const int before = checks;
+        for (int dtype = 0; dtype < FC_DTYPES; dtype++)
+            for (int threads = 1; threads <= 2; threads++) {
+                for (int i = 0; i < (int)(sizeof convs / sizeof *convs); i++)
+                    check_conv(fc_isa_name(isa), dtype, i, threads);
+                for (int i = 0; i < (int)(sizeof channels / sizeof *channels); i++)
+                    for (int last = 0; last < 2; last++)
+                        check_pool(fc_isa_name(isa), dtype, last, channels[i], threads);
+            }
+        printf("%s: %d checks\n", fc_isa_name(isa), checks - before);
+    }
+    printf("%d checks, %d failed\n", checks, failures);
+    return failures != 0;
+}

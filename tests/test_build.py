@@ -1,0 +1,207 @@
+"""The build: complete interface and dependencies, no compiler, spill check, light import."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CSRC = ROOT / "csrc"
+COMPILER = shutil.which("cc")
+
+
+def run(command, cwd=ROOT, **environment):
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def build():
+    """The cffi build file as a module; it expects to run in the project's root."""
+    pytest.importorskip("cffi")
+    before, path = os.getcwd(), list(sys.path)
+    os.chdir(ROOT)
+    sys.path.insert(0, str(CSRC))
+    try:
+        import build as module
+
+        yield module
+    finally:
+        os.chdir(before)
+        sys.path[:] = path
+
+
+def exported(text):
+    """Names of the functions that a C text defines without `static`."""
+    return set(re.findall(r"^(?:int|double|const char \*) ?(fc_\w+)\(", text, re.M))
+
+
+def test_interface_declares_every_exported_function(build):
+    defined = exported((CSRC / "dispatch.c").read_text())
+    declared = set(re.findall(r"\b(fc_\w+)\(", build.interface()))
+    assert defined and defined == declared
+
+
+def test_every_c_file_is_a_dependency(build):
+    depends = set(build.ffibuilder._assigned_source[3]["depends"])
+    files = {p.relative_to(ROOT).as_posix() for p in CSRC.iterdir() if p.suffix in (".c", ".h")}
+    assert files <= depends
+
+
+def test_every_kernel_file_is_included():
+    included = set()
+    for path in CSRC.iterdir():
+        if path.suffix in (".c", ".h"):
+            included |= set(re.findall(r'^\s*#include "([\w.]+)"', path.read_text(), re.M))
+    files = {p.name for p in CSRC.glob("*.h")} | {p.name for p in CSRC.glob("*.inc.c")}
+    assert files <= included
+
+
+def test_no_intrinsics_and_no_fast_math():
+    for path in CSRC.iterdir():
+        if path.suffix in (".c", ".h"):
+            text = path.read_text()
+            assert "immintrin" not in text and "arm_neon" not in text, path
+    flags = (CSRC / "build.py").read_text()
+    assert '"-ffast-math"' not in flags and "march=native" not in flags
+
+
+LOOP = """
+	movaps	%xmm1, -24(%rsp)
+	leaq	8(%rdi), %rbp
+.L2:
+	vmovups	(%rbp), %zmm3
+	{}
+	vfmadd231ps	(%rsi), %zmm1, %zmm2
+	jne	.L2
+	vmovups	%zmm2, 64(%rsp)
+	jmp	.L2
+""".replace("{}", "{body}")  # fmt: skip
+
+
+def test_spill_check_sees_stack_traffic_in_loops_only(build):
+    import check_asm
+
+    def spills(body, before=""):
+        return check_asm.spills((before + LOOP.format(body=body)).splitlines())
+
+    assert spills("addq	$1, %rax") == []
+    assert len(spills("vmovaps	%zmm7, -64(%rsp)")) == 1
+    assert len(spills("vfmadd231ps	128(%rsp), %zmm7, %zmm8")) == 1
+    # With a frame pointer %rbp is the stack too.
+    assert len(spills("nop", before="	movq	%rsp, %rbp\n")) == 1
+
+
+# ---------------------------------------------------------------- without a compiler
+
+
+@pytest.fixture(scope="module")
+def without_compiler(tmp_path_factory):
+    """The package built in a copy of the source where no compiler works."""
+    source = tmp_path_factory.mktemp("source")
+    skip = shutil.ignore_patterns("*.so", "__pycache__")
+    for name in ("csrc", "fastconv"):
+        shutil.copytree(ROOT / name, source / name, ignore=skip)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, source)
+    done = run(
+        [sys.executable, "setup.py", "-q", "build", "--build-lib", "lib"],
+        source, CC="no-such-compiler", FASTCONV_DEV="0",
+    )  # fmt: skip
+    return source / "lib", done
+
+
+def test_installs_without_a_compiler(without_compiler):
+    pytest.importorskip("setuptools")
+    library, done = without_compiler
+    assert done.returncode == 0, done.stderr
+    assert "Install a C compiler" in done.stderr
+    assert (library / "fastconv" / "py.typed").exists()
+    assert not list((library / "fastconv").glob("_fastconv*.so"))
+
+
+INFO = """
+import warnings
+warnings.simplefilter("error")
+import fastconv
+facts = fastconv.info()
+print(facts["backend"])
+print(facts["backends"]["c"])
+"""
+
+
+def test_numba_takes_over(without_compiler):
+    pytest.importorskip("numba")
+    library, _ = without_compiler
+    done = run([sys.executable, "-c", INFO], library, PYTHONPATH=str(library))
+    backend, c = done.stdout.splitlines()
+    assert backend == "numba"
+    assert c.startswith("not available") and "install a C compiler" in c
+
+
+NAIVE = """
+import sys
+sys.modules["numba"] = None
+import numpy as np, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import fastconv
+    x = np.ones((1, 1, 3, 3), np.float32)
+    y = fastconv.ops.conv_forward(x, x[..., :2, :2])
+print(fastconv.info()["backend"], int(y.sum()), [str(w.message) for w in caught])
+"""
+
+
+def test_naive_takes_over_with_a_warning(without_compiler):
+    library, _ = without_compiler
+    done = run([sys.executable, "-c", NAIVE], library, PYTHONPATH=str(library))
+    assert done.stdout.startswith("naive 16"), done.stderr
+    assert "naive backend is very slow" in done.stdout
+
+
+# ---------------------------------------------------------------- C without Python, import
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+def test_selfcheck(tmp_path):
+    program = tmp_path / "selfcheck"
+    sources = ["selfcheck.c", "dispatch.c", "isa_generic.c", "isa_avx2.c", "isa_avx512.c"]
+    flags = ["-O2", "-std=gnu11", "-ffp-contract=fast", "-fopenmp"]
+    built = run([COMPILER, *flags, "-o", program, *(CSRC / s for s in sources), "-lm"])
+    assert built.returncode == 0, built.stderr
+    done = run([program])
+    assert done.returncode == 0, done.stdout
+
+
+HEAVY = ("numba", "matplotlib", "sklearn", "tqdm", "PIL", "torch")
+IMPORT = """
+import sys, time
+import numpy
+start = time.perf_counter()
+import fastconv
+print(time.perf_counter() - start)
+print([name for name in {heavy!r} if name in sys.modules])
+"""
+
+
+def test_import_is_light():
+    seconds = []
+    for _ in range(5):
+        done = run([sys.executable, "-c", IMPORT.format(heavy=HEAVY)])
+        time, heavy = done.stdout.splitlines()
+        assert heavy == "[]"
+        seconds.append(float(time))
+    assert min(seconds) <= 0.06

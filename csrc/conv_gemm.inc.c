@@ -44,21 +44,6 @@ INLINE int64_t FN(pitch)(int64_t depth) {
     return (lines | 1) * line;
 }
 
-/* Add a tile to the target element by element: ragged columns, or channels that are not adjacent.
- */
-static void FN(scatter_tile)(const T *tile, int64_t mr, int64_t width, const int64_t *offset,
-                             T *dst, int64_t col_stride, const T *bias, int mode) {
-    for (int64_t i = 0; i < mr; i++) {
-        T *d = dst + offset[i];
-        for (int64_t j = 0; j < width; j++) {
-            T v = tile[i * TILE_NR + j];
-            if (mode == TILE_ADD) v += d[j * col_stride];
-            if (mode == TILE_BIAS) v += bias[j];
-            d[j * col_stride] = v;
-        }
-    }
-}
-
 /* Element offset of each target position of the rows [row0, row0+count). */
 static void FN(target_offsets)(const conv_problem *p, int64_t row0, int64_t count, int64_t *out) {
     int64_t r = row0, w = r % p->grid[2];
@@ -82,53 +67,64 @@ static void FN(target_offsets)(const conv_problem *p, int64_t row0, int64_t coun
 /* One block: rows [row0, row0+mb) of a group times its column panels [panel0, panel1). */
 typedef struct {
     const conv_problem *p;
-    const T *src, *weight, *bias; /* weight: packed from panel `first`; bias: of this group */
+    const T *src, *weight,
+        *bias; /* weight: packed from panel `first`; bias: of this group, padded */
     T *dst;
     int64_t group, row0, rows, first, panel0, panel1, depth_block;
-    T *pack;         /* [ROW_BLOCK][pitch] */
-    int64_t *offset; /* [ROW_BLOCK] */
+    int direct; /* tiles write the target itself; otherwise `stage`, which is laid out at the end */
+    T *pack, *stage;
+    int64_t *offset; /* [rows]: elements from dst */
 } FN(gemm_block);
+
+/* stage[row][ld] to the target: rows where channels are adjacent, transposed where they are not. */
+static void FN(lay_out)(const FN(gemm_block) * b, int64_t col0, int64_t width, int64_t ld) {
+    const int64_t cs = b->p->dst_stride[1], *o = b->offset;
+    T *dst = b->dst + (b->group * b->p->cols + col0) * cs;
+    for (int64_t i = 0; i < b->rows;) {
+        /* Positions that follow each other in the target. */
+        int64_t n = 1;
+        while (cs != 1 && n < VL && i + n < b->rows && o[i + n] == o[i] + n) n++;
+        const T *s = b->stage + i * ld;
+        int64_t k = 0;
+        if (n == VL) {
+            for (; k + VL <= width; k += VL)
+                FN(transpose_square)(s + k, ld, dst + o[i] + k * cs, cs);
+        }
+        for (int64_t r = 0; r < n; r++)
+            for (int64_t e = k; e < width; e++) dst[o[i + r] + e * cs] = s[r * ld + e];
+        i += n;
+    }
+}
 
 static void FN(gemm_run_block)(const FN(gemm_block) * b) {
     const conv_problem *p = b->p;
-    const int64_t C = p->channels, K = p->cols, col_stride = p->dst_stride[1];
     const int pointwise = conv_is_pointwise(p);
     const int64_t pitch = pointwise ? p->src_stride[4] : FN(pitch)(b->depth_block);
-    T tile[TILE_MR * TILE_NR] __attribute__((aligned(64)));
+    const int64_t col0 = b->panel0 * TILE_NR, col1 = fc_min(p->cols, b->panel1 * TILE_NR);
+    const int64_t ld = b->direct ? p->dst_stride[4] : fc_round_up(col1 - col0, VL);
     FN(target_offsets)(p, b->row0, b->rows, b->offset);
-    T *dst = b->dst + b->group * K * col_stride;
+    T *out = b->direct ? b->dst + b->offset[0] + b->group * p->cols + col0 : b->stage;
     for (int64_t d0 = 0; d0 < p->depth; d0 += b->depth_block) {
         const int64_t len = fc_min(b->depth_block, p->depth - d0);
         const T *a = b->pack;
         if (pointwise) {
-            a = b->src + b->row0 * pitch + b->group * C + d0;
+            a = b->src + b->row0 * pitch + b->group * p->channels + d0;
         } else {
             FN(pack_rows)(p, b->src, b->group, b->row0, b->rows, d0, len, b->pack, pitch);
         }
         const int mode = d0 ? TILE_ADD : b->bias ? TILE_BIAS : TILE_STORE;
-        for (int64_t panel = b->panel0; panel < b->panel1; panel++) {
-            const int64_t col = panel * TILE_NR, width = fc_min(TILE_NR, K - col);
-            const int64_t nrv = fc_ceil_div(width, VL), nr = nrv * VL;
-            const T *w = b->weight + (panel - b->first) * TILE_NR * p->depth + d0 * nr;
-            const int whole = width == nr && col_stride == 1;
+        for (int64_t col = col0; col < col1; col += TILE_NR) {
+            const int64_t nrv = fc_ceil_div(fc_min(TILE_NR, col1 - col), VL), nr = nrv * VL;
+            const T *w = b->weight + (col - b->first * TILE_NR) * p->depth + d0 * nr;
             for (int64_t i = 0; i < b->rows; i += TILE_MR) {
                 const int64_t mr = fc_min(TILE_MR, b->rows - i);
-                const int64_t *o = b->offset + i;
-                const tile_fn f = FN(tiles_by_rows)[mr - 1][nrv - 1];
-                int direct = whole;
-                const int64_t ldc = mr > 1 ? o[1] - o[0] : 0;
-                for (int64_t k = 2; k < mr; k++) direct &= o[k] - o[k - 1] == ldc;
-                if (direct) {
-                    f(len, a + i * pitch, pitch, w, nr, dst + o[0] + col, ldc,
-                      b->bias ? b->bias + col : NULL, mode);
-                } else {
-                    f(len, a + i * pitch, pitch, w, nr, tile, TILE_NR, NULL, TILE_STORE);
-                    FN(scatter_tile)(tile, mr, width, o, dst + col * col_stride, col_stride,
-                                     b->bias ? b->bias + col : NULL, mode);
-                }
+                FN(tiles_by_rows)
+                [mr - 1][nrv - 1](len, a + i *pitch, pitch, w, nr, out + i *ld + col - col0, ld,
+                                  b->bias ? b->bias + col : NULL, mode);
             }
         }
     }
+    if (!b->direct) FN(lay_out)(b, col0, col1 - col0, ld);
 }
 
 /* Solve one problem. Tasks are (group, row block, panel range): every element of the target belongs
@@ -156,15 +152,25 @@ static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const
     const int64_t tasks = p->groups * row_blocks * splits;
     if (tasks < threads) threads = (int)tasks;
 
-    const int64_t pack_items = fc_round_up(mb * FN(pitch)(depth_block), 16);
+    /* Tiles write the target where its rows are dense and its columns whole vectors. */
+    int direct = p->dst_stride[1] == 1 && p->cols % VL == 0;
+    int64_t dense = p->dst_stride[4];
+    for (int i = 2; i >= 0; i--) {
+        direct &= p->dst_step[i] == 1 && p->dst_stride[2 + i] == dense;
+        dense *= p->grid[i];
+    }
+    direct &= p->dst_stride[0] == dense;
+    const int64_t pack_items = fc_round_up(mb * FN(pitch)(depth_block) + VL, 16);
+    const int64_t stage_items = direct ? 0 : mb * fc_ceil_div(turn, splits) * TILE_NR;
     const int64_t group_bytes = turn * panel_items * (int64_t)sizeof(T);
     const int64_t groups_at_once =
         turn < panels ? 1 : fc_min(p->groups, fc_max(1, WEIGHT_BYTES / group_bytes));
     T *weight = fc_scratch(groups_at_once * turn * panel_items, sizeof(T));
     T *pack = fc_scratch(threads * pack_items, sizeof(T));
+    T *stage = fc_scratch(threads * stage_items, sizeof(T));
     int64_t *offset = fc_scratch(threads * mb, sizeof(int64_t));
     T *padded = bias ? fc_scratch(p->groups * panels * TILE_NR, sizeof(T)) : NULL;
-    int status = weight && pack && offset && (padded || !bias) ? FC_OK : FC_NOMEM;
+    int status = weight && pack && stage && offset && (padded || !bias) ? FC_OK : FC_NOMEM;
     if (status == FC_OK && bias) { /* each group's bias padded to whole vectors */
         for (int64_t i = 0; i < p->groups * panels * TILE_NR; i++) {
             const int64_t g = i / (panels * TILE_NR), k = i % (panels * TILE_NR);
@@ -203,7 +209,9 @@ static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const
                         .panel0 = t0 + fc_min(nt, s * step),
                         .panel1 = t0 + fc_min(nt, (s + 1) * step),
                         .depth_block = depth_block,
+                        .direct = direct,
                         .pack = pack + me * pack_items,
+                        .stage = stage + me * stage_items,
                         .offset = offset + me * mb,
                     };
                     FN(gemm_run_block)(&block);
@@ -213,6 +221,7 @@ static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const
     }
     free(padded);
     free(offset);
+    free(stage);
     free(pack);
     free(weight);
     return status;
@@ -297,17 +306,20 @@ static void FN(weight_run_block)(const FN(weight_block) * b) {
             for (int64_t i = 0; i < b->kb; i += TILE_MR) {
                 const int64_t mr = fc_min(TILE_MR, b->kb - i);
                 FN(tiles_by_cols)
-                [mr - 1][nrv - 1](n, dy + row * dy_pitch + i, dy_pitch, x + j, pitch,
-                                  b->acc + i * ld + j, ld, NULL, done ? TILE_ADD : TILE_STORE);
+                [mr - 1][nrv - 1](n, dy + row *dy_pitch + i, dy_pitch, x + j, pitch,
+                                  b->acc + i *ld + j, ld, NULL, done ? TILE_ADD : TILE_STORE);
             }
         }
     }
     const int64_t taps = p->ntaps;
     for (int64_t i = 0; i < b->kb; i++) {
         T *o = b->dw + ((b->group * K + b->k0 + i) * C) * taps;
-        for (int64_t e = 0; e < b->len; e++) {
-            const int64_t tap = (b->d0 + e) / C, c = (b->d0 + e) % C;
-            o[c * taps + tap] = b->acc[i * ld + e];
+        const T *a = b->acc + i * ld;
+        int64_t tap = b->d0 / C, c = b->d0 % C;
+        for (int64_t left = b->len; left > 0; tap++, c = 0) {
+            const int64_t c1 = fc_min(C, c + left);
+            left -= c1 - c;
+            for (; c < c1; c++) o[c * taps + tap] = *a++;
         }
     }
 }

@@ -37,7 +37,8 @@ typedef struct {
     int64_t depth; /* ntaps * channels */
     /* weight element (col, channel, tap): strides within one group, and between groups */
     int64_t w_col, w_channel, w_group;
-    int64_t kernel[3];
+    int64_t kernel_taps; /* of the whole kernel; a phase uses some of them */
+    int64_t *position;   /* [kernel_taps]: a tap's place in the depth, or -1 */
 } conv_problem;
 
 static inline int64_t fc_min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -81,6 +82,8 @@ static inline void conv_problem_free(conv_problem *p) {
         free(p->taps[i].off);
         p->taps[i].off = NULL;
     }
+    free(p->position);
+    p->position = NULL;
 }
 
 /* Both arrays of an axis live in one allocation. */
@@ -91,10 +94,22 @@ static inline int tap_axis_alloc(tap_axis *t, int64_t most) {
     return t->off ? FC_OK : FC_NOMEM;
 }
 
-static inline void conv_problem_sum_up(conv_problem *p) {
+/* The sizes that follow from grid and taps, and each tap's place. */
+static inline int conv_problem_sum_up(conv_problem *p, const int64_t kernel[3]) {
+    const tap_axis *d = &p->taps[0], *h = &p->taps[1], *w = &p->taps[2];
     p->rows = p->batch * p->grid[0] * p->grid[1] * p->grid[2];
-    p->ntaps = p->taps[0].count * p->taps[1].count * p->taps[2].count;
+    p->ntaps = d->count * h->count * w->count;
     p->depth = p->ntaps * p->channels;
+    p->kernel_taps = kernel[0] * kernel[1] * kernel[2];
+    p->position = (int64_t *)fc_scratch(p->kernel_taps, sizeof(int64_t));
+    if (!p->position) return FC_NOMEM;
+    for (int64_t i = 0; i < p->kernel_taps; i++) p->position[i] = -1;
+    int64_t place = 0;
+    for (int64_t a = 0; a < d->count; a++)
+        for (int64_t b = 0; b < h->count; b++)
+            for (int64_t c = 0; c < w->count; c++)
+                p->position[(d->tap[a] * kernel[1] + h->tap[b]) * kernel[2] + w->tap[c]] = place++;
+    return FC_OK;
 }
 
 static inline int conv_problem_forward(conv_problem *p, const fc_conv_geom *g) {
@@ -114,7 +129,6 @@ static inline int conv_problem_forward(conv_problem *p, const fc_conv_geom *g) {
         p->src_size[i] = g->in_size[i];
         p->src_step[i] = g->stride[i];
         p->dst_step[i] = 1;
-        p->kernel[i] = g->kernel[i];
         tap_axis *t = &p->taps[i];
         if (tap_axis_alloc(t, g->kernel[i])) return FC_NOMEM;
         for (int64_t k = 0; k < g->kernel[i]; k++) {
@@ -123,8 +137,7 @@ static inline int conv_problem_forward(conv_problem *p, const fc_conv_geom *g) {
         }
         t->count = g->kernel[i];
     }
-    conv_problem_sum_up(p);
-    return FC_OK;
+    return conv_problem_sum_up(p, g->kernel);
 }
 
 /* The problem of one phase; an empty grid or an empty tap list is for the caller to handle. */
@@ -148,7 +161,6 @@ static inline int conv_problem_backward_input(conv_problem *p, const fc_conv_geo
         p->src_step[i] = 1;
         p->dst_step[i] = s;
         p->dst_first[i] = phase[i];
-        p->kernel[i] = g->kernel[i];
         tap_axis *t = &p->taps[i];
         if (tap_axis_alloc(t, g->kernel[i])) return FC_NOMEM;
         for (int64_t k = g->kernel[i] - 1; k >= 0; k--) { /* descending taps: ascending offsets */
@@ -158,8 +170,7 @@ static inline int conv_problem_backward_input(conv_problem *p, const fc_conv_geo
             t->tap[t->count++] = k;
         }
     }
-    conv_problem_sum_up(p);
-    return FC_OK;
+    return conv_problem_sum_up(p, g->kernel);
 }
 
 /* Whether a row of X is a pixel of the source as it lies: one tap, at the pixel itself, dense. */

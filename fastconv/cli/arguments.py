@@ -70,13 +70,23 @@ def _int(text: str) -> int:
         raise argparse.ArgumentTypeError(f"must be an integer, got {text!r}") from None
 
 
+class _Help(argparse.HelpFormatter):
+    """Shows the default of every option that has one to show."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help or ""
+        if action.default in (None, False, argparse.SUPPRESS) or "(default" in text:
+            return text
+        return f"{text} (default: %(default)s)"
+
+
 def new_command(commands: Any, name: str, summary: str, run: Any) -> argparse.ArgumentParser:
     """Add a command whose arguments are carried out by ``run(arguments) -> exit code``."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     parser.set_defaults(run=run, parser=parser)
     return parser

@@ -24,7 +24,7 @@ from fastconv.cli.arguments import (
     positive_float,
     use_engine,
 )
-from fastconv.cli.report import machine
+from fastconv.cli.info import machine
 from fastconv.cli.shapes import NETWORKS, select
 from fastconv.cli.table import markdown_table, text_table
 from fastconv.files import atomic_path, write_text
@@ -134,14 +134,24 @@ def run(arguments: argparse.Namespace) -> int:
         )
         if sys.stderr.isatty():
             _note("")
-        heading = headline(peak, arguments.dtype)
-        head, rows = table(cells)
-        print(heading)
-        print()
-        print(text_table(head, rows))
-        if any(cell.estimated for cell in cells):
-            print("\n≈ estimated from single outputs, one thread")
-        facts = machine()
+        deliver(arguments, cells, peak)
+    return 0
+
+
+def deliver(
+    arguments: argparse.Namespace, cells: Sequence[measure.Cell], peak: float | None
+) -> None:
+    """Print the table and write the files that were asked for."""
+    heading = headline(peak, arguments.dtype)
+    head, rows = table(cells)
+    print(heading)
+    print()
+    print(text_table(head, rows, left=2))
+    estimate = "≈ estimated from single outputs, one thread"
+    estimated = any(cell.estimated for cell in cells)
+    if estimated:
+        print(f"\n{estimate}")
+    facts = machine()
     if hasattr(arguments, "json"):
         data = {
             "machine": facts,
@@ -153,11 +163,11 @@ def run(arguments: argparse.Namespace) -> int:
         }
         write_text(arguments.json, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     if hasattr(arguments, "markdown"):
-        text = f"{heading}\n\n{markdown_table(head, rows)}\n\nMade with `{command()}`."
-        insert(arguments.markdown, text)
+        parts = [f"Made with `{command()}` on {facts['processor']}.", f"{heading}."]
+        parts += [markdown_table(head, rows, left=2), *([f"{estimate}."] if estimated else [])]
+        insert(arguments.markdown, "\n\n".join(parts))
     if hasattr(arguments, "plot"):
-        plot(cells, peak, arguments.plot)
-    return 0
+        plot(cells, None if peak is None else peak * fastconv.get_num_threads(), arguments.plot)
 
 
 def headline(peak: float | None, dtype: str) -> str:
@@ -186,7 +196,7 @@ def table(cells: Sequence[measure.Cell]) -> tuple[list[str], list[list[str]]]:
 
 
 def plot(cells: Sequence[measure.Cell], peak: float | None, path: Path) -> None:
-    """Draw the figures to ``path``; its ending chooses the format.
+    """Draw the figures and the ``peak`` of all threads to ``path``, whose ending says the format.
 
     Raises
     ------
@@ -200,9 +210,8 @@ def plot(cells: Sequence[measure.Cell], peak: float | None, path: Path) -> None:
     from fastconv.report.figures import throughput
     from fastconv.report.style import LIGHT, rc
 
-    total = None if peak is None else peak * fastconv.get_num_threads()
     with matplotlib.rc_context(rc(LIGHT)):
-        figure = throughput([cell._asdict() for cell in cells], total, LIGHT)
+        figure = throughput([cell._asdict() for cell in cells], peak, LIGHT)
         try:
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, dpi=160)

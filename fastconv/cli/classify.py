@@ -9,6 +9,7 @@ import numpy as np
 
 import fastconv
 from fastconv import training
+from fastconv.cli.arguments import UsageError
 from fastconv.cli.progress import TrainingBar
 from fastconv.data import DataLoader, TensorDataset
 from fastconv.metrics import confusion_matrix
@@ -59,11 +60,18 @@ def train_classifier(
 
     Raises
     ------
+    UsageError
+        If there are fewer training images than one batch.
     FloatingPointError
         If the loss stops being finite.
     OSError
         If the checkpoint cannot be written.
     """
+    if batch_size > len(train.labels):
+        raise UsageError(
+            f"argument --batch-size: {batch_size} is more than the {len(train.labels)} "
+            "training images"
+        )
     dataset = TensorDataset(fastconv.from_numpy(train.images), fastconv.from_numpy(train.labels))
     loader: Any = DataLoader(dataset, batch_size=batch_size, shuffle=True, drop_last=True)
     optimizer = Adam(model.parameters(), lr=learning_rate)

@@ -18,3 +18,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what :func:`fastconv.info` says."""
     print(fastconv.info())
     return 0
+
+
+def machine() -> dict[str, str]:
+    """What the figures were measured on."""
+    facts = fastconv.info()
+    isa = f" ({facts['isa']})" if facts["backend"] == "c" else ""
+    return {
+        "fastconv": facts["fastconv"],
+        "backend": facts["backend"] + isa,
+        "threads": str(facts["threads"]),
+        "processor": facts["cpu"],
+        "Python": f"{facts['python']}, NumPy {facts['numpy']}",
+    }

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from typing import Any
 
-import numpy as np
-
-import fastconv
-from fastconv import config
 from fastconv.cli.classify import Images, Outcome, first_filters, mistakes
+from fastconv.cli.info import machine
 
-__all__ = ["machine", "results_of"]
-
-
-def machine() -> dict[str, str]:
-    """What the figures were measured on."""
-    facts = {
-        "fastconv": fastconv.__version__,
-        "backend": config.current_backend(),
-        "threads": str(fastconv.get_num_threads()),
-        "processor": _processor(),
-        "Python": f"{platform.python_version()}, NumPy {np.__version__}",
-    }
-    return {name: value for name, value in facts.items() if value}
+__all__ = ["results_of"]
 
 
 def results_of(
@@ -49,14 +33,3 @@ def results_of(
         "machine": machine(),
         "command": " ".join(["fastconv", *sys.argv[1:]]),
     }
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

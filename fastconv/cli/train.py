@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import fastconv
 from fastconv import models, report
 from fastconv.cli.arguments import (
+    CommandError,
     UsageError,
     add_engine,
     new_command,
@@ -149,8 +150,10 @@ def read(task: Task, arguments: argparse.Namespace) -> tuple[Images, Images, Ima
     ------
     UsageError
         If ``--data`` is missing, or given where it means nothing.
-    OSError, ValueError
-        If a file is missing or damaged.
+    OSError
+        If a file is missing.
+    CommandError
+        If a file is damaged.
     """
     if task.read is None:
         if hasattr(arguments, "data"):
@@ -158,8 +161,11 @@ def read(task: Task, arguments: argparse.Namespace) -> tuple[Images, Images, Ima
         return digit_images(arguments.seed)
     if not hasattr(arguments, "data"):
         raise UsageError(f"argument --data: {arguments.dataset} needs the folder of its IDX files")
-    every = arrays(task.read(arguments.data, train=True))
-    test = arrays(task.read(arguments.data, train=False))
+    try:
+        every = arrays(task.read(arguments.data, train=True))
+        test = arrays(task.read(arguments.data, train=False))
+    except ValueError as error:
+        raise CommandError(str(error)) from None
     fit, check = stratified_split(every.labels, VALIDATION, arguments.seed)
     return (
         Images(every.images[fit], every.labels[fit]),

@@ -246,7 +246,13 @@ def throughput(cells: Sequence[Row], peak: float | None, theme: Theme) -> Figure
     grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
     value = {(c["shape"], c["direction"], c["variant"]): c["gflops"] for c in cells}
     width = 0.8 / len(variants)
-    palette = (theme.series[2], theme.series[3], theme.series[0], theme.series[1])
+    colours = {  # the same variant has the same colour in every drawing
+        "naive": theme.ink,
+        "numba": theme.series[2],
+        "c generic": theme.series[3],
+        "c avx2": theme.series[0],
+        "c avx512": theme.series[1],
+    }
     for number, axes in enumerate(grid.flat):
         axes.set_visible(number < len(shapes))
         if number >= len(shapes):
@@ -255,7 +261,7 @@ def throughput(cells: Sequence[Row], peak: float | None, theme: Theme) -> Figure
         for i, variant in enumerate(variants):
             heights = [value.get((shape, d, variant), 0.0) for d in directions]
             places = np.arange(len(directions)) + (i - (len(variants) - 1) / 2) * width
-            colour = palette[i % len(palette)]
+            colour = colours.get(variant, theme.muted)
             axes.bar(places, heights, width * 0.92, color=colour, label=variant)
         if peak is not None:
             axes.axhline(

@@ -1,0 +1,26 @@
+"""Kernels compiled by Numba: parallel, vectorised along channels, cached on disk.
+
+Imported only when the backend is asked for; each kernel is compiled at its first call.
+"""
+
+from fastconv.backends.numba.conv import (
+    conv_backward_bias,
+    conv_backward_input_direct,
+    conv_backward_weight_direct,
+    conv_forward_direct,
+)
+from fastconv.backends.numba.depthwise import (
+    conv_backward_input_depthwise,
+    conv_backward_weight_depthwise,
+    conv_forward_depthwise,
+)
+
+__all__ = [
+    "conv_backward_bias",
+    "conv_backward_input_depthwise",
+    "conv_backward_input_direct",
+    "conv_backward_weight_depthwise",
+    "conv_backward_weight_direct",
+    "conv_forward_depthwise",
+    "conv_forward_direct",
+]

@@ -1,0 +1,71 @@
+"""How the kernels are compiled, called and kept safe: threads, the lock, a forked child.
+
+A kernel is one Python function whose outer loop is a ``prange``. It is compiled twice at need: with
+that loop spread over threads, and as a plain loop for one thread or for a forked child, whose copy of
+the thread pool is dead. Both are cached on disk.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+from fastconv.config import get_num_threads
+
+#: Contraction to fused multiply-add is allowed; sums are never reordered, NaN is never assumed away.
+FASTMATH = {"contract"}
+
+
+class _State:
+    """What a fork changes."""
+
+    lock = threading.Lock()
+    forked = False
+
+
+def _after_fork() -> None:
+    # Another thread of the parent may have held the lock; its pool of threads is gone.
+    _State.lock = threading.Lock()
+    _State.forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """`function` as Numba's lazily compiled one, cached on disk where any cache can be written."""
+    options = {"nogil": True, "fastmath": FASTMATH, **options}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # neither the package nor the user's cache directory is writable
+        return numba.njit(**options)(function)
+
+
+class Kernel:
+    """Decorator: a function with a ``prange``, called with the configured number of threads.
+
+    Numba's own thread pools end the process when two Python threads use them at once, so parallel
+    calls hold a lock. Serial calls need none: the GIL is released and they run side by side.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__doc__ = function.__doc__
+        self._parallel = compiled(function, parallel=True)
+        self._serial = compiled(function)
+
+    def __call__(self, *args: Any) -> Any:
+        threads = min(get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+        if threads == 1 or _State.forked:
+            return self._serial(*args)
+        with _State.lock:
+            before = numba.get_num_threads()
+            numba.set_num_threads(threads)
+            try:
+                return self._parallel(*args)
+            finally:
+                numba.set_num_threads(before)

@@ -14,8 +14,18 @@ from fastconv.backends.numba.depthwise import (
     conv_backward_weight_depthwise,
     conv_forward_depthwise,
 )
+from fastconv.backends.numba.pool import (
+    avg_pool_backward,
+    avg_pool_forward,
+    max_pool_backward,
+    max_pool_forward,
+    max_unpool_backward,
+    max_unpool_forward,
+)
 
 __all__ = [
+    "avg_pool_backward",
+    "avg_pool_forward",
     "conv_backward_bias",
     "conv_backward_input_depthwise",
     "conv_backward_input_direct",
@@ -23,4 +33,8 @@ __all__ = [
     "conv_backward_weight_direct",
     "conv_forward_depthwise",
     "conv_forward_direct",
+    "max_pool_backward",
+    "max_pool_forward",
+    "max_unpool_backward",
+    "max_unpool_forward",
 ]

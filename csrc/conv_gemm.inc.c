@@ -259,19 +259,17 @@ static int FN(conv_backward_input_gemm)(const fc_conv_geom *g, const void *dy, c
                                         const void *bias, void *dx, int threads) {
     int status = fc_conv_check(g);
     int64_t phase[3];
-    for (phase[0] = 0; phase[0] < fc_min(g->stride[0], g->in_size[0]); phase[0]++)
-        for (phase[1] = 0; phase[1] < fc_min(g->stride[1], g->in_size[1]); phase[1]++)
-            for (phase[2] = 0; phase[2] < fc_min(g->stride[2], g->in_size[2]); phase[2]++) {
-                if (status) return status;
-                conv_problem p;
-                status = conv_problem_backward_input(&p, g, phase);
-                if (status == FC_OK && p.depth == 0) {
-                    FN(fill_phase)(&p, bias, dx);
-                } else if (status == FC_OK) {
-                    status = FN(gemm_solve)(&p, dy, w, bias, dx, threads);
-                }
-                conv_problem_free(&p);
-            }
+    FOR_EACH_PHASE(g, phase) {
+        if (status) return status;
+        conv_problem p;
+        status = conv_problem_backward_input(&p, g, phase);
+        if (status == FC_OK && p.depth == 0) {
+            FN(fill_phase)(&p, bias, dx);
+        } else if (status == FC_OK) {
+            status = FN(gemm_solve)(&p, dy, w, bias, dx, threads);
+        }
+        conv_problem_free(&p);
+    }
     return status;
 }
 

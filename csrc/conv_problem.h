@@ -140,6 +140,20 @@ static inline int conv_problem_forward(conv_problem *p, const fc_conv_geom *g) {
     return conv_problem_sum_up(p, g->kernel);
 }
 
+/* Taps of one axis whose source, from z on, lies in [0, size): [*k0, *k1). */
+static inline void tap_range(const tap_axis *t, int64_t z, int64_t size, int64_t *k0, int64_t *k1) {
+    int64_t a = 0, b = t->count;
+    while (a < b && z + t->off[a] < 0) a++;
+    while (b > a && z + t->off[b - 1] >= size) b--;
+    *k0 = a, *k1 = b;
+}
+
+/* Every phase of the strides that has a position in x. */
+#define FOR_EACH_PHASE(g, phase)                                                           \
+    for (phase[0] = 0; phase[0] < fc_min((g)->stride[0], (g)->in_size[0]); phase[0]++)     \
+        for (phase[1] = 0; phase[1] < fc_min((g)->stride[1], (g)->in_size[1]); phase[1]++) \
+            for (phase[2] = 0; phase[2] < fc_min((g)->stride[2], (g)->in_size[2]); phase[2]++)
+
 /* The problem of one phase; an empty grid or an empty tap list is for the caller to handle. */
 static inline int conv_problem_backward_input(conv_problem *p, const fc_conv_geom *g,
                                               const int64_t phase[3]) {

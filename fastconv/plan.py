@@ -40,9 +40,16 @@ def _depthwise_only(spec: Spec) -> str | None:
     return None
 
 
+def _depthwise_alike(spec: Spec) -> str | None:
+    reason = _depthwise_only(spec)
+    if reason is None and isinstance(spec, ConvSpec) and spec.out_channels != spec.in_channels:
+        return f"channel multiplier {spec.out_channels // spec.groups}, needs 1"
+    return reason
+
+
 def _conv(direction: str) -> list[Candidate]:
     return [
-        Candidate("c", "depthwise", f"{direction}_depthwise", _depthwise_only),
+        Candidate("c", "depthwise", f"{direction}_depthwise", _depthwise_alike),
         Candidate("c", "gemm", f"{direction}_gemm", _any),
         Candidate("numba", "depthwise", f"{direction}_depthwise", _depthwise_only),
         Candidate("numba", "direct", f"{direction}_direct", _any),

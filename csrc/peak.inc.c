@@ -1,5 +1,5 @@
 /* FMA peak of one core: independent chains that live in registers, nothing else. */
-__attribute__((noclone)) NOINLINE void FN(fma_loop)(int64_t rounds, T *sink) {
+NOINLINE void FN(fma_loop)(int64_t rounds, T *sink) {
     enum { CHAINS = VEC_BYTES == 64 ? 24 : 12 };
     vec acc[CHAINS], a = vset1((T)0.999), b = vset1((T)1e-3);
 #pragma GCC unroll 32

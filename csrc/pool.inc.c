@@ -6,20 +6,29 @@
 #define FC_POOL_H
 typedef struct {
     int64_t start[3], count[3], step[3]; /* D, H, W, clipped to the input */
-    double divisor;
+    double divisor, rows_divisor;
 } fc_window;
 
+/* Window of output (d, h, w) from the tables; fc_window_move changes w alone. */
+static inline void fc_window_move(const fc_pool_geom *g, fc_window *win, int64_t w) {
+    const int64_t *row = g->windows[2] + w, n = g->out_size[2];
+    win->start[2] = row[0];
+    win->count[2] = row[n];
+    win->step[2] = row[2 * n];
+    win->divisor = g->divisor != 0 ? g->divisor : win->rows_divisor * (double)row[3 * n];
+}
+
 static inline fc_window fc_window_at(const fc_pool_geom *g, int64_t d, int64_t h, int64_t w) {
-    const int64_t at[3] = {d, h, w};
-    fc_window win = {.divisor = 1};
-    for (int a = 0; a < 3; a++) {
+    const int64_t at[2] = {d, h};
+    fc_window win = {.rows_divisor = 1};
+    for (int a = 0; a < 2; a++) {
         const int64_t *row = g->windows[a] + at[a], n = g->out_size[a];
         win.start[a] = row[0];
         win.count[a] = row[n];
         win.step[a] = row[2 * n];
-        win.divisor *= (double)row[3 * n];
+        win.rows_divisor *= (double)row[3 * n];
     }
-    if (g->divisor != 0) win.divisor = g->divisor;
+    fc_window_move(g, &win, w);
     return win;
 }
 
@@ -58,8 +67,10 @@ INLINE vec FN(load_part)(const T *p, int64_t n, const T *end) {
     return vload(lane);
 }
 
-INLINE void FN(store_part)(T *p, vec v, int64_t n) {
-    if (n >= VL) {
+/* n of VL lanes; writes past them where the row goes on to `end`: its pixels are written in order,
+ * so what lands there is overwritten. */
+INLINE void FN(store_part)(T *p, vec v, int64_t n, const T *end) {
+    if (end - p >= VL) {
         vstore(p, v);
         return;
     }
@@ -75,8 +86,9 @@ INLINE void FN(max_step)(vec *best, ivec *where, vec v, lane_int offset) {
     *where = (take & (offset - (ivec){0})) | (~take & *where);
 }
 
-INLINE void FN(store_indices)(int64_t *p, ivec where, int64_t first, int64_t n) {
-    if (n >= VL) {
+INLINE void FN(store_indices)(int64_t *p, ivec where, int64_t first, int64_t n,
+                              const int64_t *end) {
+    if (end - p >= VL) {
         UNROLL
         for (int i = 0; i < VL; i++) p[i] = first + where[i];
     } else {
@@ -86,10 +98,13 @@ INLINE void FN(store_indices)(int64_t *p, ivec where, int64_t first, int64_t n) 
     }
 }
 
-/* One pixel of y, all channels. x_flat: elements between neighbouring positions of x. */
-NOINLINE void FN(max_pixel)(const fc_pool_geom *g, const T *x, const T *end, int64_t x_flat, T *y,
-                            int64_t *index, const fc_window *win) {
+/* One pixel of y, all channels; x_end is the end of x, `left` the elements from y to its row's end.
+ */
+NOINLINE void FN(max_pixel)(const fc_pool_geom *g, const T *x, const T *x_end, T *y, int64_t *index,
+                            int64_t left, const fc_window *win) {
     enum { NV = 4 };
+    const T *y_end = y + left;
+    const int64_t *index_end = index + (index ? left : 0), x_flat = g->x_stride[4];
     const int64_t C = g->channels, first = fc_window_first(g, win);
     int64_t c = 0;
     for (; c + NV * VL <= C; c += NV * VL) {
@@ -104,17 +119,17 @@ NOINLINE void FN(max_pixel)(const fc_pool_geom *g, const T *x, const T *end, int
         UNROLL
         for (int i = 0; i < NV; i++) {
             vstore(y + c + i * VL, best[i]);
-            if (index) FN(store_indices)(index + c + i * VL, where[i], first, VL);
+            if (index) FN(store_indices)(index + c + i * VL, where[i], first, VL, index_end);
         }
     }
     for (; c < C; c += VL) {
         vec best = vset1(-(T)INFINITY);
         ivec where = {0};
         FC_FOR_WINDOW (g, *win, flat)
-            FN(max_step)(&best, &where, FN(load_part)(x + flat * x_flat + c, C - c, end),
+            FN(max_step)(&best, &where, FN(load_part)(x + flat * x_flat + c, C - c, x_end),
                          (lane_int)(flat - first));
-        FN(store_part)(y + c, best, C - c);
-        if (index) FN(store_indices)(index + c, where, first, C - c);
+        FN(store_part)(y + c, best, C - c, y_end);
+        if (index) FN(store_indices)(index + c, where, first, C - c, index_end);
     }
 }
 
@@ -131,11 +146,13 @@ static int FN(max_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_,
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int64_t row = 0; row < g->batch * D * H; row++) {
             const int64_t n = row / (D * H), dh = row % (D * H);
+            fc_window win = fc_window_at(g, dh / H, dh % H, 0);
             for (int64_t w = 0; w < W; w++) {
-                const fc_window win = fc_window_at(g, dh / H, dh % H, w);
+                fc_window_move(g, &win, w);
                 const int64_t p = dh * W + w;
-                FN(max_pixel)(g, x + n * g->x_stride[0], end, xs, y + n * g->y_stride[0] + p * ys,
-                              indices ? indices + n * g->index_stride[0] + p * is : NULL, &win);
+                FN(max_pixel)(g, x + n * g->x_stride[0], end, y + n * g->y_stride[0] + p * ys,
+                              indices ? indices + n * g->index_stride[0] + p * is : NULL,
+                              (W - w) * ys, &win);
             }
         }
         return FC_OK;
@@ -163,10 +180,11 @@ static int FN(max_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_,
     return FC_OK;
 }
 
-NOINLINE void FN(avg_pixel)(const fc_pool_geom *g, const T *x, const T *end, int64_t x_flat, T *y,
+NOINLINE void FN(avg_pixel)(const fc_pool_geom *g, const T *x, const T *x_end, T *y, int64_t left,
                             const fc_window *win) {
     enum { NV = 4 };
-    const int64_t C = g->channels;
+    const T *y_end = y + left;
+    const int64_t C = g->channels, x_flat = g->x_stride[4];
     const vec divisor = vset1((T)win->divisor);
     int64_t c = 0;
     for (; c + NV * VL <= C; c += NV * VL) {
@@ -180,8 +198,8 @@ NOINLINE void FN(avg_pixel)(const fc_pool_geom *g, const T *x, const T *end, int
     }
     for (; c < C; c += VL) {
         vec sum = {0};
-        FC_FOR_WINDOW (g, *win, flat) sum += FN(load_part)(x + flat * x_flat + c, C - c, end);
-        FN(store_part)(y + c, sum / divisor, C - c);
+        FC_FOR_WINDOW (g, *win, flat) sum += FN(load_part)(x + flat * x_flat + c, C - c, x_end);
+        FN(store_part)(y + c, sum / divisor, C - c, y_end);
     }
 }
 
@@ -195,10 +213,11 @@ static int FN(avg_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_,
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (int64_t row = 0; row < g->batch * D * H; row++) {
             const int64_t n = row / (D * H), dh = row % (D * H);
+            fc_window win = fc_window_at(g, dh / H, dh % H, 0);
             for (int64_t w = 0; w < W; w++) {
-                const fc_window win = fc_window_at(g, dh / H, dh % H, w);
-                FN(avg_pixel)(g, x + n * g->x_stride[0], end, xs,
-                              y + n * g->y_stride[0] + (dh * W + w) * ys, &win);
+                fc_window_move(g, &win, w);
+                FN(avg_pixel)(g, x + n * g->x_stride[0], end,
+                              y + n * g->y_stride[0] + (dh * W + w) * ys, (W - w) * ys, &win);
             }
         }
         return FC_OK;
@@ -267,8 +286,10 @@ NOINLINE void FN(avg_backward_image)(const fc_pool_geom *g, const T *dy, T *dx, 
                         vstore(xp, vload(xp) + share);
                     }
                 }
-                for (; c < c1 - c0; c++)
-                    FC_FOR_WINDOW (g, win, flat) dx[flat * xs + c0 + c] += yp[c] / divisor;
+                for (; c < c1 - c0; c++) {
+                    const T share = yp[c] / divisor;
+                    FC_FOR_WINDOW (g, win, flat) dx[flat * xs + c0 + c] += share;
+                }
             } else {
                 const T share = *yp / divisor;
                 FC_FOR_WINDOW (g, win, flat) dx[flat * xs + c_first * xc] += share;

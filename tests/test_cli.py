@@ -335,6 +335,7 @@ def test_select_shapes() -> None:
     assert select("all") == list(NETWORKS)
     names = [case.name for case in select("resnet 1×1, DEPTHWISE 14")]
     assert names == ["ResNet-50 expand 1×1", "ResNet-50 shortcut 1×1", "MobileNet depthwise 14²"]
+    assert [case.name for case in select("lenet")] == ["LeNet-5 conv1", "LeNet-5 conv2"]
     assert select("nothing") == []
     assert len({case.name for case in NETWORKS}) == len(NETWORKS)
 

@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
         "--shapes",
         metavar="WORDS",
         default=argparse.SUPPRESS,
-        help="shapes whose name has these words; commas separate alternatives, "
+        help="beginnings of words of a shape's name; commas separate alternatives, "
         "'all' takes every one (default: three large ones)",
     )
     parser.add_argument("--list", action="store_true", help="list the shapes and stop")

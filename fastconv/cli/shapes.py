@@ -53,13 +53,14 @@ NETWORKS = (
 
 
 def select(words: str | None) -> list[Case]:
-    """The shapes whose name holds every word of a comma-separated alternative.
+    """The shapes that a comma-separated list of alternatives names.
 
     Parameters
     ----------
     words : str or None
-        None gives :data:`DEFAULT`, ``'all'`` gives all of :data:`NETWORKS`; otherwise alternatives
-        such as ``'resnet,depthwise 14'``, compared without regard to case.
+        None gives :data:`DEFAULT`, ``'all'`` gives all of :data:`NETWORKS`. An alternative such as
+        ``'depthwise 14'`` fits a shape when each of its words begins a word of the shape's name,
+        without regard to case.
 
     Returns
     -------
@@ -74,5 +75,9 @@ def select(words: str | None) -> list[Case]:
     return [
         case
         for case in NETWORKS
-        if any(all(word in case.name.lower() for word in part) for part in alternatives)
+        if any(_fits(case.name.lower().split(), asked) for asked in alternatives)
     ]
+
+
+def _fits(name: list[str], asked: list[str]) -> bool:
+    return all(any(word.startswith(beginning) for word in name) for beginning in asked)

@@ -1,0 +1,160 @@
+"""Operations that users define, with PyTorch's interface: Tensors in, Tensors out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ._grad_mode import mode
+from .autograd import Op, TensorBase, _edge, _sequence, wrap
+
+
+class Function(Op):
+    """An operation with a gradient of your own.
+
+    Subclass it with static methods ``forward(ctx, *args)`` and ``backward(ctx, *grads)``, both on Tensors, and call
+    ``YourFunction.apply(*args)``. ``backward`` returns one gradient per argument of ``forward``, None for those
+    that need none. ``forward(*args)`` together with ``setup_context(ctx, inputs, output)`` works too.
+
+    Notes
+    -----
+    `ctx` offers ``save_for_backward``, ``saved_tensors``, ``needs_input_grad``, ``mark_dirty``,
+    ``mark_non_differentiable`` and ``set_materialize_grads``.
+    """
+
+    needs_input_grad: tuple[bool, ...] = ()
+    _non_differentiable: tuple[Any, ...] = ()
+    _dirty: tuple[Any, ...] = ()
+    _to_save: tuple[Any, ...] = ()
+    _inputs: tuple[Any, ...] = ()  # (shape, dtype) per argument, None for what is not a Tensor
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep Tensors (or None) for backward."""
+        for t in tensors:
+            if t is not None and not isinstance(t, TensorBase):
+                raise TypeError(
+                    f"{type(self).__name__}: save_for_backward takes Tensors or None, "
+                    f"got {type(t).__name__}"
+                )
+        self._to_save = tensors
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """What ``save_for_backward`` kept."""
+        if self.freed:
+            raise RuntimeError(f"{self.name()}: the saved tensors have been freed")
+        return tuple(None if s is None else wrap(s) for s in self.saved)
+
+    def mark_non_differentiable(self, *outputs: Any) -> None:
+        """Say which outputs have no gradient."""
+        self._non_differentiable = outputs
+
+    def mark_dirty(self, *inputs: Any) -> None:
+        """Say which inputs forward changed in place; they must be returned."""
+        self._dirty = inputs
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (the default) or None for outputs without a gradient."""
+        self.materialize = bool(value)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Save what backward needs, where ``forward`` takes no `ctx`."""
+        raise NotImplementedError
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Compute the operation, and record it if an input requires a gradient."""
+        ctx = cls()
+        tensors = [a for a in args if isinstance(a, TensorBase)]
+        ctx.needs_input_grad = tuple(
+            [mode.grad and isinstance(a, TensorBase) and a.requires_grad for a in args]
+        )
+        previous, mode.grad = mode.grad, False
+        try:
+            if cls.setup_context is Function.setup_context:
+                out = cls.forward(ctx, *args)
+            else:
+                out = cls.forward(*args)
+                cls.setup_context(ctx, args, out)
+        finally:
+            mode.grad = previous
+        outs = tuple(out) if isinstance(out, (tuple, list)) else (out,)
+        for o in outs:
+            if not isinstance(o, TensorBase):
+                raise TypeError(f"{cls.__name__}.forward must return Tensors, got {type(o).__name__}")
+        for t in ctx._dirty:
+            if t._view is not None:
+                raise NotImplementedError(f"{cls.__name__}: mark_dirty of a view")
+            if mode.grad and t._requires and t._node is None:
+                raise RuntimeError(
+                    f"{cls.__name__}: a leaf tensor that requires grad is being used in an in-place operation"
+                )
+            t._version_box[0] += 1
+        if True in ctx.needs_input_grad:
+            outs = ctx._attach(args, tensors, outs)
+        ctx._to_save = ctx._non_differentiable = ctx._dirty = ()
+        return outs if isinstance(out, (tuple, list)) else outs[0]
+
+    def _attach(self, args: tuple[Any, ...], tensors: list[Any], outs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Make this instance the node of the outputs; returns them."""
+        self.seq = next(_sequence)
+        self.edges = [
+            _edge(a) if need else None for a, need in zip(args, self.needs_input_grad, strict=True)
+        ]
+        self._inputs = tuple(
+            [(a.array.shape, a.array.dtype) if isinstance(a, TensorBase) else None for a in args]
+        )
+        results = []
+        for nr, o in enumerate(outs):
+            dirty = any(o is d for d in self._dirty)
+            if not dirty and (o._requires or any(o is t for t in tensors)):
+                passed = wrap(o.array)  # an input handed through: a new tensor over the same memory
+                passed._version_box = o._version_box
+            else:
+                passed = o
+            if o.array.dtype.kind == "f" and not any(o is n for n in self._non_differentiable):
+                passed._node, passed._nr, passed._requires = self, nr, True
+            results.append(passed)
+        if len(results) > 1:
+            self.outputs = tuple([(r.array.shape, r.array.dtype) for r in results])
+        self.saved = tuple([None if t is None else t.array for t in self._to_save])
+        self.watch([t for t in (*tensors, *results, *self._to_save) if t is not None])
+        return tuple(results)
+
+    def run(self, grads: Any, retain: bool) -> Any:
+        """Call the user's backward with Tensors and check what it returns."""
+        self.check()
+        result = self.backward(self, *[None if g is None else wrap(g) for g in grads])
+        result = list(result) if isinstance(result, (tuple, list)) else [result]
+        while len(result) > len(self.edges) and result[-1] is None:
+            result.pop()
+        self.check_count(len(result))
+        if not retain:
+            self.release()
+        for i, (g, edge) in enumerate(zip(result, self.edges, strict=True)):
+            if g is None:
+                continue
+            if not isinstance(g, TensorBase):
+                raise TypeError(
+                    f"{self.name()}: gradient {i} must be a Tensor or None, got {type(g).__name__}"
+                )
+            if edge is None:
+                continue
+            shape, kind = self._inputs[i]
+            if g.array.shape != shape:
+                raise RuntimeError(
+                    f"{self.name()}: gradient {i} has shape {g.array.shape}, but argument {i} of forward "
+                    f"has {shape}"
+                )
+            result[i] = g.array.astype(kind, copy=False)
+        return result
+
+    def name(self) -> str:
+        """The class's name and "Backward"."""
+        return f"{type(self).__name__}Backward"
+
+
+def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a backward as not differentiable itself: all are, so this changes nothing."""
+    return function

@@ -1,0 +1,662 @@
+"""The graph: operations record themselves going forward, and one loop runs them backward.
+
+Three things make it up.
+
+* :class:`TensorBase` is what the graph knows of a tensor: its array, whether it requires a gradient, and the
+  operation that made it.
+* :class:`Op` is an operation *and* its node in the graph: ``Op.apply`` creates an instance, gives it to ``forward`` as
+  ``ctx``, and keeps it with edges to the nodes of its inputs when one of them requires a gradient.
+* :func:`run_backward` visits the nodes from the newest to the oldest. Every node is newer than the nodes of its
+  inputs, so that order alone means that a node's gradient is complete when its turn comes.
+
+Edges point from results to inputs only and no node holds its output tensor: there are no cycles, and a graph goes
+with its last reference, without the garbage collector.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    mode,
+    no_grad,
+    quiet,
+    set_grad_enabled,
+    unquiet,
+)
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+__all__ = [
+    "Function",
+    "Op",
+    "TensorBase",
+    "backward",
+    "enable_grad",
+    "grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "no_grad",
+    "once_differentiable",
+    "set_grad_enabled",
+    "wrap",
+]
+
+ndarray = np.ndarray
+Edge = tuple[Any, int]  # (node, which of its outputs), or (leaf tensor, LEAF)
+LEAF = -1
+_sequence = itertools.count()
+_accumulate_lock = threading.Lock()
+_new = object.__new__
+
+
+class TensorBase:
+    """What the graph knows of a tensor; :class:`fastconv.Tensor` adds the methods.
+
+    Attributes
+    ----------
+    array : numpy.ndarray
+        The values. Tensors that are views of one another share memory.
+    """
+
+    __slots__ = (
+        "array",
+        "_grad",
+        "_requires",
+        "_node",  # the Op that made this tensor, None for a leaf
+        "_nr",  # which of its outputs this is
+        "_version_box",  # [number of in-place changes], shared by views and detach()
+        "_view",  # (base tensor, its node when this tensor's node was made), None if not a view
+        "_hooks",
+        "__weakref__",
+    )
+    array: ndarray
+    _grad: Tensor | None
+    _requires: bool
+    _node: Op | None
+    _nr: int
+    _version_box: list[int]
+    _view: tuple[TensorBase, Op | None] | None
+    _hooks: dict[int, Callable[[Tensor], Any]] | None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded."""
+        if self._view is not None:
+            refresh_view(self)
+        return self._requires
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self._node is not None:
+            if not value:
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf tensors; "
+                    "use detach() for a tensor without a graph"
+                )
+            return
+        if value and self.array.dtype.kind != "f":
+            raise RuntimeError(
+                f"only tensors of floating-point dtype can require gradients, got {self.array.dtype}"
+            )
+        self._requires = bool(value)
+
+    @property
+    def grad_fn(self) -> Op | None:
+        """The node that computed this tensor, None for a leaf."""
+        if self._view is not None:
+            refresh_view(self)
+        return self._node
+
+    @property
+    def is_leaf(self) -> bool:
+        """True for a tensor that no recorded operation made."""
+        return self.grad_fn is None
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward passes have added up, None before the first."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, TensorBase):
+                raise TypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
+            if value.array.shape != self.array.shape:
+                raise RuntimeError(
+                    f"grad of shape {value.array.shape} does not fit a tensor of shape "
+                    f"{self.array.shape}"
+                )
+            if value.array.dtype != self.array.dtype:
+                raise RuntimeError(
+                    f"grad of dtype {value.array.dtype} does not fit a tensor of dtype "
+                    f"{self.array.dtype}"
+                )
+        self._grad = value
+
+    @property
+    def _version(self) -> int:
+        return self._version_box[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
+        raise NotImplementedError  # Tensor defines it; here so that NumPy never iterates
+
+
+# The class of new tensors: fastconv.tensor sets it to Tensor, which needs this module to be defined.
+_tensor_class: list[Any] = [TensorBase]
+
+
+def wrap(array: Any, cls: Any = None) -> Any:
+    """A tensor over `array`, without a copy and without a graph."""
+    t = _new(_tensor_class[0] if cls is None else cls)
+    t.array = array if type(array) is ndarray else np.asarray(array)
+    t._grad = t._node = t._view = t._hooks = None
+    t._requires = False
+    t._nr = 0
+    t._version_box = [0]
+    return t
+
+
+def _owner(a: ndarray) -> ndarray:
+    """The array that stands for the memory of `a`: the same object for all its views."""
+    base = a.base
+    return base if type(base) is ndarray else a
+
+
+_NO_NEEDS = tuple((False,) * n for n in range(16))
+
+
+class Op:
+    """A differentiable operation on ndarrays, and its node in the graph.
+
+    A subclass defines two static methods; an instance of it is the ``ctx`` of both::
+
+        class Exp(Op):
+            @staticmethod
+            def forward(ctx, a):        # Tensors arrive as ndarrays, anything else unchanged
+                y = np.exp(a)
+                ctx.save(y)
+                return y                # an ndarray or a tuple of ndarrays
+            @staticmethod
+            def backward(ctx, g):       # one gradient per output
+                (y,) = ctx.saved
+                return g * y            # one per Tensor argument; None where ctx.needs is False
+
+    ``ctx.needs[i]`` says whether the i-th Tensor argument needs a gradient. Outputs of integer type get none, and a
+    multi-output ``backward`` receives None for them.
+    """
+
+    saved: tuple[Any, ...] = ()
+    needs: tuple[bool, ...] = ()
+    edges: Sequence[Edge | None] = ()
+    versions: Sequence[tuple[list[int], int, ndarray]] = ()
+    hooks: list[tuple[int, Callable[[Any], Any]]] | None = None
+    outputs: tuple[Any, ...] | None = None  # (shape, dtype) of each, when there are several
+    seq = -1
+    freed = False
+    materialize = True  # zeros, not None, for outputs that got no gradient
+    view = False  # whether the result may share the first argument's memory
+
+    @staticmethod
+    def forward(ctx: Any, *args: Any) -> Any:
+        raise NotImplementedError
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise NotImplementedError(f"{type(ctx).__name__} has no backward")
+
+    def save(self, *arrays: Any) -> None:
+        """Keep arrays for backward, which finds them in ``ctx.saved``."""
+        self.saved = arrays
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Compute the operation, and record it if an input requires a gradient."""
+        ctx = cls()
+        inputs = []
+        values = []
+        for a in args:
+            if isinstance(a, TensorBase):
+                inputs.append(a)
+                values.append(a.array)
+            else:
+                values.append(a)
+        graph = False
+        if mode.grad:
+            ctx.needs = tuple([t._requires if t._view is None else t.requires_grad for t in inputs])
+            graph = True in ctx.needs
+        else:
+            ctx.needs = _NO_NEEDS[len(inputs)] if len(inputs) < 16 else (False,) * len(inputs)
+        token = quiet()
+        try:
+            out = cls.forward(ctx, *values)
+        finally:
+            unquiet(token)
+        if type(out) is tuple:
+            results = tuple([wrap(o) for o in out])
+        else:
+            results = (wrap(out),)
+        if graph:
+            ctx.record(inputs, results)
+        if cls.view:
+            source = inputs[0]
+            for r in results:
+                if _owner(r.array) is _owner(source.array):
+                    base = source if source._view is None else source._view[0]
+                    r._version_box = source._version_box
+                    r._view = (base, base._node)
+        return results if type(out) is tuple else results[0]
+
+    def record(self, inputs: Sequence[TensorBase], results: tuple[TensorBase, ...]) -> None:
+        """Make this instance the node of `results`, with an edge to every input that needs a gradient."""
+        self.seq = next(_sequence)
+        self.edges = [
+            None if not need else (t, LEAF) if t._node is None else (t._node, t._nr)
+            for t, need in zip(inputs, self.needs, strict=True)
+        ]
+        for nr, r in enumerate(results):
+            if r.array.dtype.kind == "f":
+                r._node = self
+                r._nr = nr
+                r._requires = True
+        if len(results) > 1:
+            self.outputs = tuple([(r.array.shape, r.array.dtype) for r in results])
+        if self.saved:
+            self.watch((*inputs, *results))
+
+    def watch(self, tensors: Iterable[TensorBase]) -> None:
+        """Remember the version of every saved array that is the memory of one of `tensors`."""
+        owners = [(_owner(t.array), t) for t in tensors]
+        versions = []
+        for s in self.saved:
+            if type(s) is ndarray:
+                own = _owner(s)
+                for o, t in owners:
+                    if o is own:
+                        versions.append((t._version_box, t._version_box[0], s))
+                        break
+        self.versions = versions
+
+    @classmethod
+    def apply_(cls, target: Any, *args: Any) -> Any:
+        """Compute the operation on `target` and put the result into it: what methods named ``…_`` do.
+
+        ``forward`` may return a new array, which is copied, or change the first array itself and return it.
+        """
+        if mode.grad and target.requires_grad:
+            base = target if target._view is None else target._view[0]
+            if base._node is None and base._requires:
+                what = "a leaf" if base is target else "a view of a leaf"
+                raise RuntimeError(
+                    f"{cls.__name__}: {what} tensor that requires grad is being used in an in-place "
+                    "operation; wrap it in no_grad(), or use the operation that is not in place"
+                )
+        out = cls.apply(target, *args)
+        array = target.array
+        if out.array is not array:
+            if out.array.shape != array.shape:
+                raise RuntimeError(
+                    f"{cls.__name__}: in-place result of shape {out.array.shape} does not fit the tensor "
+                    f"of shape {array.shape}"
+                )
+            np.copyto(array, out.array, casting="unsafe")
+        target._version_box[0] += 1
+        if out._requires:
+            rebase(target, out._node)
+        return target
+
+    def run(self, grads: Sequence[Any], retain: bool) -> Any:
+        """The gradients of the inputs from those of the outputs."""
+        self.check()
+        result = self.backward(self, *grads)
+        if type(result) is not tuple:
+            result = (result,)
+        if len(result) != len(self.edges):
+            self.check_count(len(result))
+        if not retain:
+            self.release()
+        return result
+
+    def check(self) -> None:
+        """Raise if what was saved has been freed, or changed in place."""
+        if self.freed:
+            raise RuntimeError(
+                f"{self.name()}: trying to backward through the graph a second time, but what it saved has "
+                "been freed; pass retain_graph=True to the first backward"
+            )
+        for box, version, saved in self.versions:
+            if box[0] != version:
+                raise RuntimeError(
+                    f"{self.name()}: a value of shape {saved.shape} needed for its gradient was changed by "
+                    f"an in-place operation: it is at version {box[0]}, expected {version}"
+                )
+
+    def check_count(self, count: int) -> None:
+        """Raise if backward returned the wrong number of gradients."""
+        if count != len(self.edges):
+            raise RuntimeError(
+                f"{self.name()}: backward returned {count} gradients, expected {len(self.edges)}"
+            )
+
+    def release(self) -> None:
+        """Let go of what was saved; another pass through here is then an error."""
+        if self.saved:
+            self.saved = ()
+            self.versions = ()
+            self.freed = True
+
+    def name(self) -> str:
+        """The operation's name as it appears in a tensor's ``grad_fn``."""
+        return f"{type(self).__name__}Backward0"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes that this one sends gradients to, as in PyTorch."""
+        return tuple(
+            (None, 0) if e is None else (AccumulateGrad(e[0]), 0) if e[1] == LEAF else e
+            for e in self.edges
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+
+class AccumulateGrad:
+    """Stands for a leaf tensor in ``next_functions``; `variable` is the tensor."""
+
+    __slots__ = ("variable",)
+    next_functions: tuple[Any, ...] = ()
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+
+    def name(self) -> str:
+        """The name PyTorch gives these nodes."""
+        return "AccumulateGrad"
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"
+
+
+def run_backward(
+    roots: Sequence[tuple[Any, ndarray]],
+    retain_graph: bool = False,
+    inputs: Sequence[Any] | None = None,
+    accumulate: bool = True,
+) -> list[ndarray | None]:
+    """Send gradients from `roots` down to the leaves.
+
+    Parameters
+    ----------
+    roots : sequence of (Tensor, ndarray)
+        Where to start, with the gradient there.
+    retain_graph : bool
+        Keep what the nodes saved, for another pass.
+    inputs : sequence of Tensor, optional
+        The tensors wanted; all leaves by default.
+    accumulate : bool
+        Add the gradients to ``.grad``; otherwise return those of `inputs`.
+
+    Returns
+    -------
+    list of ndarray or None
+        One per entry of `inputs`, where `accumulate` is false.
+    """
+    pending: dict[Op, list[Any]] = {}  # node -> gradient of each of its outputs
+    leaves: dict[Any, Any] = {}
+    heap: list[tuple[int, Op]] = []
+    wanted = {_edge(t): None for t in inputs} if inputs is not None else {}
+
+    def send(edge: Edge, g: ndarray) -> None:
+        target, nr = edge
+        if nr == LEAF:
+            before = leaves.get(target)
+            leaves[target] = g if before is None else before + g
+            return
+        slots = pending.get(target)
+        if slots is None:
+            pending[target] = slots = [None] * (len(target.outputs) if target.outputs else 1)
+            heappush(heap, (-target.seq, target))
+        slots[nr] = g if slots[nr] is None else slots[nr] + g
+
+    previous, mode.grad = mode.grad, False
+    token = quiet()
+    try:
+        for t, g in roots:
+            send(_edge(t), g)
+        del roots
+        g = None
+        while heap:
+            node = heappop(heap)[1]
+            grads = pending.pop(node)
+            if node.hooks:
+                for nr, hook in list(node.hooks):
+                    if grads[nr] is not None:
+                        grads[nr] = _call_hook(hook, grads[nr])
+            for nr, g in enumerate(grads):
+                if wanted and (node, nr) in wanted:
+                    wanted[node, nr] = g
+                if g is None and node.outputs is not None and node.materialize:
+                    shape, kind = node.outputs[nr]
+                    if kind.kind == "f":
+                        grads[nr] = np.zeros(shape, kind)
+            g = None
+            result = node.run(grads, retain_graph)
+            del grads
+            for i, edge in enumerate(node.edges):
+                if edge is None:
+                    continue
+                g = result[i]
+                if g is None:
+                    raise RuntimeError(
+                        f"{node.name()}: backward returned no gradient for input {i}, which requires one; "
+                        "return zeros if there is none to give"
+                    )
+                send(edge, g if type(g) is ndarray else np.asarray(g))
+            del result, node
+        g = None
+        for leaf in list(leaves):
+            if leaf._hooks:
+                for hook in list(leaf._hooks.values()):
+                    leaves[leaf] = _call_hook(hook, leaves[leaf])
+        for key in wanted:
+            if key[1] == LEAF:
+                wanted[key] = leaves.get(key[0])
+        if not accumulate:
+            return [wanted[_edge(t)] for t in inputs or ()]
+        if inputs is not None:
+            leaves = {t: wanted.pop(_edge(t), None) for t in inputs}
+        with _accumulate_lock:
+            _accumulate(leaves)
+        return []
+    finally:
+        unquiet(token)
+        mode.grad = previous
+
+
+def _edge(t: TensorBase) -> Edge:
+    node = t.grad_fn
+    return (t, LEAF) if node is None else (node, t._nr)
+
+
+def _call_hook(hook: Callable[[Any], Any], g: ndarray) -> ndarray:
+    new = hook(wrap(g))
+    if new is None:
+        return g
+    if not isinstance(new, TensorBase):
+        raise TypeError(f"a hook must return a Tensor or None, got {type(new).__name__}")
+    if new.array.shape != g.shape:
+        raise RuntimeError(f"a hook changed the gradient's shape from {g.shape} to {new.array.shape}")
+    return new.array
+
+
+def _one_reference() -> int:
+    array = np.empty(0)
+    return sys.getrefcount(array)
+
+
+_ONE = _one_reference()  # what getrefcount says of an array that only a local variable refers to
+
+
+def _accumulate(grads: dict[Any, Any]) -> None:
+    """Add to the ``.grad`` of each key; the first time take the array itself if nobody else can see it."""
+    while grads:
+        leaf, g = grads.popitem()
+        if g is None:
+            continue
+        if leaf._grad is not None:
+            if leaf._grad.array.flags.writeable:
+                leaf._grad.array += g
+                leaf._grad._version_box[0] += 1
+            else:
+                leaf._grad = wrap(leaf._grad.array + g)
+            continue
+        base = g.base
+        mine = sys.getrefcount(g) <= _ONE and g.flags.writeable
+        if base is not None:
+            mine = mine and type(base) is ndarray and base.nbytes == g.nbytes
+            mine = mine and sys.getrefcount(base) <= _ONE + 1
+        leaf._grad = wrap(g if mine else np.array(g, order="K"))
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of `tensors` to the ``.grad`` of the leaves they were computed from.
+
+    Parameters
+    ----------
+    tensors : Tensor or sequence of Tensor
+        What to differentiate: scalars, unless `grad_tensors` is given.
+    grad_tensors : Tensor, None, or a sequence of these, optional
+        The gradient with respect to each of `tensors`, of the same shape. One for a scalar by default.
+    retain_graph : bool, optional
+        Keep the graph for another backward pass. False by default.
+    create_graph : bool
+        Not supported.
+    inputs : Tensor or sequence of Tensor, optional
+        Accumulate only into these.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor has no graph, is not a scalar, or its gradient has another shape; if the graph was freed, or a
+        value it needs was changed in place.
+    NotImplementedError
+        For `create_graph`.
+    """
+    roots = _roots(tensors, grad_tensors, create_graph)
+    if inputs is not None:
+        inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
+        if not inputs:
+            raise RuntimeError("inputs of backward() must not be empty")
+        _check_inputs(inputs)
+    run_backward(roots, bool(retain_graph), inputs)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of `outputs` with respect to `inputs`, without touching any ``.grad``.
+
+    Parameters
+    ----------
+    outputs, grad_outputs
+        As `tensors` and `grad_tensors` of :func:`backward`.
+    inputs : Tensor or sequence of Tensor
+        Leaves or intermediate results.
+    retain_graph : bool, optional
+        Keep the graph for another pass.
+    create_graph : bool
+        Not supported.
+    allow_unused : bool, optional
+        Return None for an input that `outputs` do not depend on, instead of raising.
+
+    Returns
+    -------
+    tuple of Tensor
+        One per input.
+
+    Raises
+    ------
+    RuntimeError
+        As :func:`backward`, and for an unused input.
+    """
+    roots = _roots(outputs, grad_outputs, create_graph)
+    inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
+    _check_inputs(inputs)
+    found = run_backward(roots, bool(retain_graph), inputs, accumulate=False)
+    for i, g in enumerate(found):
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                f"input {i}, of shape {inputs[i].array.shape}, was not used in the graph; "
+                "pass allow_unused=True if that is meant"
+            )
+    return tuple(None if g is None else wrap(g) for g in found)
+
+
+def _check_inputs(inputs: Sequence[Any]) -> None:
+    for i, t in enumerate(inputs):
+        if not isinstance(t, TensorBase):
+            raise TypeError(f"input {i} must be a Tensor, got {type(t).__name__}")
+        if not t.requires_grad:
+            raise RuntimeError(f"input {i}, of shape {t.array.shape}, does not require grad")
+
+
+def _roots(tensors: Any, grads: Any, create_graph: bool) -> list[tuple[Any, ndarray]]:
+    if create_graph:
+        raise NotImplementedError("create_graph=True: gradients of gradients are not supported")
+    tensors = (tensors,) if isinstance(tensors, TensorBase) else tuple(tensors)
+    if grads is None or isinstance(grads, TensorBase):
+        grads = (grads,) * len(tensors) if grads is None else (grads,)
+    grads = tuple(grads)
+    if len(grads) != len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
+    roots = []
+    for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
+        if not t.requires_grad:
+            raise RuntimeError(f"element {i} of tensors does not require grad and has no grad_fn")
+        a = t.array
+        if g is None:
+            if a.size != 1:
+                raise RuntimeError(
+                    f"grad can be created implicitly only for scalar outputs, got shape {a.shape}"
+                )
+            roots.append((t, np.ones_like(a)))
+            continue
+        if not isinstance(g, TensorBase):
+            raise TypeError(f"gradients must be Tensors or None, got {type(g).__name__}")
+        if g.array.shape != a.shape:
+            raise RuntimeError(
+                f"mismatch in shape: gradient {i} has {g.array.shape}, its tensor has {a.shape}"
+            )
+        roots.append((t, g.array.astype(a.dtype, copy=False)))
+    return roots
+
+
+from ._function import Function, once_differentiable  # noqa: E402  (they build on Op)
+from ._inplace import rebase, refresh_view  # noqa: E402

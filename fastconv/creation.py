@@ -1,0 +1,429 @@
+"""Functions that make new tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import dtypes
+from .autograd import TensorBase, wrap
+from .dtypes import to_numpy_dtype
+from .functions.shape import format_order, sizes
+from .random import Generator, rng
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+_int = int
+
+
+def finish(array: np.ndarray, requires_grad: bool) -> Tensor:
+    """A tensor over a new array."""
+    t = wrap(array)
+    if requires_grad:
+        t.requires_grad = True
+    return t
+
+
+def _kind(dtype: Any) -> np.dtype:
+    return (dtypes.get_default_dtype() if dtype is None else dtype).dtype if (
+        dtype is None or type(dtype) is dtypes.dtype
+    ) else to_numpy_dtype(dtype)
+
+
+def _check(device: Any) -> None:
+    if device is not None:
+        dtypes.device(device)
+
+
+def _shape(size: tuple[Any, ...], given: Any, function: str) -> tuple[int, ...]:
+    shape = sizes(size if given is None else (given,), function)
+    for n in shape:
+        if n < 0:
+            raise ValueError(f"{function}: sizes must not be negative, got {tuple(shape)}")
+    return shape
+
+
+def _data(data: Any) -> np.ndarray:
+    """The array of numbers, nested sequences, arrays or Tensors, before its type is decided."""
+    if isinstance(data, TensorBase):
+        return data.array
+    if isinstance(data, (np.ndarray, np.generic)):
+        return np.asarray(data)
+    if isinstance(data, (list, tuple)):
+        if _holds_tensors(data):
+            data = _unwrapped(data)
+        try:
+            array = np.array(data)
+        except ValueError as e:
+            raise ValueError(f"tensor: the nested sequences do not form a regular array: {e}") from None
+        if not array.size and array.dtype.kind == "f":
+            return array.astype(dtypes.get_default_dtype().dtype)
+        if array.dtype == np.float64 and not _holds_arrays(data):
+            return array.astype(dtypes.get_default_dtype().dtype)
+        return array
+    array = np.asarray(data)
+    if array.dtype == np.float64 and isinstance(data, float):
+        return array.astype(dtypes.get_default_dtype().dtype)
+    return array
+
+
+def _holds_tensors(data: Any) -> bool:
+    return any(isinstance(x, TensorBase) or (isinstance(x, (list, tuple)) and _holds_tensors(x)) for x in data)
+
+
+def _holds_arrays(data: Any) -> bool:
+    first = data[0] if len(data) else None
+    if isinstance(first, (list, tuple)):
+        return _holds_arrays(first)
+    return isinstance(first, (np.ndarray, np.generic))
+
+
+def _unwrapped(data: Any) -> Any:
+    if isinstance(data, TensorBase):
+        return data.array.astype(np.float64).tolist() if data.array.dtype.kind == "f" else data.array.tolist()
+    return [_unwrapped(x) for x in data] if isinstance(data, (list, tuple)) else data
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`.
+
+    Parameters
+    ----------
+    data : number, nested sequence, ndarray or Tensor
+        Python floats become the default type, Python ints int64; arrays keep their type.
+    dtype : dtype, optional
+    device : optional
+        Only the CPU exists.
+    requires_grad : bool
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    TypeError
+        For data of a type that tensors cannot hold.
+    ValueError
+        For sequences of unequal lengths.
+    """
+    _check(device)
+    array = _data(data)
+    if dtype is None:
+        dtypes.from_numpy_dtype(array.dtype)
+    elif array.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: data of NumPy dtype {array.dtype} cannot become a tensor")
+    return finish(np.array(array, None if dtype is None else _kind(dtype), copy=True, order="C"), requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor, sharing memory where its type allows."""
+    _check(device)
+    if isinstance(data, TensorBase):
+        return data if dtype is None else data.to(dtype)  # type: ignore[attr-defined]
+    array = _data(data)
+    if dtype is not None:
+        array = array.astype(_kind(dtype), copy=False)
+    dtypes.from_numpy_dtype(array.dtype)
+    return wrap(array)
+
+
+asarray = as_tensor
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the memory of `array`.
+
+    Raises
+    ------
+    TypeError
+        If it is not an array, or of a type that tensors cannot hold.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: expected an ndarray, got {type(array).__name__}")
+    dtypes.from_numpy_dtype(array.dtype)
+    return wrap(array if type(array) is np.ndarray else array.view(np.ndarray))
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """A tensor that shares the memory of any object with ``__dlpack__``."""
+    return from_numpy(np.from_dlpack(x))
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any) -> Tensor:
+    """Zeros of the given shape (integers, or one sequence)."""
+    _check(device)
+    return finish(np.zeros(_shape(size, given.pop("size", None), "zeros"), _kind(dtype)), requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any) -> Tensor:
+    """Ones of the given shape (integers, or one sequence)."""
+    _check(device)
+    return finish(np.ones(_shape(size, given.pop("size", None), "ones"), _kind(dtype)), requires_grad)
+
+
+def empty(
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+    **given: Any,
+) -> Tensor:
+    """Memory of the given shape, with whatever is in it."""
+    _check(device)
+    return finish(_empty(_shape(size, given.pop("size", None), "empty"), _kind(dtype), memory_format), requires_grad)
+
+
+def _empty(shape: tuple[int, ...], kind: np.dtype, memory_format: Any) -> np.ndarray:
+    probe = np.broadcast_to(np.zeros((), kind), shape)
+    if memory_format is not None and format_order(probe, memory_format, "empty") == "L":
+        rank = len(shape)
+        return np.empty((shape[0], *shape[2:], shape[1]), kind).transpose(0, rank - 1, *range(1, rank - 1))
+    return np.empty(shape, kind)
+
+
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """One value in every element; of its type unless `dtype` is given."""
+    _check(device)
+    if isinstance(fill_value, TensorBase):
+        dtype = dtype or dtypes.from_numpy_dtype(fill_value.array.dtype)
+        fill_value = fill_value.array
+    if dtype is None:
+        dtype = dtypes.bool if isinstance(fill_value, bool) else dtypes.int64 if isinstance(fill_value, _int) else None
+    return finish(np.full(_shape((size,), None, "full"), fill_value, _kind(dtype)), requires_grad)
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **given: Any,
+) -> Tensor:
+    """Uniform random numbers in [0, 1)."""
+    _check(device)
+    return finish(uniform(_shape(size, given.pop("size", None), "rand"), _kind(dtype), generator), requires_grad)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **given: Any,
+) -> Tensor:
+    """Normal random numbers of mean 0 and variance 1."""
+    _check(device)
+    return finish(normal_array(_shape(size, given.pop("size", None), "randn"), _kind(dtype), generator), requires_grad)
+
+
+def uniform(shape: Sequence[int], kind: np.dtype, generator: Generator | None = None) -> np.ndarray:
+    """Uniform random numbers in [0, 1) as an array."""
+    if kind.kind != "f":
+        raise TypeError(f"random numbers in [0, 1) need a floating-point dtype, got {kind}")
+    if kind.itemsize == 2:
+        return rng(generator).random(shape, np.float32).astype(kind)
+    return rng(generator).random(shape, kind)
+
+
+def normal_array(shape: Sequence[int], kind: np.dtype, generator: Generator | None = None) -> np.ndarray:
+    """Standard normal random numbers as an array."""
+    if kind.kind != "f":
+        raise TypeError(f"normal random numbers need a floating-point dtype, got {kind}")
+    if kind.itemsize == 2:
+        return rng(generator).standard_normal(shape, np.float32).astype(kind)
+    return rng(generator).standard_normal(shape, kind)
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None) -> Tensor:
+    """Normal random numbers of the given means and standard deviations (numbers or Tensors)."""
+    m = mean.array if isinstance(mean, TensorBase) else mean
+    s = std.array if isinstance(std, TensorBase) else std
+    shape = np.broadcast_shapes(np.shape(m), np.shape(s)) if size is None else tuple(size)
+    kind = next((x.dtype for x in (m, s) if isinstance(x, np.ndarray)), dtypes.get_default_dtype().dtype)
+    return wrap((normal_array(shape, kind, generator) * s + m).astype(kind, copy=False))
+
+
+def randint(
+    low: Any,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Random integers in [low, high): ``randint(high, size)`` or ``randint(low, high, size)``."""
+    _check(device)
+    if size is None:
+        if high is None or isinstance(high, _int):
+            raise TypeError("randint: size is missing")
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if low >= high:
+        raise ValueError(f"randint: low = {low} must be less than high = {high}")
+    values = rng(generator).integers(low, high, _shape((size,), None, "randint"))
+    return finish(values.astype(_kind(dtypes.int64 if dtype is None else dtype)), requires_grad)
+
+
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, **_: Any
+) -> Tensor:
+    """The integers below `n` in random order."""
+    _check(device)
+    return wrap(rng(generator).permutation(n).astype(_kind(dtypes.int64 if dtype is None else dtype), copy=False))
+
+
+def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """Ones with the probabilities in `input` (or `p`), zeros otherwise."""
+    a = input.array
+    return wrap((rng(generator).random(a.shape) < (a if p is None else p)).astype(a.dtype))
+
+
+def multinomial(
+    input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Positions drawn with the weights in the last axis of `input`."""
+    weights = np.atleast_2d(input.array).astype(np.float64)
+    if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(1) <= 0).any():
+        raise ValueError("multinomial: weights must be finite, not negative, and not all zero")
+    r = rng(generator)
+    drawn = [r.choice(len(w), num_samples, replacement, w / w.sum()) for w in weights]
+    out = np.asarray(drawn, np.int64)
+    return wrap(out[0] if input.array.ndim == 1 else out)
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Numbers from `start` (0) up to `end`, without it, by `step`."""
+    _check(device)
+    if end is None:
+        start, end = 0, start
+    start, end, step = (x.item() if isinstance(x, TensorBase) else x for x in (start, end, step))
+    if step == 0 or (end - start) * step < 0:
+        raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
+    if dtype is None and any(isinstance(x, (float, np.floating)) for x in (start, end, step)):
+        dtype = dtypes.get_default_dtype()
+    kind = _kind(dtypes.int64 if dtype is None else dtype)
+    if kind.kind == "f":
+        count = math.ceil((end - start) / step)
+        return finish((start + step * np.arange(count, dtype=np.float64)).astype(kind), requires_grad)
+    return finish(np.arange(start, end, step).astype(kind), requires_grad)
+
+
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`steps` equally spaced numbers from `start` to `end`, both included."""
+    _check(device)
+    return finish(np.linspace(float(start), float(end), steps).astype(_kind(dtype)), requires_grad)
+
+
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`base` to the power of equally spaced numbers."""
+    return finish(np.logspace(float(start), float(end), steps, base=base).astype(_kind(dtype)), requires_grad)
+
+
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones on the diagonal of an (n, m) matrix."""
+    _check(device)
+    return finish(np.eye(n, m, dtype=_kind(dtype)), requires_grad)
+
+
+def _like(input: Any, dtype: Any, device: Any, memory_format: Any, function: str) -> np.ndarray:
+    """Memory with the shape, type and layout of `input` where nothing else is asked for."""
+    if not isinstance(input, TensorBase):
+        raise TypeError(f"{function}: input must be a Tensor, got {type(input).__name__}")
+    _check(device)
+    kind = input.array.dtype if dtype is None else to_numpy_dtype(dtype)
+    if memory_format is None or memory_format is dtypes.preserve_format:
+        return np.empty_like(input.array, kind, order="K", subok=False)
+    return _empty(input.array.shape, kind, memory_format)
+
+
+def zeros_like(
+    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+) -> Tensor:
+    """Zeros of the shape, type and layout of `input`."""
+    a = _like(input, dtype, device, memory_format, "zeros_like")
+    a.fill(0)
+    return finish(a, requires_grad)
+
+
+def ones_like(
+    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+) -> Tensor:
+    """Ones of the shape, type and layout of `input`."""
+    a = _like(input, dtype, device, memory_format, "ones_like")
+    a.fill(1)
+    return finish(a, requires_grad)
+
+
+def empty_like(
+    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+) -> Tensor:
+    """Memory of the shape, type and layout of `input`."""
+    return finish(_like(input, dtype, device, memory_format, "empty_like"), requires_grad)
+
+
+def full_like(
+    input: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """One value in the shape, type and layout of `input`."""
+    a = _like(input, dtype, device, memory_format, "full_like")
+    a.fill(fill_value)
+    return finish(a, requires_grad)
+
+
+def rand_like(
+    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+) -> Tensor:
+    """Uniform random numbers in [0, 1) in the shape, type and layout of `input`."""
+    a = _like(input, dtype, device, memory_format, "rand_like")
+    a[...] = uniform(a.shape, a.dtype)
+    return finish(a, requires_grad)
+
+
+def randn_like(
+    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+) -> Tensor:
+    """Standard normal random numbers in the shape, type and layout of `input`."""
+    a = _like(input, dtype, device, memory_format, "randn_like")
+    a[...] = normal_array(a.shape, a.dtype)
+    return finish(a, requires_grad)
+
+
+def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None) -> Tensor:
+    """Random integers in [low, high) in the shape and type of `input`."""
+    a = _like(input, dtype, None, None, "randint_like")
+    low, high = (0, low) if high is None else (low, high)
+    a[...] = rng().integers(low, high, a.shape)
+    return wrap(a)

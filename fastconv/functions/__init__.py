@@ -1,0 +1,1 @@
+"""Differentiable operations on tensors, by family."""

@@ -1,0 +1,123 @@
+"""Result types of mixed operands, and the sum that undoes broadcasting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd import Op, TensorBase, wrap
+
+ndarray = np.ndarray
+_CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
+
+
+def unbroadcast(g: ndarray, shape: tuple[int, ...]) -> ndarray:
+    """Sum `g` over the axes along which an operand of `shape` was broadcast."""
+    if g.shape == shape:
+        return g
+    extra = g.ndim - len(shape)
+    axes = tuple([i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 != g.shape[i])])
+    out = np.add.reduce(g, axis=axes, keepdims=True) if axes else g
+    return out.reshape(shape)
+
+
+def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
+    """The type that holds both, floating-point types winning over all integer types, as in PyTorch."""
+    if a == b:
+        return a
+    if a.kind == "f" != b.kind:
+        return a
+    if b.kind == "f" != a.kind:
+        return b
+    return np.promote_types(a, b)
+
+
+def result_dtype(*operands: Any) -> np.dtype:
+    """The type of an operation's result.
+
+    Tensors with axes come before tensors without, and those before Python scalars: one that comes later only
+    counts if its category (bool < integer < floating point) is higher.
+    """
+    ranks: list[np.dtype | None] = [None, None, None]
+    for x in operands:
+        if isinstance(x, TensorBase):
+            rank, kind = (0 if x.array.ndim else 1), x.array.dtype
+        elif isinstance(x, bool):
+            rank, kind = 2, dtypes.bool.dtype
+        elif isinstance(x, int):
+            rank, kind = 2, dtypes.int64.dtype
+        else:
+            rank, kind = 2, dtypes.get_default_dtype().dtype
+        known = ranks[rank]
+        ranks[rank] = kind if known is None else promote_types(known, kind)
+    best: np.dtype | None = None
+    for kind_ in ranks:
+        if kind_ is not None and (
+            best is None or _CATEGORY[kind_.kind] > _CATEGORY[best.kind]
+        ):
+            best = kind_
+    if best is None:
+        raise TypeError("no operands")
+    return best
+
+
+class Cast(Op):
+    """A change of type."""
+
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, kind: np.dtype) -> ndarray:
+        ctx.kind = a.dtype
+        return a.astype(kind)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        return g.astype(ctx.kind)
+
+
+def cast(t: Any, kind: np.dtype) -> Any:
+    """`t` with elements of type `kind`: itself if it has that type already."""
+    return t if t.array.dtype == kind else Cast.apply(t, kind)
+
+
+def operand(x: Any) -> Any:
+    """`x` as an operand: a Tensor or a Python scalar; NotImplemented if it is neither nor an array."""
+    if isinstance(x, TensorBase) or type(x) in (int, float, bool):
+        return x
+    if isinstance(x, np.generic):
+        return x.item()
+    if isinstance(x, ndarray):
+        return wrap(x)
+    if isinstance(x, (int, float)):
+        return x
+    return NotImplemented
+
+
+def promote(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
+    """Two operands with their Tensors cast to the common type.
+
+    Parameters
+    ----------
+    floating : bool
+        Make integers the default floating-point type.
+    """
+    kind = result_dtype(a, b)
+    if floating and kind.kind != "f":
+        kind = dtypes.get_default_dtype().dtype
+    if isinstance(a, TensorBase):
+        a = cast(a, kind)
+    if isinstance(b, TensorBase):
+        b = cast(b, kind)
+    return a, b
+
+
+def to_float(t: Any) -> Any:
+    """`t` itself if it is floating point, else cast to the default type."""
+    return t if t.array.dtype.kind == "f" else Cast.apply(t, dtypes.get_default_dtype().dtype)
+
+
+def check_tensor(t: Any, name: str, function: str) -> None:
+    """Raise TypeError unless `t` is a Tensor."""
+    if not isinstance(t, TensorBase):
+        raise TypeError(f"{function}: {name} must be a Tensor, got {type(t).__name__}")

@@ -1,0 +1,547 @@
+"""Shapes: views wherever memory allows, joining and splitting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..autograd import Op, TensorBase
+from ._promote import cast, check_tensor, result_dtype, unbroadcast
+
+ndarray = np.ndarray
+_INT = (int, np.integer)
+
+
+def axis(dim: Any, rank: int, function: str) -> int:
+    """`dim` counted from the front.
+
+    Raises
+    ------
+    IndexError
+        If a tensor of that rank has no such axis.
+    """
+    if not isinstance(dim, _INT) or isinstance(dim, bool):
+        if isinstance(dim, TensorBase):
+            dim = dim.item()
+        else:
+            raise TypeError(f"{function}: dim must be an int, got {dim!r}")
+    n = rank or 1
+    if not -n <= dim < n:
+        raise IndexError(f"{function}: dim {dim} is out of range [{-n}, {n - 1}]")
+    return int(dim) % n
+
+
+def axes(dim: Any, rank: int, function: str) -> tuple[int, ...]:
+    """Several dims counted from the front; None and () mean all."""
+    if dim is None:
+        return tuple(range(rank))
+    if isinstance(dim, _INT):
+        return (axis(dim, rank, function),) if rank else (axis(dim, rank, function),)[:0]
+    found = tuple([axis(d, rank, function) for d in dim])
+    if len(set(found)) != len(found):
+        raise ValueError(f"{function}: dim {tuple(dim)} names an axis twice")
+    return found if found and rank else tuple(range(rank))
+
+
+def sizes(args: tuple[Any, ...], function: str) -> tuple[int, ...]:
+    """Sizes given one by one or as one sequence."""
+    if len(args) == 1 and not isinstance(args[0], _INT):
+        if not isinstance(args[0], (tuple, list)):
+            if isinstance(args[0], TensorBase) and args[0].array.ndim == 0:
+                return (int(args[0].array),)
+            raise TypeError(f"{function}: sizes must be integers, got {args[0]!r}")
+        args = tuple(args[0])
+    for s in args:
+        if not isinstance(s, _INT):
+            if isinstance(s, TensorBase) and s.array.ndim == 0 and s.array.dtype.kind in "iu":
+                return tuple([int(x) for x in args])
+            raise TypeError(f"{function}: sizes must be integers, got {args!r}")
+    return args
+
+
+class Reshape(Op):
+    view = True
+
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, shape: tuple[int, ...]) -> ndarray:
+        ctx.shape = a.shape
+        return a.reshape(shape)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        return g.reshape(ctx.shape)
+
+
+class Permute(Op):
+    view = True
+
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, order: tuple[int, ...]) -> ndarray:
+        ctx.order = order
+        return a.transpose(order)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        inverse = [0] * len(ctx.order)
+        for i, d in enumerate(ctx.order):
+            inverse[d] = i
+        return g.transpose(inverse)
+
+
+class Expand(Op):
+    view = True
+
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, shape: tuple[int, ...]) -> ndarray:
+        ctx.shape = a.shape
+        return np.broadcast_to(a, shape)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        return unbroadcast(g, ctx.shape)
+
+
+class Flip(Op):
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, dims: tuple[int, ...]) -> ndarray:
+        ctx.dims = dims
+        return np.flip(a, dims).copy(order="K")
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        return np.flip(g, ctx.dims)
+
+
+class Roll(Op):
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, shifts: Any, dims: Any) -> ndarray:
+        ctx.back = (tuple(-s for s in shifts), dims) if isinstance(shifts, tuple) else (-shifts, dims)
+        return np.roll(a, shifts, dims)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        return np.roll(g, *ctx.back)
+
+
+class Repeat(Op):
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, counts: tuple[int, ...]) -> ndarray:
+        ctx.shape, ctx.counts = a.shape, counts
+        return np.tile(a, counts)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        counts = ctx.counts
+        shape = (1,) * (len(counts) - len(ctx.shape)) + ctx.shape
+        pairs = [n for pair in zip(counts, shape, strict=True) for n in pair]
+        return g.reshape(pairs).sum(tuple(range(0, 2 * len(counts), 2))).reshape(ctx.shape)
+
+
+class RepeatInterleave(Op):
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, counts: Any, dim: int) -> ndarray:
+        ctx.args = a.shape, counts, dim
+        return np.repeat(a, counts, dim)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        shape, counts, dim = ctx.args
+        out = np.zeros(shape, g.dtype)
+        source = np.repeat(np.arange(shape[dim]), counts)
+        np.add.at(out, (slice(None),) * dim + (source,), g)
+        return out
+
+
+class Clone(Op):
+    """A copy; `order` "K" keeps the layout, "C" makes it contiguous, "L" channels-last."""
+
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, order: str) -> ndarray:
+        return channels_last(a, copy=True) if order == "L" else np.array(a, order=order)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        return g
+
+
+class Cat(Op):
+    @staticmethod
+    def forward(ctx: Any, dim: int, *arrays: ndarray) -> ndarray:
+        ctx.dim, ctx.sizes = dim, [a.shape[dim] for a in arrays]
+        return np.concatenate(arrays, dim)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> Any:
+        grads, start, before = [], 0, (slice(None),) * ctx.dim
+        for n, need in zip(ctx.sizes, ctx.needs, strict=True):
+            grads.append(g[(*before, slice(start, start + n))] if need else None)
+            start += n
+        return tuple(grads)
+
+
+class Stack(Op):
+    @staticmethod
+    def forward(ctx: Any, dim: int, *arrays: ndarray) -> ndarray:
+        ctx.dim = dim
+        return np.stack(arrays, dim)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> Any:
+        before = (slice(None),) * ctx.dim
+        return tuple([g[(*before, i)] if need else None for i, need in enumerate(ctx.needs)])
+
+
+def reshape(input: Any, *shape: Any) -> Any:
+    """The same elements in another shape: a view where memory allows, else a copy.
+
+    Parameters
+    ----------
+    input : Tensor
+    shape : int or sequence of int
+        One may be -1: whatever is left.
+
+    Raises
+    ------
+    ValueError
+        If the number of elements differs.
+    """
+    check_tensor(input, "input", "reshape")
+    shape = sizes(shape, "reshape")
+    try:
+        return Reshape.apply(input, shape)
+    except ValueError:
+        raise ValueError(
+            f"reshape: a tensor of shape {input.array.shape} does not fit into {tuple(shape)}"
+        ) from None
+
+
+def view(self: Any, *shape: Any) -> Any:
+    """:func:`reshape`; ``view(dtype)`` reads the same memory as another type."""
+    if len(shape) == 1 and type(shape[0]) is dtypes.dtype:
+        from ..autograd import wrap
+
+        other = wrap(self.array.view(shape[0].dtype))
+        other._version_box = self._version_box
+        return other
+    return reshape(self, *shape)
+
+
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """The axes from `start_dim` to `end_dim` made one, in row-major order."""
+    check_tensor(input, "input", "flatten")
+    shape = input.array.shape
+    if not shape:
+        return Reshape.apply(input, (1,))
+    first, last = axis(start_dim, len(shape), "flatten"), axis(end_dim, len(shape), "flatten")
+    if first > last:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    if first == last:
+        return input
+    count = 1
+    for n in shape[first : last + 1]:
+        count *= n
+    return Reshape.apply(input, (*shape[:first], count, *shape[last + 1 :]))
+
+
+def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
+    """One axis made several, of these sizes."""
+    check_tensor(input, "input", "unflatten")
+    shape = input.array.shape
+    d = axis(dim, len(shape), "unflatten")
+    return reshape(input, (*shape[:d], *sizes, *shape[d + 1 :]))
+
+
+def permute(input: Any, *dims: Any) -> Any:
+    """The axes in another order: a view."""
+    check_tensor(input, "input", "permute")
+    dims = sizes(dims, "permute")
+    rank = input.array.ndim
+    order = tuple([axis(d, rank, "permute") for d in dims])
+    if len(order) != rank or len(set(order)) != rank:
+        raise ValueError(f"permute: dims {dims} do not order the axes of shape {input.array.shape}")
+    return Permute.apply(input, order)
+
+
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
+    """Two axes swapped: a view."""
+    check_tensor(input, "input", "transpose")
+    rank = input.array.ndim
+    order = list(range(rank))
+    a, b = axis(dim0, rank, "transpose"), axis(dim1, rank, "transpose")
+    if rank:
+        order[a], order[b] = b, a
+    return Permute.apply(input, tuple(order))
+
+
+swapaxes = swapdims = transpose
+
+
+def t(input: Any) -> Any:
+    """A matrix transposed; a vector is returned as it is."""
+    check_tensor(input, "input", "t")
+    if input.array.ndim > 2:
+        raise ValueError(f"t: input must have at most 2 axes, got shape {input.array.shape}")
+    return Permute.apply(input, tuple(range(input.array.ndim))[::-1])
+
+
+def movedim(input: Any, source: Any, destination: Any) -> Any:
+    """Axes moved from `source` to `destination`: a view."""
+    check_tensor(input, "input", "movedim")
+    rank = input.array.ndim
+    source = (source,) if isinstance(source, _INT) else tuple(source)
+    destination = (destination,) if isinstance(destination, _INT) else tuple(destination)
+    if len(source) != len(destination):
+        raise ValueError(f"movedim: {len(source)} sources but {len(destination)} destinations")
+    src = [axis(d, rank, "movedim") for d in source]
+    dst = [axis(d, rank, "movedim") for d in destination]
+    if len(set(src)) != len(src) or len(set(dst)) != len(dst):
+        raise ValueError(f"movedim: {source} to {destination} names an axis twice")
+    order = [i for i in range(rank) if i not in src]
+    for d, s in sorted(zip(dst, src, strict=True)):
+        order.insert(d, s)
+    return Permute.apply(input, tuple(order))
+
+
+moveaxis = movedim
+
+
+def squeeze(input: Any, dim: Any = None) -> Any:
+    """Axes of size 1 removed: all, or those of `dim` that have it."""
+    check_tensor(input, "input", "squeeze")
+    shape = input.array.shape
+    drop = axes(dim, len(shape), "squeeze")
+    return Reshape.apply(input, tuple([n for i, n in enumerate(shape) if n != 1 or i not in drop]))
+
+
+def unsqueeze(input: Any, dim: int) -> Any:
+    """A new axis of size 1 at `dim`."""
+    check_tensor(input, "input", "unsqueeze")
+    shape = input.array.shape
+    d = axis(dim, len(shape) + 1, "unsqueeze")
+    return Reshape.apply(input, (*shape[:d], 1, *shape[d:]))
+
+
+def expand(input: Any, *shape: Any) -> Any:
+    """Axes of size 1 repeated without copying; -1 leaves an axis as it is.
+
+    Raises
+    ------
+    ValueError
+        If an axis that is not 1 would change.
+    """
+    check_tensor(input, "input", "expand")
+    shape = sizes(shape, "expand")
+    old = input.array.shape
+    extra = len(shape) - len(old)
+    full = tuple([old[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(shape)])
+    fits = extra >= 0 and all(n >= 0 for n in full)
+    if not fits or any(o not in (1, n) for o, n in zip(old, full[extra:], strict=True)):
+        raise ValueError(f"expand: a tensor of shape {old} cannot be expanded to {tuple(shape)}")
+    return Expand.apply(input, full)
+
+
+def expand_as(input: Any, other: Any) -> Any:
+    """:func:`expand` to the shape of `other`."""
+    return expand(input, other.array.shape)
+
+
+def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
+    """:func:`expand` to `shape`."""
+    return expand(input, tuple(shape))
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """Tensors expanded to their common shape."""
+    shape = np.broadcast_shapes(*[x.array.shape for x in tensors])
+    return tuple([expand(x, shape) for x in tensors])
+
+
+def repeat(input: Any, *counts: Any) -> Any:
+    """The tensor laid out `counts` times along each axis: a copy."""
+    check_tensor(input, "input", "repeat")
+    counts = sizes(counts, "repeat")
+    if len(counts) < input.array.ndim:
+        raise ValueError(f"repeat: {counts} is too short for a tensor of shape {input.array.shape}")
+    return Repeat.apply(input, counts)
+
+
+def tile(input: Any, *counts: Any) -> Any:
+    """:func:`repeat`, with missing counts taken as 1."""
+    counts = sizes(counts, "tile")
+    return repeat(input, (1,) * (input.array.ndim - len(counts)) + tuple(counts))
+
+
+def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
+    """Every element along `dim` repeated; without `dim`, of the flattened tensor."""
+    check_tensor(input, "input", "repeat_interleave")
+    if dim is None:
+        input, dim = reshape(input, -1), 0
+    counts = repeats.array if isinstance(repeats, TensorBase) else repeats
+    return RepeatInterleave.apply(input, counts, axis(dim, input.array.ndim, "repeat_interleave"))
+
+
+def flip(input: Any, *dims: Any) -> Any:
+    """The order of elements reversed along `dims`: a copy."""
+    check_tensor(input, "input", "flip")
+    dims = sizes(dims, "flip")
+    return Flip.apply(input, tuple([axis(d, input.array.ndim, "flip") for d in dims]))
+
+
+def fliplr(input: Any) -> Any:
+    """Axis 1 reversed."""
+    return flip(input, 1)
+
+
+def flipud(input: Any) -> Any:
+    """Axis 0 reversed."""
+    return flip(input, 0)
+
+
+def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+    """Elements moved along `dims`, those that fall out entering at the other end."""
+    check_tensor(input, "input", "roll")
+    shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else shifts
+    dims = tuple(dims) if isinstance(dims, (tuple, list)) else dims
+    return Roll.apply(input, shifts, dims)
+
+
+def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
+    """The plane of two axes turned by `k` quarter turns, from the first axis to the second."""
+    a, b = (axis(d, input.array.ndim, "rot90") for d in dims)
+    if a == b:
+        raise ValueError(f"rot90: dims must differ, got {tuple(dims)}")
+    k %= 4
+    if k == 0:
+        return Clone.apply(input, "K")
+    if k == 2:
+        return flip(input, a, b)
+    return transpose(flip(input, b), a, b) if k == 1 else flip(transpose(input, a, b), b)
+
+
+def is_channels_last(a: ndarray) -> bool:
+    """Whether the channels of a 4-D or 5-D array lie next to each other, otherwise in order."""
+    if a.ndim not in (4, 5):
+        return False
+    step = a.itemsize
+    for d in (1, *range(a.ndim - 1, 1, -1), 0):
+        if a.shape[d] != 1:
+            if a.strides[d] != step:
+                return False
+            step *= a.shape[d]
+    return True
+
+
+def channels_last(a: ndarray, copy: bool = False) -> ndarray:
+    """The same shape with channels-last strides; `a` itself if it has them and `copy` is false."""
+    if not copy and is_channels_last(a):
+        return a
+    rank = a.ndim
+    forth, back = (0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1))
+    return np.array(a.transpose(forth), order="C").transpose(back)
+
+
+def format_order(a: ndarray, memory_format: Any, function: str) -> str:
+    """The order letter of :class:`Clone` for a memory format."""
+    if memory_format is None or memory_format is dtypes.preserve_format:
+        return "K"
+    if memory_format is dtypes.contiguous_format:
+        return "C"
+    if memory_format is dtypes.channels_last or memory_format is dtypes.channels_last_3d:
+        rank = 4 if memory_format is dtypes.channels_last else 5
+        if a.ndim != rank:
+            raise ValueError(f"{function}: {memory_format} needs {rank} axes, got shape {a.shape}")
+        return "L"
+    raise TypeError(f"{function}: memory_format must be a memory format, got {memory_format!r}")
+
+
+def has_order(a: ndarray, order: str) -> bool:
+    """Whether `a` lies in memory in the order of that letter."""
+    return order == "K" or (is_channels_last(a) if order == "L" else a.flags.c_contiguous)
+
+
+def contiguous(input: Any, memory_format: Any = dtypes.contiguous_format) -> Any:
+    """The tensor itself if it lies in memory in that format, else a copy that does."""
+    check_tensor(input, "input", "contiguous")
+    order = format_order(input.array, memory_format, "contiguous")
+    return input if has_order(input.array, order) else Clone.apply(input, order)
+
+
+def clone(input: Any, *, memory_format: Any = None) -> Any:
+    """A copy, through which gradients flow."""
+    check_tensor(input, "input", "clone")
+    return Clone.apply(input, format_order(input.array, memory_format, "clone"))
+
+
+def _tensors(tensors: Any, function: str) -> list[Any]:
+    tensors = list(tensors)
+    if not tensors:
+        raise ValueError(f"{function}: expected at least one tensor")
+    for i, x in enumerate(tensors):
+        check_tensor(x, f"tensors[{i}]", function)
+    kind = tensors[0].array.dtype
+    if any(x.array.dtype != kind for x in tensors):
+        kind = result_dtype(*tensors)
+        tensors = [cast(x, kind) for x in tensors]
+    return tensors
+
+
+def cat(tensors: Any, dim: int = 0) -> Any:
+    """Tensors joined along an existing axis.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        Of equal shapes but for axis `dim`; empty 1-D ones are left out.
+    dim : int
+
+    Raises
+    ------
+    ValueError
+        If there are none, or shapes do not fit.
+    """
+    tensors = _tensors(tensors, "cat")
+    used = [x for x in tensors if x.array.shape != (0,)] or tensors[:1]
+    first = used[0].array.shape
+    if not first:
+        raise ValueError("cat: tensors without axes cannot be joined; use stack")
+    d = axis(dim, len(first), "cat")
+    for i, x in enumerate(used):
+        shape = x.array.shape
+        if len(shape) != len(first) or shape[:d] + shape[d + 1 :] != first[:d] + first[d + 1 :]:
+            raise ValueError(
+                f"cat: shapes must be equal but for axis {d}, got {first} and {shape} (tensor {i})"
+            )
+    return Cat.apply(d, *used)
+
+
+concat = concatenate = cat
+
+
+def stack(tensors: Any, dim: int = 0) -> Any:
+    """Tensors of one shape joined along a new axis.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or their shapes differ.
+    """
+    tensors = _tensors(tensors, "stack")
+    first = tensors[0].array.shape
+    for i, x in enumerate(tensors):
+        if x.array.shape != first:
+            raise ValueError(f"stack: shapes must be equal, got {first} and {x.array.shape} (tensor {i})")
+    return Stack.apply(axis(dim, len(first) + 1, "stack"), *tensors)
+
+
+def vstack(tensors: Any) -> Any:
+    """Tensors joined along axis 0, 1-D ones as rows."""
+    return cat([x if x.array.ndim > 1 else reshape(x, 1, -1) for x in tensors], 0)
+
+
+def hstack(tensors: Any) -> Any:
+    """Tensors joined along axis 1, or 0 if they are 1-D."""
+    tensors = [x if x.array.ndim else reshape(x, 1) for x in tensors]
+    return cat(tensors, 0 if tensors and tensors[0].array.ndim == 1 else 1)

@@ -1,0 +1,361 @@
+"""Functions of one tensor, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Op, TensorBase, wrap
+from ._promote import cast, check_tensor, operand, result_dtype, to_float, unbroadcast
+from .elementwise import into, maximum, minimum
+
+ndarray = np.ndarray
+
+
+class Unary(Op):
+    """y = f(x), with the derivative computed from ``keep``: "x", "y" or "" for neither."""
+
+    f: Callable[..., Any]
+    d: Callable[..., Any]
+    keep = "y"
+
+    @staticmethod
+    def forward(ctx: Any, x: ndarray) -> Any:
+        y = ctx.f(x)
+        if ctx.keep:
+            if type(y) is not ndarray:
+                y = np.asarray(y)
+            ctx.saved = (x if ctx.keep == "x" else y,)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        return ctx.d(g, *ctx.saved)
+
+
+def _masked(g: ndarray, keep: ndarray) -> ndarray:
+    """`g` where `keep`, zero elsewhere (also where `g` is infinite)."""
+    return np.where(keep, g, g.dtype.type(0))
+
+
+class Neg(Unary):
+    f, d, keep = np.negative, staticmethod(lambda g: -g), ""
+
+
+class Abs(Unary):
+    f, d, keep = np.absolute, staticmethod(lambda g, x: g * np.sign(x)), "x"
+
+
+class Exp(Unary):
+    f, d = np.exp, staticmethod(lambda g, y: g * y)
+
+
+class Exp2(Unary):
+    f, d = np.exp2, staticmethod(lambda g, y: g * y * g.dtype.type(np.log(2.0)))
+
+
+class Expm1(Unary):
+    f, d = np.expm1, staticmethod(lambda g, y: g * (y + 1))
+
+
+class Log(Unary):
+    f, d, keep = np.log, staticmethod(lambda g, x: g / x), "x"
+
+
+class Log2(Unary):
+    f, d, keep = np.log2, staticmethod(lambda g, x: g / (x * g.dtype.type(np.log(2.0)))), "x"
+
+
+class Log10(Unary):
+    f, d, keep = np.log10, staticmethod(lambda g, x: g / (x * g.dtype.type(np.log(10.0)))), "x"
+
+
+class Log1p(Unary):
+    f, d, keep = np.log1p, staticmethod(lambda g, x: g / (x + 1)), "x"
+
+
+class Sqrt(Unary):
+    f, d = np.sqrt, staticmethod(lambda g, y: g / (y + y))
+
+
+class Rsqrt(Unary):
+    f = staticmethod(lambda x: np.reciprocal(np.sqrt(x)))
+    d = staticmethod(lambda g, y: g * (y * y * y) * g.dtype.type(-0.5))
+
+
+class Square(Unary):
+    f, d, keep = np.square, staticmethod(lambda g, x: g * (x + x)), "x"
+
+
+class Reciprocal(Unary):
+    f, d = np.reciprocal, staticmethod(lambda g, y: -g * y * y)
+
+
+class Sin(Unary):
+    f, d, keep = np.sin, staticmethod(lambda g, x: g * np.cos(x)), "x"
+
+
+class Cos(Unary):
+    f, d, keep = np.cos, staticmethod(lambda g, x: -g * np.sin(x)), "x"
+
+
+class Tan(Unary):
+    f, d = np.tan, staticmethod(lambda g, y: g * (1 + y * y))
+
+
+class Asin(Unary):
+    f, d, keep = np.arcsin, staticmethod(lambda g, x: g / np.sqrt(1 - x * x)), "x"
+
+
+class Acos(Unary):
+    f, d, keep = np.arccos, staticmethod(lambda g, x: -g / np.sqrt(1 - x * x)), "x"
+
+
+class Atan(Unary):
+    f, d, keep = np.arctan, staticmethod(lambda g, x: g / (1 + x * x)), "x"
+
+
+class Sinh(Unary):
+    f, d, keep = np.sinh, staticmethod(lambda g, x: g * np.cosh(x)), "x"
+
+
+class Cosh(Unary):
+    f, d, keep = np.cosh, staticmethod(lambda g, x: g * np.sinh(x)), "x"
+
+
+class Tanh(Unary):
+    f, d = np.tanh, staticmethod(lambda g, y: g * (1 - y * y))
+
+
+class Sigmoid(Unary):
+    f = staticmethod(lambda x: np.reciprocal(np.exp(-x) + 1))
+    d = staticmethod(lambda g, y: g * (y * (1 - y)))
+
+
+class Relu(Unary):
+    f = staticmethod(lambda x: np.maximum(x, x.dtype.type(0)))
+    d = staticmethod(lambda g, y: np.where(y <= 0, g.dtype.type(0), g))
+
+
+class _Step(Unary):
+    """Constant between jumps: the gradient is zero."""
+
+    d, keep = staticmethod(lambda g: np.zeros_like(g)), ""
+
+
+class Floor(_Step):
+    f = np.floor
+
+
+class Ceil(_Step):
+    f = np.ceil
+
+
+class Trunc(_Step):
+    f = np.trunc
+
+
+class Round(_Step):
+    f = np.rint  # halves to even, as PyTorch
+
+
+class Sign(_Step):
+    f = np.sign
+
+
+def _public(op: type[Unary], name: str, doc: str, floating: bool = True) -> Callable[..., Any]:
+    def function(input: Any, *, out: Any = None) -> Any:
+        if not isinstance(input, TensorBase):
+            raise TypeError(f"{name}: input must be a Tensor, got {type(input).__name__}")
+        result = op.apply(to_float(input) if floating else input)
+        return result if out is None else into(out, result)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{doc}\n\n    Parameters\n    ----------\n    input : Tensor\n\n    Returns\n    -------\n    Tensor\n"
+    return function
+
+
+neg = negative = _public(Neg, "neg", "``-input``.", False)
+exp = _public(Exp, "exp", "The exponential of each element.")
+exp2 = _public(Exp2, "exp2", "Two to the power of each element.")
+expm1 = _public(Expm1, "expm1", "``exp(input) - 1``, exact near zero.")
+log = _public(Log, "log", "The natural logarithm of each element.")
+log2 = _public(Log2, "log2", "The base-2 logarithm of each element.")
+log10 = _public(Log10, "log10", "The base-10 logarithm of each element.")
+log1p = _public(Log1p, "log1p", "``log(1 + input)``, exact near zero.")
+sqrt = _public(Sqrt, "sqrt", "The square root of each element.")
+rsqrt = _public(Rsqrt, "rsqrt", "One over the square root of each element.")
+square = _public(Square, "square", "The square of each element.", False)
+reciprocal = _public(Reciprocal, "reciprocal", "``1 / input``.")
+sin = _public(Sin, "sin", "The sine of each element.")
+cos = _public(Cos, "cos", "The cosine of each element.")
+tan = _public(Tan, "tan", "The tangent of each element.")
+asin = arcsin = _public(Asin, "asin", "The inverse sine of each element.")
+acos = arccos = _public(Acos, "acos", "The inverse cosine of each element.")
+atan = arctan = _public(Atan, "atan", "The inverse tangent of each element.")
+sinh = _public(Sinh, "sinh", "The hyperbolic sine of each element.")
+cosh = _public(Cosh, "cosh", "The hyperbolic cosine of each element.")
+tanh = _public(Tanh, "tanh", "The hyperbolic tangent of each element.")
+sigmoid = _public(Sigmoid, "sigmoid", "``1 / (1 + exp(-input))``.")
+relu = _public(Relu, "relu", "``max(input, 0)``; NaN stays NaN.", False)
+_abs = _public(Abs, "abs", "The absolute value of each element.", False)
+_sign = _public(Sign, "sign", "-1, 0 or 1 by the sign of each element.", False)
+_floor = _public(Floor, "floor", "The largest integer not above each element.", False)
+_ceil = _public(Ceil, "ceil", "The smallest integer not below each element.", False)
+_trunc = _public(Trunc, "trunc", "Each element without its fraction.", False)
+_round = _public(Round, "round", "The nearest integer, halves to even.", False)
+abs = absolute = _abs
+sign = _sign
+floor, ceil, trunc = _floor, _ceil, _trunc
+
+
+def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
+    """The nearest number with `decimals` decimals, halves to even."""
+    if decimals == 0:
+        return _round(input, out=out)
+    scale = 10.0**decimals
+    return into(out, _round(input * scale) / scale)
+
+
+class Clamp(Op):
+    @staticmethod
+    def forward(ctx: Any, x: ndarray, low: Any, high: Any) -> ndarray:
+        if ctx.needs[0]:
+            ctx.save(x, low, high)
+        y = x if low is None else np.maximum(x, x.dtype.type(low))
+        if high is not None:
+            y = np.minimum(y, x.dtype.type(high))
+        return y.copy() if y is x else y
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        x, low, high = ctx.saved
+        inside = np.ones(x.shape, bool) if low is None else x >= low
+        if high is not None:
+            inside = inside & (x <= high)
+        return _masked(g, inside)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> Any:
+    """Each element moved into [min, max].
+
+    Parameters
+    ----------
+    input : Tensor
+    min, max : number or Tensor, optional
+        At least one.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ValueError
+        If neither `min` nor `max` is given.
+    """
+    check_tensor(input, "input", "clamp")
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be given")
+    if isinstance(min, TensorBase) or isinstance(max, TensorBase):
+        y = input if min is None else maximum(input, _as_tensor(min, input))
+        return into(out, y if max is None else minimum(y, _as_tensor(max, input)))
+    bounds = [operand(b) for b in (min, max) if b is not None]
+    x = cast(input, result_dtype(input, *bounds))
+    return into(out, Clamp.apply(x, min, max))
+
+
+clip = clamp
+
+
+def clamp_min(input: Any, min: Any) -> Any:
+    """Each element, at least `min`."""
+    return clamp(input, min=min)
+
+
+def clamp_max(input: Any, max: Any) -> Any:
+    """Each element, at most `max`."""
+    return clamp(input, max=max)
+
+
+def _as_tensor(x: Any, like: Any) -> Any:
+    return x if isinstance(x, TensorBase) else wrap(np.asarray(x, result_dtype(like, operand(x))))
+
+
+class NanToNum(Op):
+    @staticmethod
+    def forward(ctx: Any, x: ndarray, nan: float, posinf: Any, neginf: Any) -> ndarray:
+        if ctx.needs[0]:
+            ctx.save(np.isfinite(x))
+        return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        return _masked(g, ctx.saved[0])
+
+
+def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """NaN and infinities replaced by numbers: by default zero and the largest of the type."""
+    check_tensor(input, "input", "nan_to_num")
+    return NanToNum.apply(input, nan, posinf, neginf)
+
+
+class Where(Op):
+    @staticmethod
+    def forward(ctx: Any, condition: ndarray, a: Any, b: Any, kind: np.dtype) -> ndarray:
+        ctx.shapes = [x.shape for x in (a, b) if type(x) is ndarray]
+        ctx.which = [i for i, x in enumerate((a, b)) if type(x) is ndarray]
+        ctx.saved = (condition,)
+        return np.where(
+            condition,
+            a if type(a) is ndarray else kind.type(a),
+            b if type(b) is ndarray else kind.type(b),
+        )
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> Any:
+        (condition,) = ctx.saved
+        zero = g.dtype.type(0)
+        return tuple(
+            [
+                None
+                if not need
+                else unbroadcast(np.where(condition, zero, g) if i else np.where(condition, g, zero), shape)
+                for need, i, shape in zip(ctx.needs, ctx.which, ctx.shapes, strict=True)
+            ]
+        )
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """Elements of `input` where `condition` holds, of `other` elsewhere.
+
+    Parameters
+    ----------
+    condition : Tensor of bool
+    input, other : Tensor or number, optional
+        Broadcast against `condition`. Without them, the indices where `condition` holds, as a tuple.
+
+    Returns
+    -------
+    Tensor, or tuple of Tensor
+    """
+    check_tensor(condition, "condition", "where")
+    mask = condition.array
+    if input is None and other is None:
+        return tuple(wrap(i) for i in np.nonzero(mask))
+    if mask.dtype.kind not in "bu":
+        raise TypeError(f"where: condition must be a bool tensor, got {mask.dtype}")
+    if mask.dtype.kind == "u":
+        mask = mask != 0
+    a, b = operand(input), operand(other)
+    if a is NotImplemented or b is NotImplemented:
+        raise TypeError(
+            f"where: input and other must be Tensors or numbers, got {type(input).__name__} and "
+            f"{type(other).__name__}"
+        )
+    kind = result_dtype(a, b)
+    a = cast(a, kind) if isinstance(a, TensorBase) else a
+    b = cast(b, kind) if isinstance(b, TensorBase) else b
+    return Where.apply(mask, a, b, kind)

@@ -1,0 +1,103 @@
+"""Random numbers: one package-wide generator, seeded by :func:`manual_seed`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+
+class Generator:
+    """A source of random numbers with PyTorch's interface over ``numpy.random.Generator``.
+
+    Parameters
+    ----------
+    device : optional
+        Only the CPU exists.
+    """
+
+    __slots__ = ("_seed", "_rng")
+
+    def __init__(self, device: Any = "cpu") -> None:
+        from .dtypes import device as as_device
+
+        as_device(device)
+        self._seed: int | None = None
+        self._rng: Any = None
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """The NumPy generator, made on first use."""
+        if self._rng is None:
+            self.manual_seed(self.initial_seed())
+        return self._rng
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from `seed`; returns the generator itself."""
+        self._seed = int(seed)
+        self._rng = np.random.Generator(np.random.PCG64(self._seed & (2**64 - 1)))
+        return self
+
+    def seed(self) -> int:
+        """Start again from a seed taken from the operating system, which is returned."""
+        self.manual_seed(int.from_bytes(os.urandom(8), "little"))
+        return self.initial_seed()
+
+    def initial_seed(self) -> int:
+        """The seed this generator started from."""
+        if self._seed is None:
+            self._seed = int.from_bytes(os.urandom(8), "little")
+        return self._seed
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything needed to continue the sequence from here."""
+        return {"seed": self.initial_seed(), "state": self.rng.bit_generator.state}
+
+    def set_state(self, state: dict[str, Any]) -> Generator:
+        """Continue from what :meth:`get_state` returned."""
+        self.manual_seed(state["seed"])
+        self._rng.bit_generator.state = state["state"]
+        return self
+
+
+default_generator = Generator()
+
+
+def rng(generator: Generator | None = None) -> np.random.Generator:
+    """The NumPy generator behind `generator`, or behind the package's own one."""
+    return (default_generator if generator is None else generator).rng
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the package's generator, so that what follows is reproducible.
+
+    Parameters
+    ----------
+    seed : int
+
+    Returns
+    -------
+    Generator
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seed the package's generator from the operating system and return the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed of the package's generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> dict[str, Any]:
+    """The state of the package's generator."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Continue the package's generator from a state of :func:`get_rng_state`."""
+    default_generator.set_state(state)

@@ -1,0 +1,483 @@
+"""The Tensor: an ndarray with a gradient and the methods of PyTorch's, nearly all of them defined in functions/."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import autograd, dtypes
+from ._methods import TensorMethods
+from .autograd import TensorBase, wrap
+from .dtypes import Size
+from .functions import index, shape
+from .functions._promote import Cast
+
+
+class RemovableHandle:
+    """What registering a hook returns; ``remove()`` takes the hook away."""
+
+    __slots__ = ("_remove",)
+
+    def __init__(self, remove: Callable[[], Any]) -> None:
+        self._remove: Callable[[], Any] | None = remove
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        if self._remove is not None:
+            self._remove()
+            self._remove = None
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+class Tensor(TensorMethods):
+    """A multi-dimensional array that remembers how it was computed.
+
+    ``Tensor(2, 3)`` is uninitialised memory of the default type, ``Tensor(data)`` a copy of `data` in that type;
+    :func:`fastconv.tensor` and its kin are the usual way to make one.
+
+    Attributes
+    ----------
+    array : numpy.ndarray
+        The values, shared with views of the tensor.
+    grad : Tensor or None
+        The gradient that ``backward`` has added up.
+    """
+
+    __slots__ = ()
+    __array_priority__ = 1000
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
+        kind = dtypes.get_default_dtype().dtype
+        if len(args) == 1 and not isinstance(args[0], (int, np.integer, Size)):
+            data = args[0].array if isinstance(args[0], TensorBase) else args[0]
+            return wrap(np.array(data, kind), cls)
+        return wrap(np.empty(shape.sizes(args, "Tensor") if args else (0,), kind), cls)
+
+    # attributes
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of the axes."""
+        return Size(self.array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.array.ndim
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        """The type of the elements."""
+        return dtypes.from_numpy_dtype(self.array.dtype)
+
+    @property
+    def device(self) -> dtypes.device:
+        """The CPU."""
+        return dtypes.CPU
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without a graph; changes through it are not noticed by the graph."""
+        return wrap(self.array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, TensorBase):
+            raise TypeError(f"data must be a Tensor, got {type(value).__name__}")
+        self.array = value.array
+
+    @property
+    def T(self) -> Tensor:
+        """The axes in reverse order: a view."""
+        return shape.Permute.apply(self, tuple(range(self.array.ndim))[::-1])
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes swapped: a view."""
+        return shape.transpose(self, -2, -1)
+
+    H = T
+    is_cuda = False
+    is_sparse = False
+    is_quantized = False
+    is_mps = False
+    is_meta = False
+    layout = "strided"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.array.nbytes
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether :meth:`retain_grad` has been called on this intermediate result."""
+        hooks = () if self._node is None else self._node.hooks or ()
+        return any(isinstance(h, _Retain) and h.ref() is self for _, h in hooks)
+
+    @property
+    def _base(self) -> Any:
+        return None if self._view is None else self._view[0]
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one axis."""
+        if dim is None:
+            return Size(self.array.shape)
+        return self.array.shape[shape.axis(dim, self.array.ndim, "size")]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Distances between neighbours along each axis, in elements; or along one."""
+        steps = tuple([s // self.array.itemsize for s in self.array.strides])
+        return steps if dim is None else steps[shape.axis(dim, self.array.ndim, "stride")]
+
+    def storage_offset(self) -> int:
+        """The distance from the start of the memory that the tensor is a view of, in elements."""
+        base = self.array.base
+        if type(base) is not np.ndarray:
+            return 0
+        a, b = self.array.__array_interface__["data"][0], base.__array_interface__["data"][0]
+        return (a - b) // self.array.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self.array.__array_interface__["data"][0]
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self.array.itemsize
+
+    def is_contiguous(self, memory_format: Any = dtypes.contiguous_format) -> bool:
+        """Whether the elements lie in memory in that order, without gaps."""
+        return shape.has_order(self.array, shape.format_order(self.array, memory_format, "is_contiguous"))
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floating point."""
+        return self.array.dtype.kind == "f"
+
+    def is_complex(self) -> bool:
+        """False: there are no complex tensors."""
+        return False
+
+    def is_inference(self) -> bool:
+        """False: tensors made in inference mode are ordinary ones."""
+        return False
+
+    def get_device(self) -> int:
+        """-1, the CPU."""
+        return -1
+
+    nelement = numel
+    ndimension = dim
+
+    # out of the tensor
+
+    def item(self) -> Any:
+        """The only element as a Python number.
+
+        Raises
+        ------
+        RuntimeError
+            If there are several.
+        """
+        if self.array.size != 1:
+            raise RuntimeError(f"a tensor of shape {self.array.shape} cannot be converted to a number")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self.array.tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The array itself.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor requires a gradient and `force` is false: use ``detach().numpy()``.
+        """
+        if self.requires_grad and not force:
+            raise RuntimeError("numpy() of a tensor that requires grad: use tensor.detach().numpy()")
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"a view of dtype {array.dtype} as {dtype} needs a copy")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        if self.requires_grad:
+            raise RuntimeError("a tensor that requires grad cannot be exported: use detach()")
+        kwargs.pop("stream", None)
+        return self.array.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.array.__dlpack_device__()
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        from ._printing import format_tensor
+
+        return format_tensor(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self.array.ndim else object.__format__(self, spec)
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise RuntimeError(f"the truth of a tensor of shape {self.array.shape} is ambiguous")
+        return bool(self.array)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.size != 1 or self.array.dtype.kind == "f":
+            raise TypeError("only integer tensors of one element can be used as an index")
+        return int(self.array.item())
+
+    def __len__(self) -> int:
+        if not self.array.ndim:
+            raise TypeError("len() of a tensor without axes")
+        return self.array.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.array.ndim:
+            raise TypeError("iteration over a tensor without axes")
+        return iter(index.unbind(self))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self.array == (value.array if isinstance(value, TensorBase) else value)))
+
+    def __reversed__(self) -> Tensor:
+        return shape.flip(self, 0) if self.array.ndim else self
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._node is not None and self.requires_grad:
+            raise RuntimeError("only leaf tensors can be pickled: use detach()")
+        return (_rebuild, (type(self), self.array, self._requires, getattr(self, "__dict__", None)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if id(self) in memo:
+            return memo[id(self)]
+        if self.grad_fn is not None:
+            raise RuntimeError("only tensors made by the user (leaves) can be deep-copied: use detach()")
+        new = wrap(np.array(self.array, order="K"), type(self))
+        new._requires = self._requires
+        memo[id(self)] = new
+        if self._grad is not None:
+            new._grad = self._grad.__deepcopy__(memo)
+        if getattr(self, "__dict__", None):
+            from copy import deepcopy
+
+            new.__dict__.update(deepcopy(self.__dict__, memo))
+        return new
+
+    # the graph
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradients of this tensor to the ``.grad`` of the leaves; see :func:`fastconv.autograd.backward`."""
+        autograd.backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def detach(self) -> Tensor:
+        """The same memory without a graph; in-place changes are still noticed."""
+        t = wrap(self.array)
+        t._version_box = self._version_box
+        return t
+
+    def detach_(self) -> Tensor:
+        """Take this tensor out of the graph."""
+        if self._view is not None:
+            raise RuntimeError("detach_() of a view: use detach()")
+        self._node, self._nr, self._requires = None, 0, False
+        return self
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set :attr:`requires_grad`; returns the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    def retain_grad(self) -> None:
+        """Let a backward pass put the gradient of this intermediate result into its ``.grad``."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on a tensor that has requires_grad=False")
+        if self._node is not None and not self.retains_grad:
+            self._node.hooks = [*(self._node.hooks or ()), (self._nr, _Retain(self))]
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook` with the gradient of this tensor whenever it is computed; it may return another.
+
+        Returns
+        -------
+        RemovableHandle
+        """
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        node = self._node
+        if node is not None:
+            entry = (self._nr, hook)
+            if node.hooks is None:
+                node.hooks = []
+            hooks = node.hooks
+            hooks.append(entry)
+            return RemovableHandle(lambda: hooks.remove(entry) if entry in hooks else None)
+        if self._hooks is None:
+            self._hooks = {}
+        table, key = self._hooks, object()
+        table[id(key)] = hook
+        return RemovableHandle(lambda: table.pop(id(key), None))
+
+    # types and devices
+
+    def to(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The tensor with another dtype or memory format; itself if nothing changes.
+
+        Takes a dtype, a device (only the CPU exists), another Tensor (for its dtype), or several of these, and
+        ``memory_format=``, ``copy=`` and ``non_blocking=``.
+
+        Raises
+        ------
+        RuntimeError
+            For any device but the CPU.
+        """
+        kind = kwargs.pop("dtype", None)
+        device = kwargs.pop("device", None)
+        fmt = kwargs.pop("memory_format", None)
+        copy = kwargs.pop("copy", False)
+        kwargs.pop("non_blocking", None)
+        if kwargs:
+            raise TypeError(f"to() got an unexpected argument {next(iter(kwargs))!r}")
+        flags = []
+        for a in args:
+            if isinstance(a, TensorBase):
+                kind = a.array.dtype
+            elif isinstance(a, (str, dtypes.device)):
+                device = a
+            elif isinstance(a, bool) or a is None:
+                flags.append(a)
+            else:
+                kind = a
+        if len(flags) > 1:  # (…, non_blocking, copy)
+            copy = flags[1]
+        if device is not None:
+            dtypes.device(device)
+        out = self
+        if kind is not None:
+            wanted = dtypes.to_numpy_dtype(kind)
+            if wanted != self.array.dtype:
+                out = Cast.apply(self, wanted)
+        if fmt is not None:
+            order = shape.format_order(out.array, fmt, "to")
+            if not shape.has_order(out.array, order):
+                out = shape.Clone.apply(out, order)
+        return shape.Clone.apply(self, "K") if copy and out is self else out
+
+    def type(self, dtype: Any = None, non_blocking: bool = False) -> Any:
+        """The type's name, such as ``fastconv.FloatTensor``; or the tensor with another dtype."""
+        if dtype is None:
+            return f"fastconv.{_LEGACY[self.array.dtype.name]}Tensor"
+        if isinstance(dtype, str) and dtype.endswith("Tensor"):
+            name = dtype.rsplit(".", 1)[-1][:-6]
+            found = [k for k, v in _LEGACY.items() if v == name]
+            if not found:
+                raise ValueError(f"type: unknown type {dtype!r}")
+            dtype = found[0]
+        return self.to(dtypes.to_numpy_dtype(dtype))
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """The tensor with the dtype of `other`."""
+        return self.to(other.array.dtype)
+
+    def cpu(self, memory_format: Any = None) -> Tensor:
+        """The tensor itself: it is on the CPU."""
+        return self
+
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
+        """Raises RuntimeError: there is no GPU."""
+        dtypes.device("cuda")
+        return self
+
+    def pin_memory(self) -> Tensor:
+        """The tensor itself: there is no GPU to pin memory for."""
+        return self
+
+    def share_memory_(self) -> Tensor:
+        """The tensor itself."""
+        return self
+
+
+class _Retain:
+    """The hook behind ``retain_grad``: holds its tensor weakly, as every node must."""
+
+    __slots__ = ("ref",)
+
+    def __init__(self, t: Tensor) -> None:
+        self.ref = weakref.ref(t)
+
+    def __call__(self, g: Tensor) -> None:
+        t = self.ref()
+        if t is not None:
+            t._grad = wrap(g.array.copy() if t._grad is None else t._grad.array + g.array)
+
+
+_LEGACY = {
+    "float16": "Half",
+    "float32": "Float",
+    "float64": "Double",
+    "uint8": "Byte",
+    "int8": "Char",
+    "int16": "Short",
+    "int32": "Int",
+    "int64": "Long",
+    "bool": "Bool",
+}
+
+
+def _rebuild(cls: Any, array: np.ndarray, requires: bool, extra: Any) -> Any:
+    t = wrap(array, cls)
+    t._requires = requires
+    if extra:
+        t.__dict__.update(extra)
+    return t
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, TensorBase)
+
+
+autograd._tensor_class[0] = Tensor

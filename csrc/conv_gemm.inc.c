@@ -37,11 +37,11 @@ enum { ROW_BLOCK = 192, DEPTH_BLOCK_BYTES = 1536, PIXEL_BLOCK = 240, COL_BLOCK =
 enum { SMALL_WEIGHT = 8192, MAX_SPLITS = 16, ROWS_PER_SPLIT = 1024 };
 #endif
 
-/* A packed row's pitch: an odd number of cache lines, so that rows do not share cache sets. */
+/* A packed row's pitch: room for what the last copy spills, and an odd number of cache lines, so
+ * that rows do not share cache sets. */
 INLINE int64_t FN(pitch)(int64_t depth) {
     const int64_t line = 64 / sizeof(T);
-    int64_t lines = fc_ceil_div(depth, line);
-    return (lines | 1) * line;
+    return (fc_ceil_div(depth + VL, line) | 1) * line;
 }
 
 /* Element offset of each target position of the rows [row0, row0+count). */

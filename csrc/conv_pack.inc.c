@@ -5,10 +5,10 @@
  * source too, a whole kernel row is one run. */
 
 /* Copy `count` elements in whole vectors: writes up to VL - 1 elements more, and reads them where
- * they lie before `end`. What it spills is written again by the next run or is padding. */
-INLINE void FN(copy_run)(T *dst, const T *src, int64_t count, const T *end) {
+ * they lie before `limit`. What it spills is padding, or is written again by a later line. */
+INLINE void FN(copy_run)(T *dst, const T *src, int64_t count, const T *limit) {
     int64_t i = 0;
-    for (; i < count && src + i + VL <= end; i += VL) vstore(dst + i, vload(src + i));
+    for (; i < count && src + i + VL <= limit; i += VL) vstore(dst + i, vload(src + i));
     for (; i < count; i++) dst[i] = src[i];
 }
 
@@ -16,71 +16,86 @@ INLINE void FN(zero_run)(T *dst, int64_t count) {
     for (int64_t i = 0; i < count; i += VL) vstore(dst + i, vset1(0));
 }
 
-/* Depth [d0, d0+len) of the rows [row0, row0+count) of group `group` into out[row][ld], which needs
- * room for VL elements more. src is the source's first element; its channel stride is 1. */
+/* A part [from, upto) of one line of the depth (the taps along w of one tap d, tap h, times the
+ * channels), for positions next to each other in w. */
+typedef struct {
+    const conv_problem *p;
+    const T *at, *limit; /* the source's row; the end of the source */
+    int64_t from, upto, w, count, ld;
+} FN(pack_part);
+
+/* Neighbouring taps are neighbours in memory: the part is one run, zero where it leaves the row. */
+static void FN(pack_merged)(const FN(pack_part) * b, T *out) {
+    const conv_problem *p = b->p;
+    const int64_t C = p->channels, size = p->src_size[2] * C, step = p->src_step[2] * C;
+    const int64_t from = b->from, upto = b->upto;
+    /* element e of the part is element first + e of the row */
+    int64_t first = b->w * step + p->taps[2].off[0] * C;
+    for (int64_t i = 0; i < b->count; i++, first += step, out += b->ld) {
+        if (first + from >= 0 && first + upto <= size) {
+            FN(copy_run)(out, b->at + first + from, upto - from, b->limit);
+            continue;
+        }
+        const int64_t lo = fc_min(fc_max(from, -first), upto);
+        const int64_t hi = fc_max(fc_min(upto, size - first), lo);
+        FN(zero_run)(out, lo - from);
+        FN(copy_run)(out + lo - from, b->at + first + lo, hi - lo, b->limit);
+        FN(zero_run)(out + hi - from, upto - hi);
+    }
+}
+
+/* Tap by tap: dilation, or more channels in memory than in the group. */
+static void FN(pack_taps)(const FN(pack_part) * b, T *out) {
+    const conv_problem *p = b->p;
+    const int64_t C = p->channels;
+    for (int64_t i = 0; i < b->count; i++, out += b->ld) {
+        const int64_t zw = (b->w + i) * p->src_step[2];
+        for (int64_t e = b->from; e < b->upto;) {
+            const int64_t k = e / C, c = e - k * C, run = fc_min(C - c, b->upto - e);
+            const int64_t sw = zw + p->taps[2].off[k];
+            if (sw < 0 || sw >= p->src_size[2]) {
+                FN(zero_run)(out + e - b->from, run);
+            } else {
+                FN(copy_run)(out + e - b->from, b->at + sw * p->src_stride[4] + c, run, b->limit);
+            }
+            e += run;
+        }
+    }
+}
+
+/* Depth [d0, d0+len) of the rows [row0, row0+count) of group `group` into out[row][ld], with
+ * ld >= len + VL. src is the source's first element; its channel stride is 1. */
 static void FN(pack_rows)(const conv_problem *p, const T *src, int64_t group, int64_t row0,
                           int64_t count, int64_t d0, int64_t len, T *out, int64_t ld) {
-    const int64_t C = p->channels, *st = p->src_stride;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
-    const int64_t line = tw->count * C; /* depth of one (tap d, tap h) */
-    int merge = st[4] == C;             /* taps along w meet in memory */
+    const int64_t *st = p->src_stride, line = tw->count * p->channels;
+    int merge = st[4] == p->channels;
     for (int64_t k = 1; k < tw->count; k++) merge &= tw->off[k] == tw->off[k - 1] + 1;
-    const T *const limit = src + p->batch * st[0];
-    src += group * C;
-    const int64_t line0 = d0 / line, from0 = d0 - line0 * line;
-    const int64_t a0 = line0 / th->count, b0 = line0 % th->count;
-
-    int64_t r = row0;
-    int64_t w = r % p->grid[2];
-    r /= p->grid[2];
-    int64_t h = r % p->grid[1];
-    r /= p->grid[1];
-    int64_t d = r % p->grid[0], n = r / p->grid[0];
-
-    for (int64_t row = 0; row < count; row++, out += ld) {
-        const T *image = src + n * st[0];
-        const int64_t zd = d * p->src_step[0], zh = h * p->src_step[1], zw = w * p->src_step[2];
-        int64_t a = a0, b = b0, from = from0, left = len;
-        T *o = out;
-        while (left > 0) { /* one line [from, upto) of the depth at a time */
-            const int64_t upto = fc_min(line, from + left);
-            const int64_t sd = zd + td->off[a], sh = zh + th->off[b];
+    FN(pack_part) part = {.p = p, .limit = src + p->batch * st[0], .ld = ld};
+    for (int64_t row = row0; row < row0 + count; row += part.count) {
+        int64_t r = row / p->grid[2];
+        part.w = row - r * p->grid[2];
+        part.count = fc_min(p->grid[2] - part.w, row0 + count - row);
+        const int64_t h = r % p->grid[1], d = r / p->grid[1] % p->grid[0];
+        const T *image = src + r / p->grid[1] / p->grid[0] * st[0] + group * p->channels;
+        T *o = out + (row - row0) * ld;
+        int64_t at = d0 / line, left = len;
+        part.from = d0 - at * line;
+        for (; left > 0; at++, part.from = 0) {
+            part.upto = fc_min(line, part.from + left);
+            const int64_t width = part.upto - part.from;
+            const int64_t sd = d * p->src_step[0] + td->off[at / th->count];
+            const int64_t sh = h * p->src_step[1] + th->off[at % th->count];
+            part.at = image + sd * st[2] + sh * st[3];
             if (sd < 0 || sd >= p->src_size[0] || sh < 0 || sh >= p->src_size[1]) {
-                FN(zero_run)(o, upto - from);
+                for (int64_t i = 0; i < part.count; i++) FN(zero_run)(o + i * ld, width);
+            } else if (merge) {
+                FN(pack_merged)(&part, o);
             } else {
-                const T *at = image + sd * st[2] + sh * st[3];
-                if (merge) {
-                    /* depth index e of the line is source element first + e, inside [0, end) */
-                    const int64_t first = (zw + tw->off[0]) * C, end = p->src_size[2] * C;
-                    const int64_t lo = fc_min(fc_max(from, -first), upto);
-                    const int64_t hi = fc_max(fc_min(upto, end - first), lo);
-                    FN(zero_run)(o, lo - from);
-                    FN(copy_run)(o + lo - from, at + first + lo, hi - lo, limit);
-                    FN(zero_run)(o + hi - from, upto - hi);
-                } else {
-                    for (int64_t e = from; e < upto;) {
-                        const int64_t k = e / C, c = e - k * C;
-                        const int64_t run = fc_min(C - c, upto - e), sw = zw + tw->off[k];
-                        if (sw < 0 || sw >= p->src_size[2]) {
-                            FN(zero_run)(o + e - from, run);
-                        } else {
-                            FN(copy_run)(o + e - from, at + sw * st[4] + c, run, limit);
-                        }
-                        e += run;
-                    }
-                }
+                FN(pack_taps)(&part, o);
             }
-            o += upto - from;
-            left -= upto - from;
-            from = 0;
-            if (++b == th->count) b = 0, a++;
-        }
-        if (++w == p->grid[2]) {
-            w = 0;
-            if (++h == p->grid[1]) {
-                h = 0;
-                if (++d == p->grid[0]) d = 0, n++;
-            }
+            o += width;
+            left -= width;
         }
     }
 }

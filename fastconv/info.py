@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from typing import Any
 
@@ -33,6 +32,8 @@ def _text(value: Any) -> str:
 
 def cpu_name() -> str:
     """Return the processor's marketing name, or what the platform calls it."""
+    import platform  # here, as it is slow to import
+
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             for line in lines:
@@ -54,6 +55,8 @@ def info() -> Info:
         ``machine``, ``cpus``, ``threads``, ``backend``, ``backends`` (name to ``"available"`` or
         the reason why not), and with the C backend ``isa``, ``isas``, ``compiler``, ``openmp``.
     """
+    import platform
+
     facts = Info(
         fastconv=VERSION,
         python=sys.version.split()[0],

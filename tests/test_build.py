@@ -69,6 +69,12 @@ def test_every_kernel_file_is_included():
     assert files <= included
 
 
+def test_one_version():
+    from fastconv.info import VERSION
+
+    assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text()
+
+
 def test_no_intrinsics_and_no_fast_math():
     for path in CSRC.iterdir():
         if path.suffix in (".c", ".h"):

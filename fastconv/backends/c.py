@@ -102,6 +102,27 @@ def _channels_last(a: Array) -> Array:
     return to_channels_last(a).transpose(0, 2, 3, 4, 1)
 
 
+def _target(what: str, a: Array) -> Array:
+    """Return the array to compute into: `a`, or a channels-last one in place of a plain NCHW one.
+
+    ``_finish`` brings the result home.
+    """
+    if a.flags.c_contiguous:
+        n, c, d, h, w = a.shape
+        if c > 1 and d * h * w > 1:
+            if not a.flags.writeable:
+                raise ValueError(f"{what}: out is read-only")
+            return np.empty((n, d, h, w, c), a.dtype).transpose(0, 4, 1, 2, 3)
+    return a
+
+
+def _finish(computed: Array, out: Array) -> None:
+    """Move a channels-last result to its plain NCHW array."""
+    if computed is not out:
+        n, c, d, h, w = out.shape
+        _transpose(computed.transpose(0, 2, 3, 4, 1), n, d * h * w, c, out)
+
+
 def _output(what: str, a: Array) -> tuple[int, Any]:
     """Return the format of a 5-D array and the pointer to write it through."""
     if a.flags.c_contiguous:
@@ -341,15 +362,15 @@ def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> No
     _same(what, "indices", indices, kept.y_shape, _INT64)
     if not out.size:
         return
-    x_form, x = _dense(x)
-    y_form, y = _output(what, out)
-    i_form, i = _output(what, indices)
+    y, i = _target(what, out), _target(what, indices)
     status = lib.fc_max_pool_forward(
-        code, kept.at(x_form, y_form, i_form), _from_buffer(x), y, ffi.cast("int64_t *", i),
-        _threads(kept.parallel),
+        code, kept.at(_LAST, _LAST, _LAST), _from_buffer(_channels_last(x)), _output(what, y)[1],
+        ffi.cast("int64_t *", _output(what, i)[1]), _threads(kept.parallel),
     )  # fmt: skip
     if status:
         _check(status, what)
+    _finish(y, out)
+    _finish(i, indices)
 
 
 def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
@@ -361,12 +382,14 @@ def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
     _same(what, "out", out, kept.y_shape, x.dtype)
     if not out.size:
         return
-    x_form, x = _dense(x)
-    y_form, y = _output(what, out)
-    geometry, threads = kept.at(x_form, y_form), _threads(kept.parallel)
-    status = lib.fc_avg_pool_forward(code, geometry, _from_buffer(x), y, threads)
+    y = _target(what, out)
+    status = lib.fc_avg_pool_forward(
+        code, kept.at(_LAST, _LAST), _from_buffer(_channels_last(x)), _output(what, y)[1],
+        _threads(kept.parallel),
+    )  # fmt: skip
     if status:
         _check(status, what)
+    _finish(y, out)
 
 
 def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
@@ -379,12 +402,14 @@ def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
     if not grad_out.size:
         out[...] = 0
         return
-    y_form, g = _dense(grad_out)
-    x_form, x = _output(what, out)
-    geometry, threads = kept.at(x_form, y_form), _threads(kept.parallel)
-    status = lib.fc_avg_pool_backward(code, geometry, _from_buffer(g), x, threads)
+    x = _target(what, out)
+    status = lib.fc_avg_pool_backward(
+        code, kept.at(_LAST, _LAST), _from_buffer(_channels_last(grad_out)), _output(what, x)[1],
+        _threads(kept.parallel),
+    )  # fmt: skip
     if status:
         _check(status, what)
+    _finish(x, out)
 
 
 def _by_index(
@@ -440,12 +465,11 @@ def max_unpool_backward(grad_out: Array, indices: Array, out: Array) -> None:
 
 
 def _transpose(a: Array, batch: int, rows: int, cols: int, out: Array) -> None:
+    """Write out[b][c][r] = a[b][r][c]; only the element's size matters."""
+    code = lib.FC_F32 if a.itemsize == 4 else lib.FC_F64
     threads = _threads(a.size >= _SERIAL_ELEMENTS)
     pointer = _from_buffer("char[]", out, True)
-    status = lib.fc_transpose(
-        _DTYPES[a.dtype], batch, rows, cols, _from_buffer(a), pointer, threads
-    )
-    _check(status, "layout")
+    _check(lib.fc_transpose(code, batch, rows, cols, _from_buffer(a), pointer, threads), "layout")
 
 
 def to_channels_last(a: Array) -> Array:

@@ -1,0 +1,299 @@
+"""Activation functions in the graph.
+
+What is saved is never the input where an operation has an in-place form: that overwrites it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Op
+from .erf import erf
+
+Array = np.ndarray
+
+
+def masked(g: Array, blocked: Array) -> Array:
+    """g, with zeros where `blocked`."""
+    out = g.copy(order="K")
+    np.copyto(out, 0, where=blocked)
+    return out
+
+
+class LeakyRelu(Op):
+    """x where positive, slope · x elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, slope: float) -> Array:
+        positive = x > 0
+        ctx.slope = slope
+        ctx.save(positive)
+        return np.where(positive, x, x * slope)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (positive,) = ctx.saved
+        return np.where(positive, g, g * ctx.slope)
+
+
+class Hardtanh(Op):
+    """x limited to [low, high]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, low: float, high: float) -> Array:
+        ctx.save((x <= low) | (x >= high))
+        return np.clip(x, low, high)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (blocked,) = ctx.saved
+        return masked(g, blocked)
+
+
+class Threshold(Op):
+    """x where above the threshold, a constant elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, threshold: float, value: float) -> Array:
+        blocked = x <= threshold
+        ctx.save(blocked)
+        y = x.copy(order="K")
+        np.copyto(y, value, where=blocked, casting="unsafe")
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (blocked,) = ctx.saved
+        return masked(g, blocked)
+
+
+class Elu(Op):
+    """scale · x where positive, scale · alpha · (exp(x · inner) - 1) elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, alpha: float, scale: float = 1, inner: float = 1) -> Array:
+        positive = x > 0
+        y = np.expm1(np.minimum(x, 0) * inner)
+        y *= alpha * scale
+        np.multiply(x, scale, out=y, where=positive)
+        ctx.alpha, ctx.scale, ctx.inner = alpha, scale, inner
+        ctx.save(positive, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        positive, y = ctx.saved
+        slope = y + ctx.alpha * ctx.scale  # alpha · scale · exp(x · inner) where not positive
+        slope *= ctx.inner
+        np.copyto(slope, ctx.scale, where=positive)
+        slope *= g
+        return slope
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)) without overflow."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+class Silu(Op):
+    """x · sigmoid(x)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, inplace: bool = False) -> Array:
+        ctx.save(x.copy(order="K") if inplace else x)
+        return x * sigmoid(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (x,) = ctx.saved
+        s = sigmoid(x)
+        return g * (s * (1 + x * (1 - s)))
+
+
+class Gelu(Op):
+    """x · Φ(x), with Φ the normal distribution function, exact."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array) -> Array:
+        half = x.dtype.type(0.5)
+        share = half * (1 + erf(x * x.dtype.type(math.sqrt(0.5))))
+        ctx.save(x, share)
+        return x * share
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        x, share = ctx.saved
+        density = np.exp(-0.5 * x * x) * x.dtype.type(1 / math.sqrt(2 * math.pi))
+        return g * (share + x * density)
+
+
+class GeluTanh(Op):
+    """GELU with Φ approximated through tanh (Hendrycks, Gimpel 2016)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array) -> Array:
+        t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
+        ctx.save(x, t)
+        return 0.5 * x * (1 + t)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        x, t = ctx.saved
+        inner = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+        return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner)
+
+
+class Softplus(Op):
+    """log(1 + exp(beta · x)) / beta; x itself where beta · x is above the threshold."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, beta: float, threshold: float) -> Array:
+        ctx.beta, ctx.threshold = beta, threshold
+        ctx.save(x)
+        z = x * beta
+        smooth = np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)
+        return np.where(z > threshold, x, smooth / beta)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (x,) = ctx.saved
+        z = x * ctx.beta
+        return np.where(z > ctx.threshold, g, g * sigmoid(z))
+
+
+class Mish(Op):
+    """x · tanh(softplus(x))."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, inplace: bool = False) -> Array:
+        t = np.tanh(np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0))
+        ctx.save(x.copy(order="K") if inplace else x, t)
+        return x * t
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        x, t = ctx.saved
+        return g * (t + x * (1 - t * t) * sigmoid(x))
+
+
+class Hardswish(Op):
+    """x · clip(x + 3, 0, 6) / 6."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, inplace: bool = False) -> Array:
+        ctx.save(x.copy(order="K") if inplace else x)
+        return x * np.clip(x + 3, 0, 6) / 6
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (x,) = ctx.saved
+        return np.where(x <= -3, 0, np.where(x < 3, g * (x / 3 + 0.5), g)).astype(g.dtype)
+
+
+class Hardsigmoid(Op):
+    """clip(x + 3, 0, 6) / 6."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array) -> Array:
+        ctx.save((x <= -3) | (x >= 3))
+        return np.clip(x + 3, 0, 6) / 6
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (blocked,) = ctx.saved
+        return masked(g / 6, blocked)
+
+
+class LogSigmoid(Op):
+    """-log(1 + exp(-x)) without overflow."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array) -> Array:
+        ctx.save(x)
+        return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (x,) = ctx.saved
+        return g * sigmoid(-x)
+
+
+class Prelu(Op):
+    """x where positive, weight · x elsewhere; weight (1,) or one per channel (axis 1)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, weight: Array) -> Array:
+        shape = (-1, *([1] * (x.ndim - 2))) if weight.size > 1 else (1,) * x.ndim
+        slope = weight.reshape(shape)
+        ctx.save(x, slope)
+        ctx.shape = weight.shape
+        return np.where(x > 0, x, x * slope)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
+        x, slope = ctx.saved
+        gx = np.where(x > 0, g, g * slope) if ctx.needs[0] else None
+        gw = None
+        if ctx.needs[1]:
+            part = g * np.minimum(x, 0)
+            axes = tuple(i for i in range(x.ndim) if i != 1 or slope.size == 1)
+            gw = part.sum(axis=axes).reshape(ctx.shape)
+        return gx, gw
+
+
+class Softmax(Op):
+    """exp(x) / sum of exp(x) along an axis."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, axis: int) -> Array:
+        ctx.axis = axis
+        y = x - x.max(axis=axis, keepdims=True)
+        np.exp(y, out=y)
+        y /= y.sum(axis=axis, keepdims=True)
+        ctx.save(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (y,) = ctx.saved
+        gx = g * y
+        gx -= y * gx.sum(axis=ctx.axis, keepdims=True)
+        return gx
+
+
+class LogSoftmax(Op):
+    """x - log of the sum of exp(x) along an axis."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, axis: int) -> Array:
+        ctx.axis = axis
+        y = x - x.max(axis=axis, keepdims=True)
+        y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+        ctx.save(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (y,) = ctx.saved
+        gx = np.exp(y)
+        gx *= -g.sum(axis=ctx.axis, keepdims=True)
+        gx += g
+        return gx
+
+
+class Dropout(Op):
+    """x · mask, where the mask holds 0 or 1 / (1 - p)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, mask: Array, inplace: bool = False) -> Array:
+        ctx.save(mask)
+        return np.multiply(x, mask, out=x if inplace else None)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (mask,) = ctx.saved
+        return g * mask

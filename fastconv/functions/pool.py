@@ -1,0 +1,100 @@
+"""Pooling in the graph: max, average, power average, and max unpooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Op
+from ..ops import pool as ops
+from ..ops.layout import as_5d, drop_axes
+from ..spec import PoolSpec
+
+Array = np.ndarray
+
+
+def five(a: Array, single: bool) -> Array:
+    """(N, C, *spatial), or (C, *spatial) if `single`, as a 5-D view."""
+    return as_5d(a[None] if single else a)
+
+
+def back(a: Array, ndim: int, single: bool) -> Array:
+    """The inverse of `five`."""
+    a = drop_axes(a, ndim)
+    return a[0] if single else a
+
+
+class MaxPool(Op):
+    """Maxima of x's windows and their int64 flat indices into the spatial axes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, spec: PoolSpec) -> tuple[Array, Array]:
+        ctx.spec, ctx.single = spec, x.ndim == spec.ndim + 1
+        y, indices = ops.max_forward(spec, five(x, ctx.single))
+        ctx.save(indices)
+        return back(y, spec.ndim, ctx.single), back(indices, spec.ndim, ctx.single)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array, _: None) -> Array:
+        (indices,) = ctx.saved
+        gx = ops.max_backward(ctx.spec, five(g, ctx.single), indices)
+        return back(gx, ctx.spec.ndim, ctx.single)
+
+
+class AvgPool(Op):
+    """Averages of x's windows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, spec: PoolSpec) -> Array:
+        ctx.spec, ctx.single = spec, x.ndim == spec.ndim + 1
+        return back(ops.avg_forward(spec, five(x, ctx.single)), spec.ndim, ctx.single)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        gx = ops.avg_backward(ctx.spec, five(g, ctx.single))
+        return back(gx, ctx.spec.ndim, ctx.single)
+
+
+class LPPool(Op):
+    """(count · average of x^p)^(1/p) over windows of `count` elements."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, spec: PoolSpec, p: float, count: int) -> Array:
+        ctx.spec, ctx.p, ctx.count = spec, p, count
+        ctx.single = x.ndim == spec.ndim + 1
+        total = back(ops.avg_forward(spec, five(x**p, ctx.single)), spec.ndim, ctx.single)
+        total *= count
+        ctx.save(x, total)
+        return total ** (1 / p)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        x, total = ctx.saved
+        p = ctx.p
+        # a window of zeros passes no gradient: 0 instead of 0 · inf
+        inner = np.where(total == 0, 0, g * total ** (1 / p - 1)) * ctx.count
+        inner = inner.astype(x.dtype, copy=False)
+        spread = back(ops.avg_backward(ctx.spec, five(inner, ctx.single)), ctx.spec.ndim, ctx.single)
+        return spread * x ** (p - 1)
+
+
+class MaxUnpool(Op):
+    """x scattered to `indices` in zeros of spatial size `size`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, indices: Array, size: tuple[int, ...]) -> Array:
+        ndim = len(size)
+        ctx.ndim, ctx.single = ndim, x.ndim == ndim + 1
+        full = (1,) * (3 - ndim) + size
+        at = five(indices, ctx.single)
+        ctx.save(at)
+        y = ops.unpool_forward(five(x, ctx.single), at, (full[0], full[1], full[2]))
+        return back(y, ndim, ctx.single)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> tuple[Array, None]:
+        (at,) = ctx.saved
+        return back(ops.unpool_backward(five(g, ctx.single), at), ctx.ndim, ctx.single), None
+
+

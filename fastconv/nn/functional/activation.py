@@ -1,0 +1,314 @@
+"""Activation functions and dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...functions import activation as ops
+from ...functions.unary import Relu, Sigmoid, Tanh
+from ...random import rng
+from ...tensor import Tensor, wrap
+from .common import axis_of, check_floats
+
+
+def _apply(name: str, op: Any, input: Tensor, *args: Any, inplace: bool = False) -> Tensor:
+    check_floats(name, input=input)
+    return op.apply_(input, *args) if inplace else op.apply(input, *args)
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0); NaN stays NaN."""
+    if inplace:
+        return input.relu_()
+    return input.relu() if input.array.dtype.kind != "f" else Relu.apply(input)
+
+
+def relu_(input: Tensor) -> Tensor:
+    """`relu` in place."""
+    return relu(input, True)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where positive, negative_slope · x elsewhere."""
+    return _apply("leaky_relu", ops.LeakyRelu, input, negative_slope, inplace=inplace)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """x limited to [0, 6]."""
+    return _apply("relu6", ops.Hardtanh, input, 0.0, 6.0, inplace=inplace)
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """x limited to [min_val, max_val]."""
+    if min_val > max_val:
+        raise ValueError(f"hardtanh(): min_val {min_val} is above max_val {max_val}")
+    return _apply("hardtanh", ops.Hardtanh, input, min_val, max_val, inplace=inplace)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where above the threshold, `value` elsewhere."""
+    return _apply("threshold", ops.Threshold, input, threshold, value, inplace=inplace)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where positive, alpha · (exp(x) - 1) elsewhere."""
+    return _apply("elu", ops.Elu, input, alpha, inplace=inplace)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """ELU scaled so that it keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    return _apply("selu", ops.Elu, input, alpha, scale, inplace=inplace)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where positive, alpha · (exp(x / alpha) - 1) elsewhere."""
+    if alpha == 0:
+        raise ValueError("celu(): alpha must not be 0")
+    return _apply("celu", ops.Elu, input, alpha, 1, 1 / alpha, inplace=inplace)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x · sigmoid(x), also called swish."""
+    return _apply("silu", ops.Silu, input, inplace, inplace=inplace)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x · Φ(x) with the normal distribution function, exact or ("tanh") approximated."""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu(): approximate must be 'none' or 'tanh', got {approximate!r}")
+    return _apply("gelu", ops.Gelu if approximate == "none" else ops.GeluTanh, input)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x · tanh(softplus(x))."""
+    return _apply("mish", ops.Mish, input, inplace, inplace=inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x · clip(x + 3, 0, 6) / 6."""
+    return _apply("hardswish", ops.Hardswish, input, inplace, inplace=inplace)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """clip(x + 3, 0, 6) / 6."""
+    return _apply("hardsigmoid", ops.Hardsigmoid, input, inplace=inplace)
+
+
+def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+    """log(1 + exp(beta · x)) / beta; x itself where beta · x is above the threshold."""
+    return _apply("softplus", ops.Softplus, input, beta, threshold)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    return input / (1 + input.abs())
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x - tanh(x)."""
+    return input - input.tanh()
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return _apply("tanh", Tanh, input)
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(-x))."""
+    return _apply("sigmoid", Sigmoid, input)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(1 / (1 + exp(-x))) without overflow."""
+    return _apply("logsigmoid", ops.LogSigmoid, input)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where positive, weight · x elsewhere; weight has one element or one per channel."""
+    check_floats("prelu", input=input, weight=weight)
+    size, shape = weight.array.size, input.array.shape
+    channels = shape[1] if len(shape) > 1 else 1
+    if size != 1 and size != channels:
+        raise ValueError(
+            f"prelu(): weight must have 1 element or one per channel ({channels}), "
+            f"got {size} for input of shape {shape}"
+        )
+    return ops.Prelu.apply(input, weight)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a · sigmoid(b), a and b being the halves of the input along `dim`."""
+    axis = axis_of("glu", dim, input.ndim)
+    if input.shape[axis] % 2:
+        raise ValueError(f"glu(): size along dim {dim} must be even, got shape {input.shape}")
+    a, b = input.chunk(2, axis)
+    return a * b.sigmoid()
+
+
+def _soft(name: str, op: Any, input: Tensor, dim: int | None, dtype: Any) -> Tensor:
+    if dtype is not None:
+        input = input.to(dtype)
+    check_floats(name, input=input)
+    ndim = input.array.ndim
+    if dim is None:  # PyTorch's rule from before dim was an argument
+        dim = 0 if ndim in (0, 1, 3) else 1
+    axis = axis_of(name, dim, ndim)
+    if ndim == 0:
+        return op.apply(input.reshape(1), 0).reshape(())
+    return op.apply(input, axis)
+
+
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """exp(x) / sum of exp(x) along an axis.
+
+    Parameters
+    ----------
+    input : Tensor
+    dim : int
+    dtype : dtype, optional
+        Convert to it first.
+    """
+    return _soft("softmax", ops.Softmax, input, dim, dtype)
+
+
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """`softmax` of -x."""
+    return _soft("softmin", ops.Softmax, -input, dim, dtype)
+
+
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """The logarithm of `softmax`, without its cancellation."""
+    return _soft("log_softmax", ops.LogSoftmax, input, dim, dtype)
+
+
+def _drop(
+    name: str,
+    input: Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    mask_shape: Callable[[tuple[int, ...]], tuple[int, ...]] | None,
+) -> Tensor:
+    check_floats(name, input=input)
+    if not 0 <= p <= 1:
+        raise ValueError(f"{name}(): dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0:
+        return input
+    x = input.array
+    shape = x.shape if mask_shape is None else mask_shape(x.shape)
+    mask = np.empty(shape, x.dtype) if mask_shape else np.empty_like(x)
+    keep = 1 - p
+    draw = rng().random(mask.size, dtype=np.float32) < keep
+    flat = mask.ravel(order="K")
+    np.multiply(draw, x.dtype.type(1 / keep if keep else 0), out=flat)
+    if not np.shares_memory(flat, mask):
+        mask[...] = flat.reshape(mask.shape)
+    if inplace:
+        return ops.Dropout.apply_(input, mask)
+    return ops.Dropout.apply(input, mask)
+
+
+def dropout(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zero each element with probability p and multiply the others by 1 / (1 - p).
+
+    Parameters
+    ----------
+    input : Tensor
+    p : float
+    training : bool
+        Otherwise the input is returned.
+    inplace : bool
+
+    Raises
+    ------
+    ValueError
+        When p is not a probability.
+    """
+    return _drop("dropout", input, p, training, inplace, None)
+
+
+def _channels(ndim: int) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
+    def shape(full: tuple[int, ...]) -> tuple[int, ...]:
+        keep = len(full) - ndim
+        return (*full[:keep], *([1] * ndim))
+
+    return shape
+
+
+def _check_rank(name: str, input: Tensor, ranks: tuple[int, ...]) -> None:
+    if input.array.ndim not in ranks:
+        raise ValueError(
+            f"{name}(): input must have {' or '.join(map(str, ranks))} dimensions, "
+            f"got shape {input.array.shape}"
+        )
+
+
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zero whole channels of (N, C, L) or (C, L)."""
+    _check_rank("dropout1d", input, (2, 3))
+    return _drop("dropout1d", input, p, training, inplace, _channels(1))
+
+
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zero whole channels of (N, C, H, W), or with 3 dimensions of (N, C, L) as PyTorch does."""
+    _check_rank("dropout2d", input, (3, 4))
+    return _drop("dropout2d", input, p, training, inplace, _channels(input.array.ndim - 2))
+
+
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zero whole channels of (N, C, D, H, W) or (C, D, H, W)."""
+    _check_rank("dropout3d", input, (4, 5))
+    return _drop("dropout3d", input, p, training, inplace, _channels(3))
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Class indices (*) as (*, num_classes) int64 zeros and ones.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Integers, not negative.
+    num_classes : int
+        One more than the largest index when -1.
+
+    Raises
+    ------
+    ValueError
+        When an index is negative or not below num_classes.
+    """
+    index = tensor.array
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"one_hot(): tensor must hold integers, got {index.dtype}")
+    if index.size == 0 and num_classes <= 0:
+        raise ValueError("one_hot(): cannot infer num_classes from an empty tensor")
+    least, most = (int(index.min()), int(index.max())) if index.size else (0, -1)
+    if least < 0:
+        raise ValueError(f"one_hot(): class values must be non-negative, got {least}")
+    classes = most + 1 if num_classes == -1 else num_classes
+    if classes <= most or classes < 1:
+        raise ValueError(
+            f"one_hot(): class values must be smaller than num_classes, "
+            f"got {most} and {num_classes}"
+        )
+    return wrap((index[..., None] == np.arange(classes)).astype(np.int64))

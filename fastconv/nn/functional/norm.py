@@ -1,0 +1,195 @@
+"""Normalisation: batch, layer, group, instance, local response, and by norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...functions.norm import BatchNorm, LocalResponse, Standardize
+from ...tensor import Tensor
+from .common import check_floats, check_shape
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(var + eps) · weight + bias for each channel.
+
+    Parameters
+    ----------
+    input : Tensor
+        (N, C) or (N, C, *spatial); float32 or float64.
+    running_mean, running_var : Tensor, optional
+        (C,). In training they move towards the batch's by `momentum` (the variance unbiased);
+        otherwise they are what is normalised with.
+    weight, bias : Tensor, optional
+        (C,).
+    training : bool
+        Normalise with the batch's own statistics.
+    momentum, eps : float
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, statistics that are missing, or in training a single value per
+        channel.
+    """
+    name = "batch_norm"
+    check_floats(name, input=input, weight=weight, bias=bias)
+    check_floats(name, running_mean=running_mean, running_var=running_var)
+    shape = input.array.shape
+    if len(shape) < 2:
+        raise ValueError(f"{name}(): input must be (N, C, ...), got shape {shape}")
+    channels = (shape[1],)
+    check_shape(name, "running_mean", running_mean, channels)
+    check_shape(name, "running_var", running_var, channels)
+    check_shape(name, "weight", weight, channels)
+    check_shape(name, "bias", bias, channels)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ValueError(
+                f"{name}(): running_mean and running_var are needed when training is False"
+            )
+        stats = (running_mean.array, running_var.array)
+        return BatchNorm.apply(input, weight, bias, stats, eps, None)
+    if input.array.size // max(1, shape[1]) <= 1:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {shape}"
+        )
+
+    def track(mean: np.ndarray, var: np.ndarray, count: int) -> None:
+        for running, value in (
+            (running_mean, mean),
+            (running_var, var * (count / (count - 1))),
+        ):
+            if running is not None:
+                running.array *= 1 - momentum
+                running.array += momentum * value
+                running._version_box[0] += 1
+
+    return BatchNorm.apply(input, weight, bias, None, eps, track)
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise over the last axes, those of `normalized_shape`, then scale and shift."""
+    check_floats("layer_norm", input=input, weight=weight, bias=bias)
+    if isinstance(normalized_shape, int):
+        normalized_shape = (normalized_shape,)
+    last, shape = tuple(normalized_shape), input.array.shape
+    if not last or shape[len(shape) - len(last) :] != last:
+        raise ValueError(
+            f"layer_norm(): input must end in the shape {last}, got input of shape {shape}"
+        )
+    check_shape("layer_norm", "weight", weight, last)
+    check_shape("layer_norm", "bias", bias, last)
+    rows = input.reshape(*shape[: len(shape) - len(last)], math.prod(last))
+    y = Standardize.apply(rows, eps).reshape(*shape)
+    return affine(y, weight, bias)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each sample over groups of channels, then scale and shift each channel."""
+    name = "group_norm"
+    check_floats(name, input=input, weight=weight, bias=bias)
+    shape = input.array.shape
+    if len(shape) < 2 or num_groups < 1 or shape[1] % num_groups:
+        raise ValueError(
+            f"{name}(): number of channels of input {shape} must be divisible by "
+            f"num_groups {num_groups}"
+        )
+    check_shape(name, "weight", weight, (shape[1],))
+    check_shape(name, "bias", bias, (shape[1],))
+    length = math.prod(shape[1:]) // num_groups
+    y = Standardize.apply(input.reshape(shape[0], num_groups, length), eps).reshape(*shape)
+    ones = (shape[1], *([1] * (len(shape) - 2)))
+    return affine(
+        y,
+        None if weight is None else weight.reshape(*ones),
+        None if bias is None else bias.reshape(*ones),
+    )
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each channel of each sample over its spatial axes."""
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    name = "instance_norm"
+    check_floats(name, input=input)
+    shape = input.array.shape
+    if len(shape) < 3 or math.prod(shape[2:]) <= 1:
+        raise ValueError(
+            f"Expected more than 1 spatial element when training, got input size {shape}"
+        )
+    count = math.prod(shape[2:])
+    axes = tuple(range(2, len(shape)))
+    for running, value in (
+        (running_mean, None if running_mean is None else input.array.mean(axes).mean(0)),
+        (running_var, None if running_var is None else input.array.var(axes).mean(0)),
+    ):
+        if running is not None and value is not None:
+            unbiased = value if running is running_mean else value * (count / (count - 1))
+            running.array *= 1 - momentum
+            running.array += momentum * unbiased
+            running._version_box[0] += 1
+    return group_norm(input, shape[1], weight, bias, eps)
+
+
+def affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """y · weight + bias, each where given."""
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta (AlexNet, 2012)."""
+    name = "local_response_norm"
+    check_floats(name, input=input)
+    if input.array.ndim < 3:
+        raise ValueError(
+            f"{name}(): expected 3D or higher dimensionality input, got shape {input.array.shape}"
+        )
+    if size < 1:
+        raise ValueError(f"{name}(): size must be positive, got {size}")
+    return LocalResponse.apply(input, size, alpha, beta, k)
+
+
+def normalize(
+    input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: None = None
+) -> Tensor:
+    """x / max(‖x‖_p, eps) along `dim`."""
+    if out is not None:
+        raise ValueError("normalize(): out is not supported")
+    return input / input.norm(p, dim, keepdim=True).clamp_min(eps)

@@ -1,0 +1,227 @@
+"""Padding and resampling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...functions.pad import Pad
+from ...functions.resample import Resample, Taps
+from ...spec import as_int
+from ...tensor import Tensor
+from .common import check_floats, check_tensor
+from .pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+
+
+def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
+    """Add borders, the last axis first.
+
+    Parameters
+    ----------
+    input : Tensor
+    pad : sequence of int
+        (before, after) of the last axis, then of the one before it, and so on. Negative values
+        crop.
+    mode : "constant", "reflect", "replicate" or "circular"
+        Other than constant: only the spatial axes of (N, C, *spatial) or (C, *spatial), all of
+        them.
+    value : float, optional
+        Of the constant; 0 when not given.
+
+    Raises
+    ------
+    ValueError
+        For an odd number of values, too many, or a border larger than its mode allows.
+    """
+    check_tensor("pad", "input", input)
+    values = [as_int("pad", "pad", p) for p in pad]
+    shape = input.array.shape
+    ndim = len(shape)
+    if len(values) % 2:
+        raise ValueError(f"pad(): pad must have an even number of values, got {values}")
+    count = len(values) // 2
+    if count > ndim:
+        raise ValueError(f"pad(): {values} pads {count} axes, but input has shape {shape}")
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ValueError(
+            f"pad(): mode must be constant, reflect, replicate or circular, got {mode!r}"
+        )
+    if mode != "constant":
+        if value:
+            raise ValueError(f"pad(): mode {mode!r} takes no value, got {value}")
+        if not (1 <= count <= 3 and ndim in (count + 1, count + 2)):
+            raise ValueError(
+                f"pad(): mode {mode!r} pads the last 1 to 3 axes of an input with one or two "
+                f"more; got {values} for input of shape {shape}"
+            )
+    pads = []
+    for i in range(count):
+        axis, before, after = ndim - 1 - i, values[2 * i], values[2 * i + 1]
+        size = shape[axis]
+        if size + before + after < 0 or -before > size or -after > size:
+            raise ValueError(f"pad(): {values} crops more than there is of input {shape}")
+        most = {"reflect": size - 1, "circular": size}.get(mode)
+        if most is not None and max(before, after) > most:
+            raise ValueError(
+                f"pad(): padding size should be less than{' or equal to' * (most == size)} the "
+                f"input dimension in mode {mode!r}, got ({before}, {after}) on axis {axis} of "
+                f"input {shape}"
+            )
+        if mode == "replicate" and size == 0:
+            raise ValueError(f"pad(): nothing to replicate along axis {axis} of input {shape}")
+        if before or after:
+            pads.append((axis, before, after))
+    return Pad.apply(input, tuple(pads), mode, 0 if value is None else value)
+
+
+LINEAR = {3: "linear", 4: "bilinear", 5: "trilinear"}
+AREA = {3: adaptive_avg_pool1d, 4: adaptive_avg_pool2d, 5: adaptive_avg_pool3d}
+
+
+def interpolate(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
+    """Resample the spatial axes to another size.
+
+    Parameters
+    ----------
+    input : Tensor
+        (N, C, *spatial), 1 to 3 spatial axes.
+    size : int or tuple of int, optional
+    scale_factor : float or tuple of float, optional
+        One of the two is needed.
+    mode : str
+        "nearest", "nearest-exact", "linear" / "bilinear" / "trilinear" by the rank, or "area".
+    align_corners : bool, optional
+        For the linear modes: whether the centres of the corner pixels stay in place.
+    recompute_scale_factor : bool, optional
+        Take the scale from the rounded sizes instead of scale_factor.
+    antialias : bool
+        Not supported.
+
+    Returns
+    -------
+    Tensor
+    """
+    name = "interpolate"
+    check_floats(name, input=input)
+    shape = input.array.shape
+    ndim = len(shape) - 2
+    if ndim not in (1, 2, 3):
+        raise ValueError(f"{name}(): input must be (N, C, *spatial), got shape {shape}")
+    if antialias:
+        raise NotImplementedError(f"{name}(): antialias=True is not supported")
+    linear = mode in LINEAR.values()
+    if linear and LINEAR[ndim + 2] != mode:
+        raise ValueError(
+            f"{name}(): mode for input of shape {shape} is {LINEAR[ndim + 2]!r}, got {mode!r}"
+        )
+    if not linear and mode not in ("nearest", "nearest-exact", "area"):
+        raise NotImplementedError(f"{name}(): mode {mode!r} is not supported")
+    if align_corners is not None and not linear:
+        raise ValueError(f"{name}(): align_corners applies to the linear modes, not to {mode!r}")
+    sizes, scales = _sizes(name, shape, size, scale_factor, recompute_scale_factor)
+    if mode == "area":
+        return AREA[ndim + 2](input, sizes)
+    plan = tuple(
+        None if n == m and scale in (None, 1) else taps(mode, n, m, scale, bool(align_corners))
+        for n, m, scale in zip(shape[2:], sizes, scales, strict=True)
+    )
+    plan = tuple(
+        None if p is None else tuple((i, w if w is None else w.astype(input.array.dtype)) for i, w in p)
+        for p in plan
+    )
+    return Resample.apply(input, plan)
+
+
+def _sizes(
+    name: str, shape: tuple[int, ...], size: Any, scale_factor: Any, recompute: bool | None
+) -> tuple[list[int], list[float | None]]:
+    """The output's size, and the scale where it is given rather than the ratio of the sizes."""
+    ndim = len(shape) - 2
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"{name}(): one of size and scale_factor must be given, not both")
+    if size is not None:
+        if recompute:
+            raise ValueError(f"{name}(): recompute_scale_factor needs scale_factor, not size")
+        sizes = [size] * ndim if not isinstance(size, (list, tuple)) else list(size)
+        sizes = [as_int(name, "size", s) for s in sizes]
+        scales: list[float | None] = [None] * ndim
+    else:
+        many = isinstance(scale_factor, (list, tuple))
+        given = [float(s) for s in scale_factor] if many else [float(scale_factor)] * ndim
+        sizes = [math.floor(n * s) for n, s in zip(shape[2:], given, strict=False)]
+        scales = [None] * len(given) if recompute else list(given)
+    if len(sizes) != ndim:
+        raise ValueError(
+            f"{name}(): input of shape {shape} has {ndim} spatial axes, got {len(sizes)} values"
+        )
+    if min(sizes) < 1 or 0 in shape[2:]:
+        raise ValueError(f"{name}(): sizes must be positive, got input {shape}, output {sizes}")
+    return sizes, scales
+
+
+def taps(mode: str, n: int, m: int, scale: float | None, align: bool) -> Taps:
+    """Source indices and weights along an axis that goes from n to m elements."""
+    step = np.float32(n / m if scale is None else 1 / scale)
+    place = np.arange(m)
+    if mode == "nearest":
+        return ((np.minimum((place * step).astype(np.int64), n - 1), None),)
+    if mode == "nearest-exact":
+        return ((np.minimum(((place + np.float32(0.5)) * step).astype(np.int64), n - 1), None),)
+    if align:
+        source = place * ((n - 1) / (m - 1) if m > 1 else 0.0)
+    else:
+        source = np.maximum((place + 0.5) * (n / m if scale is None else 1 / scale) - 0.5, 0)
+    low = np.minimum(source.astype(np.int64), n - 1)
+    share = np.minimum(source - low, 1)
+    return (low, 1 - share), (np.minimum(low + 1, n - 1), share)
+
+
+def upsample(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Tensor:
+    """`interpolate` under its older name."""
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """(*, C·r², H, W) to (*, C, H·r, W·r): channels become pixels (Shi et al. 2016)."""
+    r = as_int("pixel_shuffle", "upscale_factor", upscale_factor)
+    *lead, c, h, w = input.shape
+    if r < 1 or c % (r * r):
+        raise ValueError(
+            f"pixel_shuffle(): channels of {tuple(input.shape)} must be divisible by "
+            f"the square of upscale_factor {r}"
+        )
+    k = len(lead)
+    y = input.reshape(*lead, c // (r * r), r, r, h, w)
+    y = y.permute(*range(k), k, k + 3, k + 1, k + 4, k + 2)
+    return y.reshape(*lead, c // (r * r), h * r, w * r)
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """(*, C, H·r, W·r) to (*, C·r², H, W): the inverse of `pixel_shuffle`."""
+    r = as_int("pixel_unshuffle", "downscale_factor", downscale_factor)
+    *lead, c, h, w = input.shape
+    if r < 1 or h % r or w % r:
+        raise ValueError(
+            f"pixel_unshuffle(): height and width of {tuple(input.shape)} must be divisible by "
+            f"downscale_factor {r}"
+        )
+    k = len(lead)
+    y = input.reshape(*lead, c, h // r, r, w // r, r)
+    y = y.permute(*range(k), k, k + 2, k + 4, k + 1, k + 3)
+    return y.reshape(*lead, c * r * r, h // r, w // r)

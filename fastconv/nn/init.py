@@ -1,0 +1,250 @@
+"""Initial values of parameters, in place, under PyTorch's names."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..random import Generator, rng
+from ..tensor import Tensor
+
+GAINS = {
+    "linear": 1.0,
+    "identity": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5.0 / 3,
+    "relu": math.sqrt(2.0),
+    "selu": 3.0 / 4,
+}
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor by which weights before a nonlinearity grow to keep the variance.
+
+    Parameters
+    ----------
+    nonlinearity : str
+        linear, conv1d and so on, sigmoid, tanh, relu, leaky_relu or selu.
+    param : float, optional
+        The slope of leaky_relu: 0.01 when not given.
+
+    Raises
+    ------
+    ValueError
+        For another name, or a slope that is not a number.
+    """
+    if nonlinearity in GAINS:
+        return GAINS[nonlinearity]
+    if nonlinearity.startswith("conv"):
+        return 1.0
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        if isinstance(slope, bool) or not isinstance(slope, (int, float)):
+            raise ValueError(f"negative_slope {slope!r} not a valid number")
+        return math.sqrt(2.0 / (1 + slope**2))
+    raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
+
+
+def fans(tensor: Tensor) -> tuple[int, int]:
+    """How many inputs and outputs an element of a weight (out, in, *kernel) connects.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two dimensions.
+    """
+    shape = tensor.array.shape
+    if len(shape) < 2:
+        raise ValueError(
+            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, "
+            f"got shape {shape}"
+        )
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+_calculate_fan_in_and_fan_out = fans
+
+
+def _fill(tensor: Tensor, values: Any) -> Tensor:
+    tensor.array[...] = values
+    tensor._version_box[0] += 1
+    return tensor
+
+
+def _scaled(tensor: Tensor, values: np.ndarray, scale: float, shift: float) -> Tensor:
+    values *= scale
+    values += shift
+    return _fill(tensor, values)
+
+
+def _precision(tensor: Tensor) -> Any:
+    """The type to draw numbers in."""
+    return np.float32 if tensor.array.dtype == np.float32 else np.float64
+
+
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Fill with numbers drawn evenly from [a, b)."""
+    drawn = rng(generator).random(tensor.array.shape, dtype=_precision(tensor))
+    return _scaled(tensor, np.asarray(drawn), b - a, a)
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Fill with numbers drawn from a normal distribution."""
+    drawn = rng(generator).standard_normal(tensor.array.shape, dtype=_precision(tensor))
+    return _scaled(tensor, np.asarray(drawn), std, mean)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Fill with numbers drawn from a normal distribution, drawing again what is outside [a, b]."""
+    if not a < b:
+        raise ValueError(f"trunc_normal_(): a must be below b, got {a} and {b}")
+    source = rng(generator)
+    low, high = (a - mean) / std, (b - mean) / std
+    if low > 6 or high < -6:
+        raise ValueError(f"trunc_normal_(): [{a}, {b}] is too far from mean {mean} (std {std})")
+    values = source.standard_normal(tensor.array.shape)
+    while (out := (values < low) | (values > high)).any():
+        values[out] = source.standard_normal(int(out.sum()))
+    return _fill(tensor, values * std + mean)
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Fill with one value."""
+    return _fill(tensor, val)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Fill with 1."""
+    return _fill(tensor, 1)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Fill with 0."""
+    return _fill(tensor, 0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Fill a matrix with the identity."""
+    if tensor.array.ndim != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    return _fill(tensor, np.eye(*tensor.array.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fill a convolution's weight so that it hands its input channels through."""
+    shape = tensor.array.shape
+    if len(shape) not in (3, 4, 5):
+        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+    if shape[0] % groups:
+        raise ValueError(f"dim 0 must be divisible by groups, got {shape[0]} and {groups}")
+    out = shape[0] // groups
+    centre = tuple(k // 2 for k in shape[2:])
+    zeros_(tensor)
+    for group in range(groups):
+        for i in range(min(out, shape[1])):
+            tensor.array[(group * out + i, i, *centre)] = 1
+    return tensor
+
+
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Even in ±gain · sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010)."""
+    bound = gain * math.sqrt(6.0 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Normal with deviation gain · sqrt(2 / (fan_in + fan_out)) (Glorot, Bengio 2010)."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))), generator)
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
+    fan = fans(tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Even in ±gain · sqrt(3 / fan) (He et al. 2015).
+
+    Parameters
+    ----------
+    tensor : Tensor
+        A weight (out, in, *kernel).
+    a : float
+        The slope of the leaky_relu that follows.
+    mode : "fan_in" or "fan_out"
+        Keep the variance going forward, or backward.
+    nonlinearity : str
+        See `calculate_gain`.
+    generator : Generator, optional
+    """
+    if 0 in tensor.array.shape:
+        return tensor
+    bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal with deviation gain / sqrt(fan): see `kaiming_uniform_`."""
+    if 0 in tensor.array.shape:
+        return tensor
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """Rows (or columns) that are orthogonal and of length `gain` (Saxe et al. 2013)."""
+    shape = tensor.array.shape
+    if len(shape) < 2:
+        raise ValueError("Only tensors with 2 or more dimensions are supported")
+    if tensor.array.size == 0:
+        return tensor
+    rows, columns = shape[0], tensor.array.size // shape[0]
+    drawn = rng(generator).standard_normal((rows, columns))
+    q, r = np.linalg.qr(drawn.T if rows < columns else drawn)
+    q *= np.sign(np.diag(r))
+    return _fill(tensor, gain * (q.T if rows < columns else q).reshape(shape))
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """Normal, with this share of each column zero."""
+    if tensor.array.ndim != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    normal_(tensor, 0, std, generator)
+    rows, columns = tensor.array.shape
+    zeros = math.ceil(sparsity * rows)
+    for column in range(columns):
+        tensor.array[rng(generator).permutation(rows)[:zeros], column] = 0
+    return tensor

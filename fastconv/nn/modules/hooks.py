@@ -1,0 +1,139 @@
+"""Hooks of a Module: handles, and the pair of graph nodes behind a full backward hook."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...autograd import Op
+from ...tensor import Tensor, wrap
+
+Hook = Callable[..., Any]
+
+
+class RemovableHandle:
+    """Removes a hook again, by `remove()` or at the end of a `with` block."""
+
+    _next_id = 0
+
+    def __init__(self, hooks: OrderedDict[int, Any]) -> None:
+        self._hooks = weakref.ref(hooks)
+        self.id = RemovableHandle._next_id
+        RemovableHandle._next_id += 1
+
+    def remove(self) -> None:
+        """Take the hook out; doing so again does nothing."""
+        hooks = self._hooks()
+        if hooks is not None:
+            hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+class HookDict(OrderedDict[int, Any]):
+    """An OrderedDict that can be weakly referenced and pickled under any Python."""
+
+    def add(self, hook: Any, prepend: bool = False) -> RemovableHandle:
+        """Add a hook, last or first, and give its handle."""
+        handle = RemovableHandle(self)
+        self[handle.id] = hook
+        if prepend:
+            self.move_to_end(handle.id, last=False)
+        return handle
+
+
+class Outputs(Op):
+    """Identity at a module's outputs: keeps the gradients that arrive for the hooks."""
+
+    @staticmethod
+    def forward(ctx: Any, *arrays: Any) -> Any:
+        *values, ctx.call = arrays
+        views = tuple(v.view() for v in values)
+        return views if len(views) > 1 else views[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: np.ndarray | None) -> Any:
+        grads = ctx.call.outputs_ready(grads)
+        return grads if len(grads) > 1 else grads[0]
+
+
+class Inputs(Op):
+    """Identity at a module's inputs: calls the hooks, which may replace the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, *arrays: Any) -> Any:
+        *values, ctx.call = arrays
+        views = tuple(v.view() for v in values)
+        return views if len(views) > 1 else views[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: np.ndarray | None) -> Any:
+        grads = ctx.call.inputs_ready(grads)
+        return grads if len(grads) > 1 else grads[0]
+
+
+class BackwardCall:
+    """One call of a module that has full backward hooks."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.hooks = list(module._backward_hooks.values())
+        self.grad_output: tuple[Tensor | None, ...] = ()
+        self.watches_inputs = False
+        self.input_count = 0
+        self.input_slots: list[int] = []
+
+    def wrap_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Pass the tensors among `args` that need a gradient through an Inputs node."""
+        self.input_count = len(args)
+        self.input_slots = [
+            i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad
+        ]
+        if not self.input_slots:
+            return args
+        self.watches_inputs = True
+        wrapped = Inputs.apply(*(args[i] for i in self.input_slots), self)
+        out = list(args)
+        tensors = wrapped if isinstance(wrapped, tuple) else (wrapped,)
+        for slot, tensor in zip(self.input_slots, tensors, strict=True):
+            out[slot] = tensor
+        return tuple(out)
+
+    def wrap_outputs(self, result: Any) -> Any:
+        """Pass the result, a tensor or a tuple with tensors, through an Outputs node."""
+        items = result if isinstance(result, tuple) else (result,)
+        slots = [i for i, r in enumerate(items) if isinstance(r, Tensor) and r.requires_grad]
+        if not slots:
+            return result
+        wrapped = Outputs.apply(*(items[i] for i in slots), self)
+        tensors = wrapped if isinstance(wrapped, tuple) else (wrapped,)
+        out = list(items)
+        for slot, tensor in zip(slots, tensors, strict=True):
+            out[slot] = tensor
+        return tuple(out) if isinstance(result, tuple) else out[0]
+
+    def outputs_ready(self, grads: tuple[np.ndarray | None, ...]) -> Any:
+        self.grad_output = tuple(None if g is None else wrap(g) for g in grads)
+        if not self.watches_inputs:
+            self.inputs_ready(())
+        return grads
+
+    def inputs_ready(self, grads: tuple[np.ndarray | None, ...]) -> tuple[np.ndarray | None, ...]:
+        full: list[Tensor | None] = [None] * self.input_count
+        for slot, grad in zip(self.input_slots, grads, strict=True):
+            full[slot] = None if grad is None else wrap(grad)
+        grad_input = tuple(full)
+        for hook in self.hooks:
+            answer = hook(self.module, grad_input, self.grad_output)
+            if answer is not None:
+                grad_input = answer if isinstance(answer, tuple) else (answer,)
+        picked = (grad_input[slot] for slot in self.input_slots)
+        return tuple(None if g is None else g.array for g in picked)

@@ -1,0 +1,108 @@
+"""`state_dict` and `load_state_dict` of a Module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ...tensor import Tensor, wrap
+from ..parameter import Parameter
+
+if TYPE_CHECKING:
+    from .module import Module
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `load_state_dict(strict=False)` could not match."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return (
+            f"_IncompatibleKeys(missing_keys={self.missing_keys}, "
+            f"unexpected_keys={self.unexpected_keys})"
+        )
+
+    __str__ = __repr__
+
+
+def entries(module: Module, prefix: str) -> list[tuple[str, dict[str, Any], str]]:
+    """The state's keys in order, each with the table and the name that hold its tensor."""
+    found: list[tuple[str, dict[str, Any], str]] = []
+    parameters: dict[str, Any] = module._parameters  # type: ignore[assignment]
+    buffers: dict[str, Any] = module._buffers
+    for name, tensor in parameters.items():
+        if tensor is not None:
+            found.append((prefix + name, parameters, name))
+    for name, tensor in buffers.items():
+        if tensor is not None and name not in module._non_persistent_buffers:
+            found.append((prefix + name, buffers, name))
+    for name, child in module._modules.items():
+        if child is not None:
+            found += entries(child, f"{prefix}{name}.")
+    return found
+
+
+def state_of(module: Module, destination: Any, prefix: str, keep_vars: bool) -> Any:
+    """Fill `destination` with the module's parameters and persistent buffers."""
+    for key, table, name in entries(module, prefix):
+        destination[key] = table[name] if keep_vars else table[name].detach()
+    return destination
+
+
+def load_state(
+    module: Module, state: Mapping[str, Any], strict: bool, assign: bool
+) -> IncompatibleKeys:
+    """Check a whole state against the module, then copy it in."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
+    own = {key: (table, name) for key, table, name in entries(module, "")}
+    missing = [key for key in own if key not in state]
+    unexpected = [key for key in state if key not in own]
+    errors = []
+    if strict and missing:
+        quoted = ", ".join(f'"{key}"' for key in missing)
+        errors.append(f"Missing key(s) in state_dict: {quoted}. ")
+    if strict and unexpected:
+        quoted = ", ".join(f'"{key}"' for key in unexpected)
+        errors.append(f"Unexpected key(s) in state_dict: {quoted}. ")
+    matched = []
+    for key, (table, name) in own.items():
+        if key not in state:
+            continue
+        value, target = state[key], table[name]
+        array = value.array if isinstance(value, Tensor) else value
+        if not isinstance(array, (np.ndarray, np.generic)):
+            errors.append(
+                f'While copying the parameter named "{key}", expected a Tensor or an array '
+                f"from checkpoint but received {type(value)}"
+            )
+        elif tuple(array.shape) != tuple(target.array.shape):
+            errors.append(
+                f"size mismatch for {key}: copying a param with shape {tuple(array.shape)} from "
+                f"checkpoint, the shape in current model is {tuple(target.array.shape)}."
+            )
+        elif array.dtype.kind not in "biuf":
+            errors.append(f"{key}: cannot copy an array of dtype {array.dtype}")
+        else:
+            matched.append((table, name, value, np.asarray(array)))
+    if errors:
+        raise RuntimeError(
+            f"Error(s) in loading state_dict for {type(module).__name__}:\n\t"
+            + "\n\t".join(errors)
+        )
+    for table, name, value, array in matched:
+        target = table[name]
+        if not assign:
+            target.array[...] = array
+            target._version_box[0] += 1
+        elif isinstance(target, Parameter):
+            table[name] = Parameter(array, requires_grad=target.requires_grad)
+        else:
+            table[name] = value if isinstance(value, Tensor) else wrap(array)
+    return IncompatibleKeys(missing, unexpected)

@@ -1,0 +1,107 @@
+"""Helpers on the parameters of a network, under PyTorch's names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..functions.shape import cat
+from ..tensor import Tensor, wrap
+
+
+def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Any]:
+    found = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p.grad for p in found if p.grad is not None]
+
+
+def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
+    """The norm of all elements of several tensors together."""
+    arrays = [t.array for t in tensors]
+    if math.isinf(norm_type):
+        total: Any = max((np.abs(a).max() for a in arrays if a.size), default=0.0)
+    elif norm_type == 2:
+        squares = (np.dot(flat, flat) for flat in (a.ravel(order="K") for a in arrays))
+        total = math.sqrt(sum(float(s) for s in squares))
+    else:
+        total = sum(float((np.abs(a) ** norm_type).sum()) for a in arrays) ** (1 / norm_type)
+    return wrap(np.asarray(total, dtype=arrays[0].dtype if arrays else np.float32))
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scale all gradients down together, in place, so that their norm is at most `max_norm`.
+
+    Parameters
+    ----------
+    parameters : iterable of Tensor
+    max_norm, norm_type : float
+    error_if_nonfinite : bool
+
+    Returns
+    -------
+    Tensor
+        The norm before.
+
+    Raises
+    ------
+    RuntimeError
+        When it is not finite and `error_if_nonfinite`.
+    """
+    grads = _with_grad(parameters)
+    total = get_total_norm(grads, norm_type)
+    value = float(total.array)
+    if error_if_nonfinite and not math.isfinite(value):
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "
+            "so it cannot be clipped"
+        )
+    scale = max_norm / (value + 1e-6)
+    if not scale >= 1:
+        for grad in grads:
+            grad.array *= scale
+            grad._version_box[0] += 1
+    return total
+
+
+def clip_grad_value_(
+    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
+) -> None:
+    """Limit each element of the gradients to ±clip_value, in place."""
+    for grad in _with_grad(parameters):
+        np.clip(grad.array, -clip_value, clip_value, out=grad.array)
+        grad._version_box[0] += 1
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All elements of the parameters one after the other."""
+    return cat([p.reshape(-1) for p in parameters])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Copy a vector's elements into the parameters, one after the other.
+
+    Raises
+    ------
+    ValueError
+        When there are too few or too many.
+    """
+    targets = list(parameters)
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"expected Tensor, but got: {type(vec).__name__}")
+    needed = sum(p.array.size for p in targets)
+    if vec.array.shape != (needed,):
+        raise ValueError(f"vec must have shape ({needed},), got {vec.array.shape}")
+    start = 0
+    for p in targets:
+        part = vec.array[start : start + p.array.size]
+        p.array[...] = part.reshape(p.array.shape)
+        p._version_box[0] += 1
+        start += p.array.size

@@ -1,0 +1,320 @@
+"""`save` and `load`: nested containers of tensors in a zip file, without pickle.
+
+The file holds `skeleton.json`, the structure with every array replaced by a number, and one
+`arrays/<number>.npy` for each. Loading runs no code of the file's, whatever it holds.
+
+The skeleton writes null, booleans, integers, finite floats, strings and lists as JSON's own; all
+else is an object with one key that names the type: `{"tuple": [...]}`, `{"dict": [[key, value],
+...]}`, `{"tensor": 3, ...}` and so on.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import IO, Any
+
+import numpy as np
+
+from .dtypes import dtype as Dtype
+from .dtypes import from_numpy_dtype
+from .nn.parameter import Parameter
+from .tensor import Tensor, wrap
+
+FORMAT = "fastconv"
+VERSION = 1
+MAX_DEPTH = 200
+SKELETON = "skeleton.json"
+ARRAY_KINDS = "biufc"
+FileLike = str | os.PathLike[str] | IO[bytes]
+
+
+def save(obj: Any, f: FileLike) -> None:
+    """Write an object to a file.
+
+    Parameters
+    ----------
+    obj : object
+        None, bool, int, float, complex, str, bytes, dtype, Tensor, ndarray, NumPy scalar, or a
+        list, tuple, set, dict or OrderedDict of these, nested. Tensors that share all their memory
+        share it again when loaded.
+    f : path or binary file object
+        A file of that name is replaced in one step when everything has been written.
+
+    Raises
+    ------
+    TypeError
+        For a type that is not listed; the message says where in the object it is.
+    ValueError
+        For a container that contains itself.
+    """
+    writer = _Writer()
+    skeleton = writer.encode(obj, "obj", 0)
+    if isinstance(f, (str, os.PathLike)):
+        from .files import atomic_path
+
+        with atomic_path(f) as temporary, open(temporary, "wb") as stream:
+            _write(stream, skeleton, writer.arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
+    elif hasattr(f, "write"):
+        _write(f, skeleton, writer.arrays)
+    else:
+        raise TypeError(f"save: f must be a path or a binary file object, got {f!r}")
+
+
+def load(f: FileLike, map_location: Any = None, *, weights_only: bool = True) -> Any:
+    """Read what `save` wrote.
+
+    Parameters
+    ----------
+    f : path or binary file object
+    map_location : None or "cpu"
+        There is no other device.
+    weights_only : bool
+        Accepted for PyTorch's sake: nothing but data is ever read.
+
+    Returns
+    -------
+    object
+        Tensors are writable and have memory of their own; dictionaries keep their order.
+
+    Raises
+    ------
+    ValueError
+        When the file is not one of ours (pickles and PyTorch's checkpoints are refused by name),
+        is damaged, or its arrays are not as large as they claim.
+    """
+    if map_location is not None and str(map_location) != "cpu":
+        raise ValueError(f"load: map_location must be None or 'cpu', got {map_location!r}")
+    if isinstance(f, (str, os.PathLike)):
+        with open(f, "rb") as stream:
+            return _read(stream, os.fspath(f))
+    if not hasattr(f, "read"):
+        raise TypeError(f"load: f must be a path or a binary file object, got {f!r}")
+    return _read(f, str(getattr(f, "name", "the file")))
+
+
+class _Writer:
+    """Encodes an object as a skeleton and collects its arrays, each piece of memory once."""
+
+    def __init__(self) -> None:
+        self.arrays: list[np.ndarray] = []
+        self._seen: dict[tuple[Any, ...], int] = {}
+
+    def encode(self, value: Any, where: str, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise ValueError(f"save: {where[:80]}... is nested more than {MAX_DEPTH} deep")
+        kind = type(value)
+        if value is None or kind in (bool, int, str):
+            return value
+        if kind is float:
+            return value if np.isfinite(value) else {"float": repr(value)}
+        if isinstance(value, Tensor):
+            return self._tensor(value)
+        if isinstance(value, np.ndarray):
+            return {"ndarray": self._array(value, where)}
+        if isinstance(value, np.generic):
+            return {"scalar": self._array(np.asarray(value), where)}
+        if isinstance(value, list):
+            return [self.encode(v, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
+        if isinstance(value, tuple):
+            items = [self.encode(v, f"{where}[{i}]", depth + 1) for i, v in enumerate(value)]
+            return {"tuple": items}
+        if isinstance(value, (set, frozenset)):
+            return {"set": [self.encode(v, f"{where}{{}}", depth + 1) for v in value]}
+        if isinstance(value, Mapping):
+            name = "OrderedDict" if isinstance(value, OrderedDict) else "dict"
+            pairs = []
+            for key, item in value.items():
+                place = f"{where}[{key!r}]"
+                pairs.append(
+                    [self.encode(key, place, depth + 1), self.encode(item, place, depth + 1)]
+                )
+            return {name: pairs}
+        if kind is complex:
+            return {"complex": [repr(value.real), repr(value.imag)]}
+        if kind is bytes:
+            return {"bytes": value.hex()}
+        if kind is Dtype:
+            return {"dtype": value.name}
+        if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+            return {"numpy_dtype": np.dtype(value).str}
+        hint = ""
+        if hasattr(value, "state_dict"):
+            hint = ": save its state_dict() instead"
+        raise TypeError(f"save: cannot save {where} of type {kind.__name__}{hint}")
+
+    def _tensor(self, tensor: Tensor) -> dict[str, Any]:
+        entry: dict[str, Any] = {"tensor": self._array(tensor.array, "tensor")}
+        if tensor.requires_grad:
+            entry["requires_grad"] = True
+        if isinstance(tensor, Parameter):
+            entry["parameter"] = True
+        return entry
+
+    def _array(self, array: np.ndarray, where: str) -> int:
+        if array.dtype.kind not in ARRAY_KINDS:
+            raise TypeError(f"save: cannot save {where}, an array of dtype {array.dtype}")
+        key = (array.__array_interface__["data"], array.shape, array.strides, array.dtype.str)
+        if key not in self._seen:
+            self._seen[key] = len(self.arrays)
+            self.arrays.append(array)
+        return self._seen[key]
+
+
+def _write(stream: IO[bytes], skeleton: Any, arrays: list[np.ndarray]) -> None:
+    import json
+    import zipfile
+
+    head = {"format": FORMAT, "version": VERSION, "arrays": len(arrays), "object": skeleton}
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        info = zipfile.ZipInfo(SKELETON)  # a fixed date: equal objects make equal files
+        archive.writestr(info, json.dumps(head, allow_nan=False))
+        for number, array in enumerate(arrays):
+            info = zipfile.ZipInfo(f"arrays/{number}.npy")
+            info.file_size = array.nbytes + 256
+            with archive.open(info, "w") as entry:
+                np.lib.format.write_array(entry, _dense(array), allow_pickle=False)
+
+
+def _dense(array: np.ndarray) -> np.ndarray:
+    """The array itself where C- or Fortran-contiguous, else a C-contiguous copy."""
+    flags = array.flags
+    return array if flags.c_contiguous or flags.f_contiguous else np.ascontiguousarray(array)
+
+
+def _read(stream: IO[bytes], name: str) -> Any:
+    import json
+    import zipfile
+
+    if not (hasattr(stream, "seekable") and stream.seekable()):
+        stream = io.BytesIO(stream.read())
+    start = stream.tell()
+    magic = stream.read(4)
+    stream.seek(start)
+    if magic[:1] == b"\x80":
+        raise ValueError(
+            f"load: {name} is a pickle; unpickling can run any code, so fastconv never does: "
+            "convert it to a dict of NumPy arrays where you trust it, then fastconv.save that"
+        )
+    if magic != b"PK\x03\x04":
+        raise ValueError(f"load: {name} was not written by fastconv.save (begins with {magic!r})")
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            names = archive.namelist()
+            if SKELETON not in names:
+                if any(n.endswith(".pkl") for n in names):
+                    raise ValueError(
+                        f"load: {name} is a PyTorch checkpoint, which is a pickle inside a zip; "
+                        "unpickling can run any code, so fastconv never does: load it in PyTorch "
+                        "and save {k: v.numpy() for k, v in state_dict.items()} with fastconv.save"
+                    )
+                raise ValueError(f"load: {name} was not written by fastconv.save")
+            head = json.loads(archive.read(SKELETON))
+            if not isinstance(head, dict) or head.get("format") != FORMAT:
+                raise ValueError(f"load: {name} was not written by fastconv.save")
+            if head.get("version") != VERSION:
+                raise ValueError(
+                    f"load: {name} has version {head.get('version')!r}; "
+                    f"this fastconv reads {VERSION}"
+                )
+            return _Reader(archive, name).decode(head.get("object"))
+    except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, RecursionError) as error:
+        raise ValueError(f"load: {name} is damaged: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"load: {name} is damaged: its skeleton is not text") from error
+
+
+class _Reader:
+    """Decodes a skeleton; each array is read once, so that shared memory is shared again."""
+
+    def __init__(self, archive: Any, name: str) -> None:
+        self._archive = archive
+        self._name = name
+        self._arrays: dict[int, np.ndarray] = {}
+
+    def _fail(self, text: str) -> ValueError:
+        return ValueError(f"load: {self._name} is damaged: {text}")
+
+    def decode(self, node: Any) -> Any:
+        if node is None or isinstance(node, (bool, int, float, str)):
+            return node
+        if isinstance(node, list):
+            return [self.decode(item) for item in node]
+        kind, value = next(iter(node.items()), ("nothing", None))
+        try:
+            if kind == "tensor":
+                array = self._array(value)
+                if node.get("parameter"):
+                    return Parameter(array, requires_grad=bool(node.get("requires_grad")))
+                tensor = wrap(array)
+                tensor.requires_grad = bool(node.get("requires_grad"))
+                return tensor
+            if kind == "ndarray":
+                return self._array(value)
+            if kind == "scalar":
+                return self._array(value)[()]
+            if kind == "tuple":
+                return tuple(self.decode(item) for item in value)
+            if kind == "set":
+                return {self.decode(item) for item in value}
+            if kind == "dict":
+                return {self.decode(k): self.decode(v) for k, v in value}
+            if kind == "OrderedDict":
+                return OrderedDict((self.decode(k), self.decode(v)) for k, v in value)
+            if kind == "float":
+                return float(value)
+            if kind == "complex":
+                return complex(float(value[0]), float(value[1]))
+            if kind == "bytes":
+                return bytes.fromhex(value)
+            if kind == "dtype":
+                return from_numpy_dtype(self._dtype(value))
+            if kind == "numpy_dtype":
+                return self._dtype(value)
+        except (TypeError, IndexError) as error:
+            raise self._fail(f"a {kind} that is none: {error}") from error
+        raise self._fail(f"it holds a {kind!r}, which this version does not know")
+
+    def _dtype(self, text: Any) -> np.dtype[Any]:
+        dtype = np.dtype(text) if isinstance(text, str) else None
+        if dtype is None or dtype.kind not in ARRAY_KINDS or dtype.names:
+            raise self._fail(f"dtype {text!r:.40}")
+        return dtype
+
+    def _array(self, number: Any) -> np.ndarray:
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise self._fail(f"array number {number!r:.40}")
+        if number not in self._arrays:
+            self._arrays[number] = self._read_array(f"arrays/{number}.npy")
+        return self._arrays[number]
+
+    def _read_array(self, member: str) -> np.ndarray:
+        info = self._archive.getinfo(member)
+        if info.compress_type != 0 or info.file_size != info.compress_size:
+            raise self._fail(f"{member} is compressed; fastconv.save stores arrays as they are")
+        with self._archive.open(info) as entry:
+            version = np.lib.format.read_magic(entry)
+            if version == (1, 0):
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(entry)
+            elif version == (2, 0):
+                shape, fortran, dtype = np.lib.format.read_array_header_2_0(entry)
+            else:
+                raise self._fail(f"{member} has npy version {version}")
+            if dtype.kind not in ARRAY_KINDS or dtype.names or dtype.hasobject:
+                raise self._fail(f"{member} has dtype {dtype}")
+            size = dtype.itemsize
+            for n in shape:
+                size *= n
+            left = info.file_size - entry.tell()
+            if size != left or any(n < 0 for n in shape):
+                raise self._fail(f"{member} claims shape {shape}, {size} bytes, but holds {left}")
+            data = bytearray(entry.read(size))
+            if len(data) != size:
+                raise self._fail(f"{member} is truncated")
+        array = np.frombuffer(data, dtype=dtype)
+        array = array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+        return array.astype(dtype.newbyteorder("="), copy=False)

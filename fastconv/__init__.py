@@ -257,3 +257,35 @@ from .dtypes import (
     uint8,
 )
 from .dtypes import bool, float, int
+
+# What costs time to import and is not needed to compute with tensors comes when it is first asked for.
+_MODULES = ("cuda", "data", "datasets", "metrics", "models", "nn", "ops", "optim", "utils")
+_ELSEWHERE = {
+    "save": "serialization",
+    "load": "serialization",
+    **dict.fromkeys(
+        (
+            "adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "batch_norm", "celu", "conv1d", "conv2d",
+            "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "dropout", "group_norm",
+            "layer_norm", "log_softmax", "max_pool1d", "max_pool2d", "max_pool3d", "pixel_shuffle", "prelu", "relu_",
+            "selu", "softmax", "threshold",
+        ),
+        "nn.functional",
+    ),
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    import importlib
+
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _ELSEWHERE:
+        value = getattr(importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *_ELSEWHERE})

@@ -1,5 +1,5 @@
-"""Networks, ready to train."""
+"""Networks that are ready to train."""
 
-from fastconv.models.lenet import LeNet5, LeNetDigits
+from .lenet import LeNet5
 
-__all__ = ["LeNet5", "LeNetDigits"]
+__all__ = ["LeNet5"]

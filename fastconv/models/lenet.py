@@ -1,68 +1,48 @@
-"""LeNet-5 for 28×28 images, and its little sister for 8×8 ones."""
+"""LeNet-5 (LeCun, Bottou, Bengio, Haffner 1998), as it is taught today."""
 
 from __future__ import annotations
 
-from fastconv import nn
+from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from ..tensor import Tensor
 
-__all__ = ["LeNet5", "LeNetDigits"]
 
-
-class LeNet5(nn.Sequential):
-    """LeNet-5 with ReLU and max pooling: 61 706 parameters for ten classes and one channel.
-
-    The layers are those of LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to
-    document recognition" (1998), figure 2; the 28×28 image is padded to the 32×32 used there, and
-    ReLU, max pooling and a linear output stand for tanh, averaging and radial basis units.
+class LeNet5(Sequential):
+    """Two 5×5 convolutions with max pooling, then three fully connected layers.
 
     Parameters
     ----------
     num_classes : int
-        Number of scores K.
     in_channels : int
-        Channels C of the images, (N, C, 28, 28).
+    image_size : int
+        Height and width: 28 (MNIST, padded to 32 by the first layer) or 32.
+
+    Raises
+    ------
+    ValueError
+        For an image too small to convolve and pool twice.
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 1) -> None:
+    def __init__(self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> None:
+        padding = 2 if image_size < 32 else 0
+        first = (image_size + 2 * padding - 4) // 2
+        second = (first - 4) // 2
+        if second < 1:
+            raise ValueError(f"LeNet5: image_size must be at least 12, got {image_size}")
         super().__init__(
-            nn.Conv2d(in_channels, 6, 5, padding=2),  # (N, 6, 28, 28)
-            nn.ReLU(),
-            nn.MaxPool2d(2),  # (N, 6, 14, 14)
-            nn.Conv2d(6, 16, 5),  # (N, 16, 10, 10)
-            nn.ReLU(),
-            nn.MaxPool2d(2),  # (N, 16, 5, 5)
-            nn.Flatten(),
-            nn.Linear(400, 120),
-            nn.ReLU(),
-            nn.Linear(120, 84),
-            nn.ReLU(),
-            nn.Linear(84, num_classes),
+            Conv2d(in_channels, 6, 5, padding=padding),
+            ReLU(),
+            MaxPool2d(2),
+            Conv2d(6, 16, 5),
+            ReLU(),
+            MaxPool2d(2),
+            Flatten(),
+            Linear(16 * second * second, 120),
+            ReLU(),
+            Linear(120, 84),
+            ReLU(),
+            Linear(84, num_classes),
         )
 
-
-class LeNetDigits(nn.Sequential):
-    """The same plan for 8×8 images such as :func:`fastconv.datasets.digits`.
-
-    Parameters
-    ----------
-    num_classes : int
-        Number of scores K.
-    in_channels : int
-        Channels C of the images, (N, C, 8, 8).
-    dropout : float
-        Share of the 128 features set to zero in training.
-    """
-
-    def __init__(self, num_classes: int = 10, in_channels: int = 1, dropout: float = 0.3) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, 16, 3, padding=1),  # (N, 16, 8, 8)
-            nn.ReLU(),
-            nn.MaxPool2d(2),  # (N, 16, 4, 4)
-            nn.Conv2d(16, 32, 3, padding=1),  # (N, 32, 4, 4)
-            nn.ReLU(),
-            nn.MaxPool2d(2),  # (N, 32, 2, 2)
-            nn.Flatten(),
-            nn.Dropout(dropout),
-            nn.Linear(128, 64),
-            nn.ReLU(),
-            nn.Linear(64, num_classes),
-        )
+    def forward(self, input: Tensor) -> Tensor:
+        """Class scores (N, num_classes) of images (N, in_channels, image_size, image_size)."""
+        return super().forward(input)

@@ -82,7 +82,9 @@ class Function(Op):
         outs = tuple(out) if isinstance(out, (tuple, list)) else (out,)
         for o in outs:
             if not isinstance(o, TensorBase):
-                raise TypeError(f"{cls.__name__}.forward must return Tensors, got {type(o).__name__}")
+                raise TypeError(
+                    f"{cls.__name__}.forward must return Tensors, got {type(o).__name__}"
+                )
         for t in ctx._dirty:
             if t._view is not None:
                 raise NotImplementedError(f"{cls.__name__}: mark_dirty of a view")
@@ -96,7 +98,9 @@ class Function(Op):
         ctx._to_save = ctx._non_differentiable = ctx._dirty = ()
         return outs if isinstance(out, (tuple, list)) else outs[0]
 
-    def _attach(self, args: tuple[Any, ...], tensors: list[Any], outs: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _attach(
+        self, args: tuple[Any, ...], tensors: list[Any], outs: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
         """Make this instance the node of the outputs; returns them."""
         self.seq = next(_sequence)
         self.edges = [

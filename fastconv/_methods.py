@@ -18,7 +18,9 @@ from .random import Generator, rng
 def _guard(t: TensorBase, name: str) -> None:
     """Random values overwrite a tensor; a graph cannot go through them."""
     if mode.grad and t.requires_grad and t.is_leaf:
-        raise RuntimeError(f"{name}: a leaf tensor that requires grad is changed in place; use no_grad()")
+        raise RuntimeError(
+            f"{name}: a leaf tensor that requires grad is changed in place; use no_grad()"
+        )
 
 
 def _iop(op: Any) -> Any:
@@ -79,7 +81,11 @@ class TensorMethods(TensorBase):
         return self
 
     def __rmatmul__(self, other: Any) -> Any:
-        return linalg.matmul(creation.as_tensor(other), self) if isinstance(other, np.ndarray) else NotImplemented
+        return (
+            linalg.matmul(creation.as_tensor(other), self)
+            if isinstance(other, np.ndarray)
+            else NotImplemented
+        )
 
     # arithmetic and functions of each element
 
@@ -341,7 +347,9 @@ class TensorMethods(TensorBase):
 
     def _reshaped_(self, array: Any) -> Any:
         if self._view is not None or self._node is not None:
-            raise NotImplementedError("in-place change of the shape of a view or of a computed tensor")
+            raise NotImplementedError(
+                "in-place change of the shape of a view or of a computed tensor"
+            )
         self.array = array
         return self
 
@@ -363,19 +371,25 @@ class TensorMethods(TensorBase):
         _guard(self, name)
         return elementwise.copy_(self, creation.wrap(np.asarray(values)))
 
-    def normal_(self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None) -> Any:
+    def normal_(
+        self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None
+    ) -> Any:
         """Overwrite with normal random numbers."""
         return self._overwrite(
-            creation.normal_array(self.array.shape, self.array.dtype, generator) * std + mean, "normal_"
+            creation.normal_array(self.array.shape, self.array.dtype, generator) * std + mean,
+            "normal_",
         )
 
-    def uniform_(self, a: Any = 0.0, b: Any = 1.0, *, generator: Generator | None = None, **ends: Any) -> Any:
+    def uniform_(
+        self, a: Any = 0.0, b: Any = 1.0, *, generator: Generator | None = None, **ends: Any
+    ) -> Any:
         """Overwrite with uniform random numbers in [a, b) (also given as ``from`` and ``to``)."""
         a, b = ends.pop("from", a), ends.pop("to", b)
         if a > b:
             raise ValueError(f"uniform_: from = {a} is larger than to = {b}")
         return self._overwrite(
-            creation.uniform(self.array.shape, self.array.dtype, generator) * (b - a) + a, "uniform_"
+            creation.uniform(self.array.shape, self.array.dtype, generator) * (b - a) + a,
+            "uniform_",
         )
 
     def random_(self, a: Any = None, b: Any = None, *, generator: Generator | None = None) -> Any:
@@ -394,36 +408,62 @@ class TensorMethods(TensorBase):
 
     def exponential_(self, lambd: Any = 1.0, *, generator: Generator | None = None) -> Any:
         """Overwrite with exponentially distributed random numbers of rate `lambd`."""
-        return self._overwrite(rng(generator).exponential(1.0 / lambd, self.array.shape), "exponential_")
+        return self._overwrite(
+            rng(generator).exponential(1.0 / lambd, self.array.shape), "exponential_"
+        )
 
     def bernoulli(self, p: Any = None, *, generator: Generator | None = None) -> Any:
         """Ones with the probabilities in this tensor (or `p`), zeros otherwise."""
         return creation.bernoulli(self, p, generator=generator)
 
-    def multinomial(self, num_samples: Any, replacement: Any = False, *, generator: Any = None) -> Any:
+    def multinomial(
+        self, num_samples: Any, replacement: Any = False, *, generator: Any = None
+    ) -> Any:
         """Positions drawn with the weights in the last axis."""
         return creation.multinomial(self, num_samples, replacement, generator=generator)
 
     # new tensors of the same type
 
-    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: Any = False, **device: Any) -> Any:
+    def new_tensor(
+        self, data: Any, *, dtype: Any = None, requires_grad: Any = False, **device: Any
+    ) -> Any:
         """A copy of `data` of this tensor's type."""
-        return creation.tensor(data, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device)
+        return creation.tensor(
+            data, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device
+        )
 
-    def new_zeros(self, *size: Any, dtype: Any = None, requires_grad: Any = False, **device: Any) -> Any:
+    def new_zeros(
+        self, *size: Any, dtype: Any = None, requires_grad: Any = False, **device: Any
+    ) -> Any:
         """Zeros of this tensor's type."""
-        return creation.zeros(*size, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device)
+        return creation.zeros(
+            *size, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device
+        )
 
-    def new_ones(self, *size: Any, dtype: Any = None, requires_grad: Any = False, **device: Any) -> Any:
+    def new_ones(
+        self, *size: Any, dtype: Any = None, requires_grad: Any = False, **device: Any
+    ) -> Any:
         """Ones of this tensor's type."""
-        return creation.ones(*size, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device)
+        return creation.ones(
+            *size, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device
+        )
 
-    def new_empty(self, *size: Any, dtype: Any = None, requires_grad: Any = False, **device: Any) -> Any:
+    def new_empty(
+        self, *size: Any, dtype: Any = None, requires_grad: Any = False, **device: Any
+    ) -> Any:
         """Memory of this tensor's type."""
-        return creation.empty(*size, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device)
+        return creation.empty(
+            *size, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device
+        )
 
     def new_full(
-        self, size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: Any = False, **device: Any
+        self,
+        size: Any,
+        fill_value: Any,
+        *,
+        dtype: Any = None,
+        requires_grad: Any = False,
+        **device: Any,
     ) -> Any:
         """One value in every element, of this tensor's type."""
         kind = dtype or self.array.dtype

@@ -46,7 +46,12 @@ def set_printoptions(
             edgeitems=2 if short else 3,
             linewidth=80,
         )
-    given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    given = {
+        "precision": precision,
+        "threshold": threshold,
+        "edgeitems": edgeitems,
+        "linewidth": linewidth,
+    }
     _options.update({k: v for k, v in given.items() if v is not None})
     _options["sci_mode"] = sci_mode
 
@@ -59,6 +64,7 @@ class _Format:
         self.style = ""
         if self.kind == "f":
             self._choose(shown.astype(np.float64, copy=False).ravel())
+            shown = shown[np.isfinite(shown)]
         self.width = max([len(self._text(v)) for v in shown.ravel().tolist()], default=0)
 
     def _choose(self, values: np.ndarray) -> None:
@@ -104,7 +110,11 @@ def _rows(a: np.ndarray, indent: int, fmt: _Format, short: bool) -> str:
     if a.ndim == 1:
         per_line = max(1, (int(_options["linewidth"]) - indent) // max(1, fmt.width + 2))  # type: ignore[call-overload]
         if cut:
-            texts = [fmt(v) for v in a[:edge].tolist()] + [" ..."] + [fmt(v) for v in a[n - edge :].tolist()]
+            texts = (
+                [fmt(v) for v in a[:edge].tolist()]
+                + [" ..."]
+                + [fmt(v) for v in a[n - edge :].tolist()]
+            )
         else:
             texts = [fmt(v) for v in a.tolist()]
         lines = [", ".join(texts[i : i + per_line]) for i in range(0, len(texts), per_line)]

@@ -6,8 +6,8 @@ Three things make it up.
   operation that made it.
 * :class:`Op` is an operation *and* its node in the graph: ``Op.apply`` creates an instance, gives it to ``forward`` as
   ``ctx``, and keeps it with edges to the nodes of its inputs when one of them requires a gradient.
-* :func:`run_backward` visits the nodes from the newest to the oldest. Every node is newer than the nodes of its
-  inputs, so that order alone means that a node's gradient is complete when its turn comes.
+* :func:`run_backward` (in _engine.py) visits the nodes from the newest to the oldest. Every node is newer than the
+  nodes of its inputs, so that order alone means that a node's gradient is complete when its turn comes.
 
 Edges point from results to inputs only and no node holds its output tensor: there are no cycles, and a graph goes
 with its last reference, without the garbage collector.
@@ -16,11 +16,7 @@ with its last reference, without the garbage collector.
 from __future__ import annotations
 
 import itertools
-import sys
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Sequence
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +56,6 @@ ndarray = np.ndarray
 Edge = tuple[Any, int]  # (node, which of its outputs), or (leaf tensor, LEAF)
 LEAF = -1
 _sequence = itertools.count()
-_accumulate_lock = threading.Lock()
 _new = object.__new__
 
 
@@ -178,6 +173,14 @@ def _owner(a: ndarray) -> ndarray:
     return base if type(base) is ndarray else a
 
 
+def _share(view: TensorBase, source: TensorBase) -> None:
+    """If the new tensor `view` shares memory with `source`, let it share its changes too."""
+    if _owner(view.array) is _owner(source.array):
+        base = source if source._view is None else source._view[0]
+        view._version_box = source._version_box
+        view._view = (base, base._node)
+
+
 _NO_NEEDS = tuple((False,) * n for n in range(16))
 
 
@@ -249,48 +252,55 @@ class Op:
             unquiet(token)
         if type(out) is tuple:
             results = tuple([wrap(o) for o in out])
-        else:
-            results = (wrap(out),)
+            if graph:
+                ctx.record(inputs, results)
+            if cls.view:
+                for r in results:
+                    _share(r, inputs[0])
+            return results
+        result = wrap(out)
         if graph:
-            ctx.record(inputs, results)
+            ctx.record(inputs, (result,))
         if cls.view:
-            source = inputs[0]
-            for r in results:
-                if _owner(r.array) is _owner(source.array):
-                    base = source if source._view is None else source._view[0]
-                    r._version_box = source._version_box
-                    r._view = (base, base._node)
-        return results if type(out) is tuple else results[0]
+            _share(result, inputs[0])
+        return result
 
     def record(self, inputs: Sequence[TensorBase], results: tuple[TensorBase, ...]) -> None:
         """Make this instance the node of `results`, with an edge to every input that needs a gradient."""
         self.seq = next(_sequence)
-        self.edges = [
-            None if not need else (t, LEAF) if t._node is None else (t._node, t._nr)
-            for t, need in zip(inputs, self.needs, strict=True)
-        ]
-        for nr, r in enumerate(results):
+        self.edges = edges = []
+        for t in inputs:
+            node = t._node
+            edges.append((node, t._nr) if node is not None else (t, LEAF) if t._requires else None)
+        nr = 0
+        for r in results:
             if r.array.dtype.kind == "f":
                 r._node = self
                 r._nr = nr
                 r._requires = True
-        if len(results) > 1:
+            nr += 1
+        if nr > 1:
             self.outputs = tuple([(r.array.shape, r.array.dtype) for r in results])
         if self.saved:
             self.watch((*inputs, *results))
 
     def watch(self, tensors: Iterable[TensorBase]) -> None:
         """Remember the version of every saved array that is the memory of one of `tensors`."""
-        owners = [(_owner(t.array), t) for t in tensors]
-        versions = []
+        self.versions = versions = []
         for s in self.saved:
             if type(s) is ndarray:
-                own = _owner(s)
-                for o, t in owners:
-                    if o is own:
+                own = s.base if type(s.base) is ndarray else s
+                for t in tensors:
+                    a = t.array
+                    if a is own or (a.base is own and type(a.base) is ndarray):
                         versions.append((t._version_box, t._version_box[0], s))
                         break
-        self.versions = versions
+
+    def detach_from(self, array: ndarray) -> None:
+        """Keep a copy of `array`, if it is saved, before it is overwritten."""
+        if any(s is array for s in self.saved):
+            self.versions = [v for v in self.versions if v[2] is not array]
+            self.saved = tuple([array.copy() if s is array else s for s in self.saved])
 
     @classmethod
     def apply_(cls, target: Any, *args: Any) -> Any:
@@ -314,6 +324,8 @@ class Op:
                     f"{cls.__name__}: in-place result of shape {out.array.shape} does not fit the tensor "
                     f"of shape {array.shape}"
                 )
+            if out._requires:
+                out._node.detach_from(array)
             np.copyto(array, out.array, casting="unsafe")
         target._version_box[0] += 1
         if out._requires:
@@ -393,145 +405,9 @@ class AccumulateGrad:
         return "<AccumulateGrad>"
 
 
-def run_backward(
-    roots: Sequence[tuple[Any, ndarray]],
-    retain_graph: bool = False,
-    inputs: Sequence[Any] | None = None,
-    accumulate: bool = True,
-) -> list[ndarray | None]:
-    """Send gradients from `roots` down to the leaves.
-
-    Parameters
-    ----------
-    roots : sequence of (Tensor, ndarray)
-        Where to start, with the gradient there.
-    retain_graph : bool
-        Keep what the nodes saved, for another pass.
-    inputs : sequence of Tensor, optional
-        The tensors wanted; all leaves by default.
-    accumulate : bool
-        Add the gradients to ``.grad``; otherwise return those of `inputs`.
-
-    Returns
-    -------
-    list of ndarray or None
-        One per entry of `inputs`, where `accumulate` is false.
-    """
-    pending: dict[Op, list[Any]] = {}  # node -> gradient of each of its outputs
-    leaves: dict[Any, Any] = {}
-    heap: list[tuple[int, Op]] = []
-    wanted = {_edge(t): None for t in inputs} if inputs is not None else {}
-
-    def send(edge: Edge, g: ndarray) -> None:
-        target, nr = edge
-        if nr == LEAF:
-            before = leaves.get(target)
-            leaves[target] = g if before is None else before + g
-            return
-        slots = pending.get(target)
-        if slots is None:
-            pending[target] = slots = [None] * (len(target.outputs) if target.outputs else 1)
-            heappush(heap, (-target.seq, target))
-        slots[nr] = g if slots[nr] is None else slots[nr] + g
-
-    previous, mode.grad = mode.grad, False
-    token = quiet()
-    try:
-        for t, g in roots:
-            send(_edge(t), g)
-        del roots
-        g = None
-        while heap:
-            node = heappop(heap)[1]
-            grads = pending.pop(node)
-            if node.hooks:
-                for nr, hook in list(node.hooks):
-                    if grads[nr] is not None:
-                        grads[nr] = _call_hook(hook, grads[nr])
-            for nr, g in enumerate(grads):
-                if wanted and (node, nr) in wanted:
-                    wanted[node, nr] = g
-                if g is None and node.outputs is not None and node.materialize:
-                    shape, kind = node.outputs[nr]
-                    if kind.kind == "f":
-                        grads[nr] = np.zeros(shape, kind)
-            g = None
-            result = node.run(grads, retain_graph)
-            del grads
-            for i, edge in enumerate(node.edges):
-                if edge is None:
-                    continue
-                g = result[i]
-                if g is None:
-                    raise RuntimeError(
-                        f"{node.name()}: backward returned no gradient for input {i}, which requires one; "
-                        "return zeros if there is none to give"
-                    )
-                send(edge, g if type(g) is ndarray else np.asarray(g))
-            del result, node
-        g = None
-        for leaf in list(leaves):
-            if leaf._hooks:
-                for hook in list(leaf._hooks.values()):
-                    leaves[leaf] = _call_hook(hook, leaves[leaf])
-        for key in wanted:
-            if key[1] == LEAF:
-                wanted[key] = leaves.get(key[0])
-        if not accumulate:
-            return [wanted[_edge(t)] for t in inputs or ()]
-        if inputs is not None:
-            leaves = {t: wanted.pop(_edge(t), None) for t in inputs}
-        with _accumulate_lock:
-            _accumulate(leaves)
-        return []
-    finally:
-        unquiet(token)
-        mode.grad = previous
-
-
 def _edge(t: TensorBase) -> Edge:
     node = t.grad_fn
     return (t, LEAF) if node is None else (node, t._nr)
-
-
-def _call_hook(hook: Callable[[Any], Any], g: ndarray) -> ndarray:
-    new = hook(wrap(g))
-    if new is None:
-        return g
-    if not isinstance(new, TensorBase):
-        raise TypeError(f"a hook must return a Tensor or None, got {type(new).__name__}")
-    if new.array.shape != g.shape:
-        raise RuntimeError(f"a hook changed the gradient's shape from {g.shape} to {new.array.shape}")
-    return new.array
-
-
-def _one_reference() -> int:
-    array = np.empty(0)
-    return sys.getrefcount(array)
-
-
-_ONE = _one_reference()  # what getrefcount says of an array that only a local variable refers to
-
-
-def _accumulate(grads: dict[Any, Any]) -> None:
-    """Add to the ``.grad`` of each key; the first time take the array itself if nobody else can see it."""
-    while grads:
-        leaf, g = grads.popitem()
-        if g is None:
-            continue
-        if leaf._grad is not None:
-            if leaf._grad.array.flags.writeable:
-                leaf._grad.array += g
-                leaf._grad._version_box[0] += 1
-            else:
-                leaf._grad = wrap(leaf._grad.array + g)
-            continue
-        base = g.base
-        mine = sys.getrefcount(g) <= _ONE and g.flags.writeable
-        if base is not None:
-            mine = mine and type(base) is ndarray and base.nbytes == g.nbytes
-            mine = mine and sys.getrefcount(base) <= _ONE + 1
-        leaf._grad = wrap(g if mine else np.array(g, order="K"))
 
 
 def backward(
@@ -633,7 +509,7 @@ def _roots(tensors: Any, grads: Any, create_graph: bool) -> list[tuple[Any, ndar
     tensors = (tensors,) if isinstance(tensors, TensorBase) else tuple(tensors)
     if grads is None or isinstance(grads, TensorBase):
         grads = (grads,) * len(tensors) if grads is None else (grads,)
-    grads = tuple(grads)
+    grads = tuple(grads) if isinstance(grads, (tuple, list)) else (grads,)
     if len(grads) != len(tensors):
         raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
     roots = []
@@ -658,5 +534,13 @@ def _roots(tensors: Any, grads: Any, create_graph: bool) -> list[tuple[Any, ndar
     return roots
 
 
+from ._engine import run_backward  # noqa: E402
 from ._function import Function, once_differentiable  # noqa: E402  (they build on Op)
 from ._inplace import rebase, refresh_view  # noqa: E402
+
+
+def gradcheck(func: Callable[..., Any], inputs: Any, **options: Any) -> bool:
+    """Compare gradients with finite differences; see :func:`fastconv.gradcheck.gradcheck`."""
+    from .gradcheck import gradcheck as check
+
+    return check(func, inputs, **options)

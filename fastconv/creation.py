@@ -29,9 +29,11 @@ def finish(array: np.ndarray, requires_grad: bool) -> Tensor:
 
 
 def _kind(dtype: Any) -> np.dtype:
-    return (dtypes.get_default_dtype() if dtype is None else dtype).dtype if (
-        dtype is None or type(dtype) is dtypes.dtype
-    ) else to_numpy_dtype(dtype)
+    return (
+        (dtypes.get_default_dtype() if dtype is None else dtype).dtype
+        if (dtype is None or type(dtype) is dtypes.dtype)
+        else to_numpy_dtype(dtype)
+    )
 
 
 def _check(device: Any) -> None:
@@ -59,7 +61,9 @@ def _data(data: Any) -> np.ndarray:
         try:
             array = np.array(data)
         except ValueError as e:
-            raise ValueError(f"tensor: the nested sequences do not form a regular array: {e}") from None
+            raise ValueError(
+                f"tensor: the nested sequences do not form a regular array: {e}"
+            ) from None
         if not array.size and array.dtype.kind == "f":
             return array.astype(dtypes.get_default_dtype().dtype)
         if array.dtype == np.float64 and not _holds_arrays(data):
@@ -72,7 +76,10 @@ def _data(data: Any) -> np.ndarray:
 
 
 def _holds_tensors(data: Any) -> bool:
-    return any(isinstance(x, TensorBase) or (isinstance(x, (list, tuple)) and _holds_tensors(x)) for x in data)
+    return any(
+        isinstance(x, TensorBase) or (isinstance(x, (list, tuple)) and _holds_tensors(x))
+        for x in data
+    )
 
 
 def _holds_arrays(data: Any) -> bool:
@@ -84,11 +91,17 @@ def _holds_arrays(data: Any) -> bool:
 
 def _unwrapped(data: Any) -> Any:
     if isinstance(data, TensorBase):
-        return data.array.astype(np.float64).tolist() if data.array.dtype.kind == "f" else data.array.tolist()
+        return (
+            data.array.astype(np.float64).tolist()
+            if data.array.dtype.kind == "f"
+            else data.array.tolist()
+        )
     return [_unwrapped(x) for x in data] if isinstance(data, (list, tuple)) else data
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A new tensor with a copy of `data`.
 
     Parameters
@@ -117,7 +130,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         dtypes.from_numpy_dtype(array.dtype)
     elif array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: data of NumPy dtype {array.dtype} cannot become a tensor")
-    return finish(np.array(array, None if dtype is None else _kind(dtype), copy=True, order="C"), requires_grad)
+    return finish(
+        np.array(array, None if dtype is None else _kind(dtype), copy=True, order="C"),
+        requires_grad,
+    )
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -154,16 +170,24 @@ def from_dlpack(x: Any) -> Tensor:
     return from_numpy(np.from_dlpack(x))
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any) -> Tensor:
+def zeros(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any
+) -> Tensor:
     """Zeros of the given shape (integers, or one sequence)."""
     _check(device)
-    return finish(np.zeros(_shape(size, given.pop("size", None), "zeros"), _kind(dtype)), requires_grad)
+    return finish(
+        np.zeros(_shape(size, given.pop("size", None), "zeros"), _kind(dtype)), requires_grad
+    )
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any) -> Tensor:
+def ones(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any
+) -> Tensor:
     """Ones of the given shape (integers, or one sequence)."""
     _check(device)
-    return finish(np.ones(_shape(size, given.pop("size", None), "ones"), _kind(dtype)), requires_grad)
+    return finish(
+        np.ones(_shape(size, given.pop("size", None), "ones"), _kind(dtype)), requires_grad
+    )
 
 
 def empty(
@@ -176,19 +200,29 @@ def empty(
 ) -> Tensor:
     """Memory of the given shape, with whatever is in it."""
     _check(device)
-    return finish(_empty(_shape(size, given.pop("size", None), "empty"), _kind(dtype), memory_format), requires_grad)
+    return finish(
+        _empty(_shape(size, given.pop("size", None), "empty"), _kind(dtype), memory_format),
+        requires_grad,
+    )
 
 
 def _empty(shape: tuple[int, ...], kind: np.dtype, memory_format: Any) -> np.ndarray:
     probe = np.broadcast_to(np.zeros((), kind), shape)
     if memory_format is not None and format_order(probe, memory_format, "empty") == "L":
         rank = len(shape)
-        return np.empty((shape[0], *shape[2:], shape[1]), kind).transpose(0, rank - 1, *range(1, rank - 1))
+        return np.empty((shape[0], *shape[2:], shape[1]), kind).transpose(
+            0, rank - 1, *range(1, rank - 1)
+        )
     return np.empty(shape, kind)
 
 
 def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """One value in every element; of its type unless `dtype` is given."""
     _check(device)
@@ -196,7 +230,13 @@ def full(
         dtype = dtype or dtypes.from_numpy_dtype(fill_value.array.dtype)
         fill_value = fill_value.array
     if dtype is None:
-        dtype = dtypes.bool if isinstance(fill_value, bool) else dtypes.int64 if isinstance(fill_value, _int) else None
+        dtype = (
+            dtypes.bool
+            if isinstance(fill_value, bool)
+            else dtypes.int64
+            if isinstance(fill_value, _int)
+            else None
+        )
     return finish(np.full(_shape((size,), None, "full"), fill_value, _kind(dtype)), requires_grad)
 
 
@@ -210,7 +250,10 @@ def rand(
 ) -> Tensor:
     """Uniform random numbers in [0, 1)."""
     _check(device)
-    return finish(uniform(_shape(size, given.pop("size", None), "rand"), _kind(dtype), generator), requires_grad)
+    return finish(
+        uniform(_shape(size, given.pop("size", None), "rand"), _kind(dtype), generator),
+        requires_grad,
+    )
 
 
 def randn(
@@ -223,7 +266,10 @@ def randn(
 ) -> Tensor:
     """Normal random numbers of mean 0 and variance 1."""
     _check(device)
-    return finish(normal_array(_shape(size, given.pop("size", None), "randn"), _kind(dtype), generator), requires_grad)
+    return finish(
+        normal_array(_shape(size, given.pop("size", None), "randn"), _kind(dtype), generator),
+        requires_grad,
+    )
 
 
 def uniform(shape: Sequence[int], kind: np.dtype, generator: Generator | None = None) -> np.ndarray:
@@ -235,7 +281,9 @@ def uniform(shape: Sequence[int], kind: np.dtype, generator: Generator | None = 
     return rng(generator).random(shape, kind)
 
 
-def normal_array(shape: Sequence[int], kind: np.dtype, generator: Generator | None = None) -> np.ndarray:
+def normal_array(
+    shape: Sequence[int], kind: np.dtype, generator: Generator | None = None
+) -> np.ndarray:
     """Standard normal random numbers as an array."""
     if kind.kind != "f":
         raise TypeError(f"normal random numbers need a floating-point dtype, got {kind}")
@@ -244,12 +292,16 @@ def normal_array(shape: Sequence[int], kind: np.dtype, generator: Generator | No
     return rng(generator).standard_normal(shape, kind)
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None) -> Tensor:
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
+) -> Tensor:
     """Normal random numbers of the given means and standard deviations (numbers or Tensors)."""
     m = mean.array if isinstance(mean, TensorBase) else mean
     s = std.array if isinstance(std, TensorBase) else std
     shape = np.broadcast_shapes(np.shape(m), np.shape(s)) if size is None else tuple(size)
-    kind = next((x.dtype for x in (m, s) if isinstance(x, np.ndarray)), dtypes.get_default_dtype().dtype)
+    kind = next(
+        (x.dtype for x in (m, s) if isinstance(x, np.ndarray)), dtypes.get_default_dtype().dtype
+    )
     return wrap((normal_array(shape, kind, generator) * s + m).astype(kind, copy=False))
 
 
@@ -282,7 +334,11 @@ def randperm(
 ) -> Tensor:
     """The integers below `n` in random order."""
     _check(device)
-    return wrap(rng(generator).permutation(n).astype(_kind(dtypes.int64 if dtype is None else dtype), copy=False))
+    return wrap(
+        rng(generator)
+        .permutation(n)
+        .astype(_kind(dtypes.int64 if dtype is None else dtype), copy=False)
+    )
 
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
@@ -325,12 +381,20 @@ def arange(
     kind = _kind(dtypes.int64 if dtype is None else dtype)
     if kind.kind == "f":
         count = math.ceil((end - start) / step)
-        return finish((start + step * np.arange(count, dtype=np.float64)).astype(kind), requires_grad)
+        return finish(
+            (start + step * np.arange(count, dtype=np.float64)).astype(kind), requires_grad
+        )
     return finish(np.arange(start, end, step).astype(kind), requires_grad)
 
 
 def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` equally spaced numbers from `start` to `end`, both included."""
     _check(device)
@@ -338,14 +402,27 @@ def linspace(
 
 
 def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, requires_grad: bool = False
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`base` to the power of equally spaced numbers."""
-    return finish(np.logspace(float(start), float(end), steps, base=base).astype(_kind(dtype)), requires_grad)
+    return finish(
+        np.logspace(float(start), float(end), steps, base=base).astype(_kind(dtype)), requires_grad
+    )
 
 
 def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Ones on the diagonal of an (n, m) matrix."""
     _check(device)
@@ -364,7 +441,12 @@ def _like(input: Any, dtype: Any, device: Any, memory_format: Any, function: str
 
 
 def zeros_like(
-    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Zeros of the shape, type and layout of `input`."""
     a = _like(input, dtype, device, memory_format, "zeros_like")
@@ -373,7 +455,12 @@ def zeros_like(
 
 
 def ones_like(
-    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Ones of the shape, type and layout of `input`."""
     a = _like(input, dtype, device, memory_format, "ones_like")
@@ -382,7 +469,12 @@ def ones_like(
 
 
 def empty_like(
-    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Memory of the shape, type and layout of `input`."""
     return finish(_like(input, dtype, device, memory_format, "empty_like"), requires_grad)
@@ -404,7 +496,12 @@ def full_like(
 
 
 def rand_like(
-    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Uniform random numbers in [0, 1) in the shape, type and layout of `input`."""
     a = _like(input, dtype, device, memory_format, "rand_like")
@@ -413,7 +510,12 @@ def rand_like(
 
 
 def randn_like(
-    input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None
+    input: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Standard normal random numbers in the shape, type and layout of `input`."""
     a = _like(input, dtype, device, memory_format, "randn_like")

@@ -169,7 +169,9 @@ class Tensor(TensorMethods):
 
     def is_contiguous(self, memory_format: Any = dtypes.contiguous_format) -> bool:
         """Whether the elements lie in memory in that order, without gaps."""
-        return shape.has_order(self.array, shape.format_order(self.array, memory_format, "is_contiguous"))
+        return shape.has_order(
+            self.array, shape.format_order(self.array, memory_format, "is_contiguous")
+        )
 
     def is_floating_point(self) -> bool:
         """Whether the elements are floating point."""
@@ -201,7 +203,9 @@ class Tensor(TensorMethods):
             If there are several.
         """
         if self.array.size != 1:
-            raise RuntimeError(f"a tensor of shape {self.array.shape} cannot be converted to a number")
+            raise RuntimeError(
+                f"a tensor of shape {self.array.shape} cannot be converted to a number"
+            )
         return self.array.item()
 
     def tolist(self) -> Any:
@@ -217,7 +221,9 @@ class Tensor(TensorMethods):
             If the tensor requires a gradient and `force` is false: use ``detach().numpy()``.
         """
         if self.requires_grad and not force:
-            raise RuntimeError("numpy() of a tensor that requires grad: use tensor.detach().numpy()")
+            raise RuntimeError(
+                "numpy() of a tensor that requires grad: use tensor.detach().numpy()"
+            )
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -243,7 +249,11 @@ class Tensor(TensorMethods):
         return format_tensor(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self.array.ndim else object.__format__(self, spec)
+        return (
+            format(self.item(), spec)
+            if spec and not self.array.ndim
+            else object.__format__(self, spec)
+        )
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
@@ -289,7 +299,9 @@ class Tensor(TensorMethods):
         if id(self) in memo:
             return memo[id(self)]
         if self.grad_fn is not None:
-            raise RuntimeError("only tensors made by the user (leaves) can be deep-copied: use detach()")
+            raise RuntimeError(
+                "only tensors made by the user (leaves) can be deep-copied: use detach()"
+            )
         new = wrap(np.array(self.array, order="K"), type(self))
         new._requires = self._requires
         memo[id(self)] = new

@@ -54,9 +54,7 @@ def result_dtype(*operands: Any) -> np.dtype:
         ranks[rank] = kind if known is None else promote_types(known, kind)
     best: np.dtype | None = None
     for kind_ in ranks:
-        if kind_ is not None and (
-            best is None or _CATEGORY[kind_.kind] > _CATEGORY[best.kind]
-        ):
+        if kind_ is not None and (best is None or _CATEGORY[kind_.kind] > _CATEGORY[best.kind]):
             best = kind_
     if best is None:
         raise TypeError("no operands")

@@ -28,7 +28,9 @@ def _compare(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Calla
         check_tensor(input, "input", name)
         result = operator(input, other)
         if result is NotImplemented:
-            raise TypeError(f"{name}: other must be a Tensor or a number, got {type(other).__name__}")
+            raise TypeError(
+                f"{name}: other must be a Tensor or a number, got {type(other).__name__}"
+            )
         return into(out, result)
 
     operator.__name__ = f"__{name}__"
@@ -45,7 +47,9 @@ op_gt, gt = _compare(np.greater, "gt", "Where `input` is greater than `other`: a
 op_ge, ge = _compare(np.greater_equal, "ge", "Where `input` is at least `other`: a bool tensor.")
 _, logical_and = _compare(np.logical_and, "logical_and", "Where both are non-zero: a bool tensor.")
 _, logical_or = _compare(np.logical_or, "logical_or", "Where either is non-zero: a bool tensor.")
-_, logical_xor = _compare(np.logical_xor, "logical_xor", "Where just one is non-zero: a bool tensor.")
+_, logical_xor = _compare(
+    np.logical_xor, "logical_xor", "Where just one is non-zero: a bool tensor."
+)
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 
@@ -54,7 +58,13 @@ def _bitwise(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Calla
 
     def check(self: Any, other: Any) -> Any:
         for x in (self, other):
-            kind = x.array.dtype.kind if isinstance(x, TensorBase) else "f" if isinstance(x, float) else "i"
+            kind = (
+                x.array.dtype.kind
+                if isinstance(x, TensorBase)
+                else "f"
+                if isinstance(x, float)
+                else "i"
+            )
             if kind == "f":
                 raise TypeError(f"{name}: operands must be of integer or bool type")
         return operator(self, other)
@@ -71,7 +81,9 @@ op_and, bitwise_and = _bitwise(np.bitwise_and, "bitwise_and", "``input & other``
 op_or, bitwise_or = _bitwise(np.bitwise_or, "bitwise_or", "``input | other``.")
 op_xor, bitwise_xor = _bitwise(np.bitwise_xor, "bitwise_xor", "``input ^ other``.")
 op_lshift, bitwise_left_shift = _bitwise(np.left_shift, "bitwise_left_shift", "``input << other``.")
-op_rshift, bitwise_right_shift = _bitwise(np.right_shift, "bitwise_right_shift", "``input >> other``.")
+op_rshift, bitwise_right_shift = _bitwise(
+    np.right_shift, "bitwise_right_shift", "``input >> other``."
+)
 
 
 def bitwise_not(input: Any) -> Any:
@@ -95,7 +107,9 @@ def _test(ufunc: Any, name: str, doc: str) -> Callable[[Any], Any]:
 logical_not = _test(np.logical_not, "logical_not", "Where `input` is zero: a bool tensor.")
 isnan = _test(np.isnan, "isnan", "Where `input` is NaN: a bool tensor.")
 isinf = _test(np.isinf, "isinf", "Where `input` is infinite: a bool tensor.")
-isfinite = _test(np.isfinite, "isfinite", "Where `input` is neither NaN nor infinite: a bool tensor.")
+isfinite = _test(
+    np.isfinite, "isfinite", "Where `input` is neither NaN nor infinite: a bool tensor."
+)
 signbit = _test(np.signbit, "signbit", "Where the sign of `input` is set: a bool tensor.")
 
 

@@ -125,6 +125,11 @@ class FloorDivide(Binary):
     db = staticmethod(lambda g, a, b: np.zeros_like(g))
 
 
+class TruncDivide(FloorDivide):
+    ufunc = staticmethod(lambda a, b: np.trunc(np.true_divide(a, b)))
+    floating = True
+
+
 class Maximum(Binary):
     """A tie sends half of the gradient each way."""
 
@@ -204,7 +209,9 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
     is_tensor = isinstance(other, TensorBase)
     if op.floating or not is_tensor or other.array.dtype != kind:
         result = result_dtype(target, other)
-        if kind.kind != "f" and (op.floating or result.kind == "f" or kind.kind == "b" != result.kind):
+        if kind.kind != "f" and (
+            op.floating or result.kind == "f" or kind.kind == "b" != result.kind
+        ):
             raise RuntimeError(
                 f"{op.__name__}: a result of type {result} cannot be put into a tensor of type {kind}"
             )
@@ -246,7 +253,9 @@ def _public_(op: type[Binary], name: str) -> Callable[..., Any]:
     def function(self: Any, other: Any) -> Any:
         result = inplace(op, self, other)
         if result is NotImplemented:
-            raise TypeError(f"{name}: other must be a Tensor or a number, got {type(other).__name__}")
+            raise TypeError(
+                f"{name}: other must be a Tensor or a number, got {type(other).__name__}"
+            )
         return result
 
     function.__name__ = function.__qualname__ = name
@@ -310,9 +319,11 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
     if rounding_mode == "floor":
         return floor_divide(input, other, out=out)
     if rounding_mode != "trunc":
-        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
-    quotient = trunc(_div(input, other))
+        raise ValueError(
+            f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}"
+        )
     a, b = operand(input), operand(other)
+    quotient = binary(TruncDivide, a, b)
     return into(out, cast(quotient, result_dtype(a, b)))
 
 
@@ -353,7 +364,11 @@ class Copy(Op):
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> Any:
         zero = np.zeros_like(g) if ctx.needs[0] else None
-        return zero if ctx.shape is None else (zero, unbroadcast(g, ctx.shape) if ctx.needs[1] else None)
+        return (
+            zero
+            if ctx.shape is None
+            else (zero, unbroadcast(g, ctx.shape) if ctx.needs[1] else None)
+        )
 
 
 def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
@@ -370,7 +385,9 @@ def fill_(self: Any, value: Any) -> Any:
     """Overwrite every element with `value`; returns the tensor itself."""
     if isinstance(value, TensorBase):
         if value.array.ndim:
-            raise ValueError(f"fill_: value must be a number or have no axes, got shape {value.array.shape}")
+            raise ValueError(
+                f"fill_: value must be a number or have no axes, got shape {value.array.shape}"
+            )
         return copy_(self, value)
     if mode.grad and self.requires_grad:
         return Copy.apply_(self, value)
@@ -419,7 +436,9 @@ class Assign(Op):
     @staticmethod
     def forward(ctx: Any, a: ndarray, b: ndarray) -> ndarray:
         if b.shape != a.shape:
-            raise ValueError(f"in-place result of shape {b.shape} does not fit the tensor's {a.shape}")
+            raise ValueError(
+                f"in-place result of shape {b.shape} does not fit the tensor's {a.shape}"
+            )
         return b
 
     @staticmethod

@@ -111,8 +111,14 @@ def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:
             basic = False
         elif not isinstance(i, _BASIC):
             if not isinstance(i, (list, tuple, range, ndarray)):
-                raise TypeError(f"an index must be an int, slice, None, Ellipsis or tensor, got {i!r}")
-            i = np.asarray([int(x) if isinstance(x, TensorBase) else x for x in i] if isinstance(i, list) else i)
+                raise TypeError(
+                    f"an index must be an int, slice, None, Ellipsis or tensor, got {i!r}"
+                )
+            i = np.asarray(
+                [int(x) if isinstance(x, TensorBase) else x for x in i]
+                if isinstance(i, list)
+                else i
+            )
             if i.size == 0 and i.dtype.kind == "f":
                 i = i.astype(np.int64)
             if i.dtype.kind not in "iub":
@@ -160,7 +166,9 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     if start < 0:
         start += n
     if length < 0 or start < 0 or start + length > n:
-        raise ValueError(f"narrow: start {start} and length {length} do not fit axis {d} of size {n}")
+        raise ValueError(
+            f"narrow: start {start} and length {length} do not fit axis {d} of size {n}"
+        )
     return Slice.apply(input, (*(slice(None),) * d, slice(start, start + length), Ellipsis))
 
 
@@ -240,7 +248,9 @@ def grid(dim: int, index: ndarray) -> tuple[Any, ...]:
     return tuple(out)
 
 
-def _index_for(input: Any, dim: int, index: Any, function: str, bound: Any = None) -> tuple[int, ndarray]:
+def _index_for(
+    input: Any, dim: int, index: Any, function: str, bound: Any = None
+) -> tuple[int, ndarray]:
     """Check `index` of gather and scatter; the axis and the array."""
     check_tensor(input, "input", function)
     check_tensor(index, "index", function)
@@ -251,7 +261,9 @@ def _index_for(input: Any, dim: int, index: Any, function: str, bound: Any = Non
     if i.ndim != a.ndim:
         raise ValueError(f"{function}: index of shape {i.shape} has not as many axes as {a.shape}")
     if any(m > n for k, (m, n) in enumerate(zip(i.shape, a.shape, strict=True)) if k != d):
-        raise ValueError(f"{function}: index of shape {i.shape} is larger than {a.shape} beside axis {d}")
+        raise ValueError(
+            f"{function}: index of shape {i.shape} is larger than {a.shape} beside axis {d}"
+        )
     n = a.shape[d] if a.ndim else 1
     if i.size and (i.min() < 0 or i.max() >= n):
         raise IndexError(f"{function}: index out of bounds for axis {d} of size {n}")
@@ -277,9 +289,12 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
     d = axis(dim, input.array.ndim, "take_along_dim")
-    shape = list(np.broadcast_shapes(
-        tuple([1 if k == d else n for k, n in enumerate(input.array.shape)]), indices.array.shape
-    ))
+    shape = list(
+        np.broadcast_shapes(
+            tuple([1 if k == d else n for k, n in enumerate(input.array.shape)]),
+            indices.array.shape,
+        )
+    )
     return gather(input, d, wrap(np.broadcast_to(indices.array, shape)))
 
 
@@ -362,12 +377,20 @@ def _source(input: Any, index: ndarray, src: Any, function: str) -> Any:
         return src.expand(index.shape)
     shape = src.array.shape
     if len(shape) != index.ndim or any(m > n for m, n in zip(index.shape, shape, strict=True)):
-        raise ValueError(f"{function}: index of shape {index.shape} does not fit src of shape {shape}")
+        raise ValueError(
+            f"{function}: index of shape {index.shape} does not fit src of shape {shape}"
+        )
     return src if shape == index.shape else Crop.apply(src, index.shape)
 
 
 def scatter(
-    input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None
+    input: Any,
+    dim: int,
+    index: Any,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
 ) -> Any:
     """A copy of `input` with elements of `src` put along one axis.
 

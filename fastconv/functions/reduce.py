@@ -91,9 +91,11 @@ class Var(Op):
     """Variance; with `root`, the standard deviation."""
 
     @staticmethod
-    def forward(ctx: Any, a: ndarray, dims: tuple[int, ...], correction: float, keepdim: bool, root: bool) -> Any:
+    def forward(
+        ctx: Any, a: ndarray, dims: tuple[int, ...], correction: float, keepdim: bool, root: bool
+    ) -> Any:
         n = _count(a.shape, dims)
-        free = a.dtype.type(max(n - correction, 0))
+        free = a.dtype.type(n - correction if n > correction else 0)
         deviation = a - np.add.reduce(a, axis=dims, keepdims=True) / a.dtype.type(n)
         y = np.add.reduce(np.square(deviation), axis=dims, keepdims=True) / free
         y = np.sqrt(y) if root else y
@@ -130,7 +132,9 @@ class Extreme(Op):
         dims, _ = ctx.args
         y = _kept(y, a.shape, dims)
         hit = (a == y) | (np.isnan(a) & np.isnan(y))
-        share = _kept(g, a.shape, dims) / np.add.reduce(hit, axis=dims, keepdims=True).astype(g.dtype)
+        share = _kept(g, a.shape, dims) / np.add.reduce(hit, axis=dims, keepdims=True).astype(
+            g.dtype
+        )
         return np.where(hit, share, g.dtype.type(0))
 
 
@@ -223,11 +227,15 @@ def _summable(input: Any, dtype: Any, function: str) -> Any:
 def _floating(input: Any, dtype: Any, function: str) -> Any:
     input = _typed(input, dtype, function)
     if input.array.dtype.kind != "f":
-        raise TypeError(f"{function}: input must be floating point, got {input.array.dtype}; cast it first")
+        raise TypeError(
+            f"{function}: input must be floating point, got {input.array.dtype}; cast it first"
+        )
     return input
 
 
-def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Any:
+def sum(
+    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
+) -> Any:
     """The sum over all axes, or over `dim`.
 
     Parameters
@@ -249,7 +257,9 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     return into(out, Sum.apply(x, dims, keepdim))
 
 
-def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Any:
+def mean(
+    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
+) -> Any:
     """The mean over all axes, or over `dim`; arguments as :func:`sum`.
 
     Raises
@@ -285,21 +295,36 @@ def _variance(
 
 
 def var(
-    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> Any:
     """The variance, divided by the number of elements less `correction` (1 by default)."""
     return _variance(input, dim, unbiased, correction, keepdim, False, "var")
 
 
 def std(
-    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> Any:
     """The standard deviation: the root of :func:`var`."""
     return _variance(input, dim, unbiased, correction, keepdim, True, "std")
 
 
 def var_mean(
-    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> tuple[Any, Any]:
     """:func:`var` and :func:`mean`."""
     v = _variance(input, dim, unbiased, correction, keepdim, False, "var_mean")
@@ -307,7 +332,12 @@ def var_mean(
 
 
 def std_mean(
-    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> tuple[Any, Any]:
     """:func:`std` and :func:`mean`."""
     v = _variance(input, dim, unbiased, correction, keepdim, True, "std_mean")
@@ -316,7 +346,9 @@ def std_mean(
 
 def _nonempty(a: ndarray, dims: tuple[int, ...], function: str) -> None:
     if 0 in [a.shape[d] for d in dims]:
-        raise ValueError(f"{function}: cannot reduce an axis of size 0 of a tensor of shape {a.shape}")
+        raise ValueError(
+            f"{function}: cannot reduce an axis of size 0 of a tensor of shape {a.shape}"
+        )
 
 
 def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -378,7 +410,12 @@ def _along(input: Any, f: Any, dim: Any, keepdim: bool, name: str) -> tuple[Any,
     if not a.ndim:
         return input.clone(), wrap(np.zeros((), np.int64))
     _nonempty(a, (d,), name)
-    return _pick(input, np.argmax(a, d, keepdims=True) if f is max else np.argmin(a, d, keepdims=True), d, keepdim)
+    return _pick(
+        input,
+        np.argmax(a, d, keepdims=True) if f is max else np.argmin(a, d, keepdims=True),
+        d,
+        keepdim,
+    )
 
 
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
@@ -483,7 +520,8 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
 
 def _logical(f: Callable[..., Any], input: Any, dim: Any, keepdim: bool, name: str) -> Any:
     check_tensor(input, "input", name)
-    return wrap(np.asarray(f(input.array, axis=axes(dim, input.array.ndim, name), keepdims=keepdim), bool))
+    found = f(input.array, axis=axes(dim, input.array.ndim, name), keepdims=keepdim)
+    return wrap(np.asarray(found, np.uint8 if input.array.dtype == np.uint8 else np.bool_))
 
 
 def any(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -499,4 +537,6 @@ def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 def count_nonzero(input: Any, dim: Any = None) -> Any:
     """How many elements are not zero, of all or over `dim`."""
     check_tensor(input, "input", "count_nonzero")
-    return wrap(np.asarray(np.count_nonzero(input.array, axis=axes(dim, input.array.ndim, "count_nonzero"))))
+    return wrap(
+        np.asarray(np.count_nonzero(input.array, axis=axes(dim, input.array.ndim, "count_nonzero")))
+    )

@@ -118,7 +118,9 @@ class Flip(Op):
 class Roll(Op):
     @staticmethod
     def forward(ctx: Any, a: ndarray, shifts: Any, dims: Any) -> ndarray:
-        ctx.back = (tuple(-s for s in shifts), dims) if isinstance(shifts, tuple) else (-shifts, dims)
+        ctx.back = (
+            (tuple(-s for s in shifts), dims) if isinstance(shifts, tuple) else (-shifts, dims)
+        )
         return np.roll(a, shifts, dims)
 
     @staticmethod
@@ -532,7 +534,9 @@ def stack(tensors: Any, dim: int = 0) -> Any:
     first = tensors[0].array.shape
     for i, x in enumerate(tensors):
         if x.array.shape != first:
-            raise ValueError(f"stack: shapes must be equal, got {first} and {x.array.shape} (tensor {i})")
+            raise ValueError(
+                f"stack: shapes must be equal, got {first} and {x.array.shape} (tensor {i})"
+            )
     return Stack.apply(axis(dim, len(first) + 1, "stack"), *tensors)
 
 

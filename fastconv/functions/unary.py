@@ -162,7 +162,11 @@ class Round(_Step):
 
 
 class Sign(_Step):
-    f = np.sign
+    f = staticmethod(
+        lambda x: (
+            np.sign(np.nan_to_num(x, posinf=1, neginf=-1)) if x.dtype.kind == "f" else np.sign(x)
+        )
+    )
 
 
 def _public(op: type[Unary], name: str, doc: str, floating: bool = True) -> Callable[..., Any]:
@@ -322,7 +326,9 @@ class Where(Op):
             [
                 None
                 if not need
-                else unbroadcast(np.where(condition, zero, g) if i else np.where(condition, g, zero), shape)
+                else unbroadcast(
+                    np.where(condition, zero, g) if i else np.where(condition, g, zero), shape
+                )
                 for need, i, shape in zip(ctx.needs, ctx.which, ctx.shapes, strict=True)
             ]
         )

@@ -1,0 +1,155 @@
+"""Backward: gradients sent through the graph, from the newest node to the oldest, into the leaves."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+import numpy as np
+
+from ._grad_mode import mode, quiet, unquiet
+from .autograd import LEAF, Edge, Op, TensorBase, _edge, wrap
+
+ndarray = np.ndarray
+_accumulate_lock = threading.Lock()
+
+
+def run_backward(
+    roots: Sequence[tuple[Any, ndarray]],
+    retain_graph: bool = False,
+    inputs: Sequence[Any] | None = None,
+    accumulate: bool = True,
+) -> list[ndarray | None]:
+    """Send gradients from `roots` down to the leaves.
+
+    Parameters
+    ----------
+    roots : sequence of (Tensor, ndarray)
+        Where to start, with the gradient there.
+    retain_graph : bool
+        Keep what the nodes saved, for another pass.
+    inputs : sequence of Tensor, optional
+        The tensors wanted; all leaves by default.
+    accumulate : bool
+        Add the gradients to ``.grad``; otherwise return those of `inputs`.
+
+    Returns
+    -------
+    list of ndarray or None
+        One per entry of `inputs`, where `accumulate` is false.
+    """
+    pending: dict[Op, list[Any]] = {}  # node -> gradient of each of its outputs
+    leaves: dict[Any, Any] = {}
+    heap: list[tuple[int, Op]] = []
+    wanted = {_edge(t): None for t in inputs} if inputs is not None else {}
+
+    def send(edge: Edge, g: ndarray) -> None:
+        target, nr = edge
+        if nr == LEAF:
+            before = leaves.get(target)
+            leaves[target] = g if before is None else np.asarray(before + g)
+            return
+        slots = pending.get(target)
+        if slots is None:
+            pending[target] = slots = [None] * (len(target.outputs) if target.outputs else 1)
+            heappush(heap, (-target.seq, target))
+        slots[nr] = g if slots[nr] is None else np.asarray(slots[nr] + g)
+
+    previous, mode.grad = mode.grad, False
+    token = quiet()
+    try:
+        for t, g in roots:
+            send(_edge(t), g)
+        del roots
+        g = None
+        while heap:
+            node = heappop(heap)[1]
+            grads = pending.pop(node)
+            if node.hooks:
+                for nr, hook in list(node.hooks):
+                    if grads[nr] is not None:
+                        grads[nr] = _call_hook(hook, grads[nr])
+            for nr, g in enumerate(grads):
+                if wanted and (node, nr) in wanted:
+                    wanted[node, nr] = g
+                if g is None and node.outputs is not None and node.materialize:
+                    shape, kind = node.outputs[nr]
+                    if kind.kind == "f":
+                        grads[nr] = np.zeros(shape, kind)
+            g = None
+            result = node.run(grads, retain_graph)
+            del grads
+            for i, edge in enumerate(node.edges):
+                if edge is None:
+                    continue
+                g = result[i]
+                if g is None:
+                    raise RuntimeError(
+                        f"{node.name()}: backward returned no gradient for input {i}, which requires one; "
+                        "return zeros if there is none to give"
+                    )
+                send(edge, g if type(g) is ndarray else np.asarray(g))
+            del result, node
+        g = None
+        for leaf in list(leaves):
+            if leaf._hooks:
+                for hook in list(leaf._hooks.values()):
+                    leaves[leaf] = _call_hook(hook, leaves[leaf])
+        for key in wanted:
+            if key[1] == LEAF:
+                wanted[key] = leaves.get(key[0])
+        if not accumulate:
+            return [wanted[_edge(t)] for t in inputs or ()]
+        if inputs is not None:
+            leaves = {t: wanted.pop(_edge(t), None) for t in inputs}
+        with _accumulate_lock:
+            _accumulate(leaves)
+        return []
+    finally:
+        unquiet(token)
+        mode.grad = previous
+
+
+def _call_hook(hook: Callable[[Any], Any], g: ndarray) -> ndarray:
+    new = hook(wrap(g))
+    if new is None:
+        return g
+    if not isinstance(new, TensorBase):
+        raise TypeError(f"a hook must return a Tensor or None, got {type(new).__name__}")
+    if new.array.shape != g.shape:
+        raise RuntimeError(
+            f"a hook changed the gradient's shape from {g.shape} to {new.array.shape}"
+        )
+    return new.array
+
+
+def _one_reference() -> int:
+    array = np.empty(0)
+    return sys.getrefcount(array)
+
+
+_ONE = _one_reference()  # what getrefcount says of an array that only a local variable refers to
+
+
+def _accumulate(grads: dict[Any, Any]) -> None:
+    """Add to the ``.grad`` of each key; the first time take the array itself if nobody else can see it."""
+    while grads:
+        leaf, g = grads.popitem()
+        if g is None:
+            continue
+        if leaf._grad is not None:
+            if leaf._grad.array.flags.writeable:
+                leaf._grad.array += g
+                leaf._grad._version_box[0] += 1
+            else:
+                leaf._grad = wrap(leaf._grad.array + g)
+            continue
+        base = g.base
+        mine = sys.getrefcount(g) <= _ONE and g.flags.writeable
+        if base is not None:
+            mine = mine and type(base) is ndarray and base.nbytes == g.nbytes
+            mine = mine and sys.getrefcount(base) <= _ONE + 1
+        leaf._grad = wrap(g if mine else np.array(g, order="K"))

@@ -23,7 +23,7 @@ LABEL = re.compile(r"^(\.L\w+):")
 # Conditional only: a jmp back to a join point is no loop.
 JUMP = re.compile(r"^\s+j(?!mp)\w+\s+(\.L\w+)")
 VECTOR = re.compile(r"%[xyz]mm\d")
-FRAME = re.compile(r"^\s+(movq\s+%rsp|leaq\s+-?\d*\(%rsp\)),\s*%rbp\b")
+STACK_COPY = re.compile(r"^\s+(?:movq\s+%rsp|leaq\s+-?\d*\(%rsp[^)]*\)),\s*(%r\w+)")
 
 
 def functions(assembly: str) -> Iterator[tuple[str, list[str]]]:
@@ -42,9 +42,9 @@ def functions(assembly: str) -> Iterator[tuple[str, list[str]]]:
 def spills(lines: list[str]) -> list[str]:
     """Return the instructions inside loops that move a vector between register and stack."""
     labels = {found[1]: i for i, line in enumerate(lines) if (found := LABEL.match(line))}
-    # %rbp is an ordinary register unless the function makes it the frame pointer.
-    frame = any(FRAME.match(line) for line in lines)
-    stack = re.compile(r"\((%rsp|%rbp)[,)]" if frame else r"\(%rsp[,)]")
+    # Arrays on the stack are also reached through registers that hold its address.
+    bases = {"%rsp"} | {found[1] for line in lines if (found := STACK_COPY.match(line))}
+    stack = re.compile(r"\((?:" + "|".join(sorted(bases)) + r")[,)]")
     inside: set[int] = set()
     for i, line in enumerate(lines):
         found = JUMP.match(line)

@@ -1,8 +1,8 @@
 """The shared list of named shapes: real layers and awkward geometry.
 
-Used by the tests and by whoever measures. ``small`` shapes are cheap enough for the naive backend in full,
-``network`` shapes are checked by sampled elements and exact projections. A new kernel is tested on all of
-them in every direction by being listed in ``fastconv/plan.py``.
+Used by the tests and by whoever measures. ``small`` shapes are cheap enough for the naive backend
+in full, ``network`` shapes are checked by sampled elements and exact projections. A new kernel is
+tested on all of them in every direction by being listed in ``fastconv/plan.py``.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Shape(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """A pooling layer: keyword arguments of ``pool_spec``, or ``output_size`` for an adaptive one."""
+    """A pooling layer: arguments of ``pool_spec``, or ``output_size`` for an adaptive one."""
 
     name: str
     shape: tuple[int, ...]
@@ -87,7 +87,9 @@ class Pool(NamedTuple):
 NETWORK = frozenset({"network"})
 
 
-def _network(name: str, family: str, n: int, c: int, k: int, size: Any, kernel: Any, **rest: Any) -> Shape:
+def _network(
+    name: str, family: str, n: int, c: int, k: int, size: Any, kernel: Any, **rest: Any
+) -> Shape:
     return Shape(name, family, n, c, k, size, kernel, tags=NETWORK, **rest)
 
 
@@ -108,28 +110,34 @@ NETWORKS: tuple[Shape, ...] = (
     _network("512->128 at 28 1x1", "resnet", 1, 512, 128, (28, 28), (1, 1)),
     _network("resnet stem 7x7", "resnet", 1, 3, 64, (224, 224), (7, 7), stride=2, padding=3),
     _network("resnet 64->64 at 56", "resnet", 1, 64, 64, (56, 56), (3, 3), padding=1),
-    _network("resnet 64->128 stride 2", "resnet", 1, 64, 128, (56, 56), (3, 3), stride=2, padding=1),
+    _network("resnet 64->128 stride 2", "resnet", 1, 64, 128, (56, 56), (3, 3), stride=2,
+          padding=1),
     _network("resnet shortcut 1x1 stride 2", "resnet", 1, 256, 512, (28, 28), (1, 1), stride=2),
     _network("resnet 512->512 at 7", "resnet", 2, 512, 512, (7, 7), (3, 3), padding=1),
     _network("resnet50 64->256 1x1 at 56", "resnet", 1, 64, 256, (56, 56), (1, 1)),
     _network("resnet50 2048->512 1x1 at 7", "resnet", 1, 2048, 512, (7, 7), (1, 1)),
     _network("resnext grouped 3x3", "resnext", 1, 128, 128, (28, 28), (3, 3), padding=1, groups=32),
-    _network("resnext grouped stride 2", "resnext", 1, 256, 256, (28, 28), (3, 3), stride=2, padding=1, groups=32),
+    _network("resnext grouped stride 2", "resnext", 1, 256, 256, (28, 28), (3, 3), stride=2,
+          padding=1, groups=32),
     _depthwise("mobilenet depthwise at 112", "mobilenet", 32, (112, 112), (3, 3), padding=1),
-    _depthwise("mobilenet depthwise stride 2", "mobilenet", 96, (56, 56), (3, 3), stride=2, padding=1),
+    _depthwise("mobilenet depthwise stride 2", "mobilenet", 96, (56, 56), (3, 3), stride=2,
+          padding=1),
     _depthwise("mobilenet depthwise at 7", "mobilenet", 960, (7, 7), (3, 3), padding=1),
     _network("mobilenet 16->96 1x1", "mobilenet", 1, 16, 96, (56, 56), (1, 1)),
     _network("mobilenet 144->24 1x1", "mobilenet", 1, 144, 24, (56, 56), (1, 1)),
     _depthwise("efficientnet depthwise 5x5", "efficientnet", 240, (28, 28), (5, 5), padding=2),
-    _depthwise("efficientnet depthwise 5x5 stride 2", "efficientnet", 144, (28, 28), (5, 5), stride=2, padding=2),
+    _depthwise("efficientnet depthwise 5x5 stride 2", "efficientnet", 144, (28, 28), (5, 5),
+          stride=2, padding=2),
     _network("inception 1x7", "inception", 1, 128, 192, (17, 17), (1, 7), padding=(0, 3)),
     _network("inception 7x1", "inception", 1, 128, 192, (17, 17), (7, 1), padding=(3, 0)),
     _network("unet 64->32 at 64", "unet", 1, 64, 32, (64, 64), (3, 3), padding=1),
     _network("unet head 1x1 to 1", "unet", 1, 32, 1, (64, 64), (1, 1)),
     _network("unet up 2x2", "unet", 1, 64, 32, (32, 32), (2, 2), stride=2, transposed=True),
     _network("dcgan first 1x1 to 4x4", "dcgan", 4, 100, 256, (1, 1), (4, 4), transposed=True),
-    _network("dcgan up 4x4", "dcgan", 2, 128, 64, (16, 16), (4, 4), stride=2, padding=1, transposed=True),
-    _network("dcgan to rgb", "dcgan", 2, 64, 3, (32, 32), (4, 4), stride=2, padding=1, transposed=True),
+    _network("dcgan up 4x4", "dcgan", 2, 128, 64, (16, 16), (4, 4), stride=2, padding=1,
+          transposed=True),
+    _network("dcgan to rgb", "dcgan", 2, 64, 3, (32, 32), (4, 4), stride=2, padding=1,
+          transposed=True),
     _network("dcgan discriminator 4x4", "dcgan", 2, 64, 128, (32, 32), (4, 4), stride=2, padding=1),
     _network("c3d 3x3x3", "c3d", 1, 32, 64, (8, 28, 28), (3, 3, 3), padding=1),
     _network("c3d first", "c3d", 1, 3, 64, (8, 28, 28), (3, 3, 3), padding=1),
@@ -137,7 +145,8 @@ NETWORKS: tuple[Shape, ...] = (
     _network("wavenet causal kernel 2", "wavenet", 2, 32, 64, (1024,), (2,), dilation=512),
     _network("audio stem kernel 10 stride 5", "wav2vec", 1, 1, 64, (4000,), (10,), stride=5),
     _network("vit patches 16x16", "vit", 1, 3, 192, (112, 112), (16, 16), stride=16),
-    _network("convnext depthwise 7x7", "convnext", 1, 96, 96, (28, 28), (7, 7), padding=3, groups=96),
+    _network("convnext depthwise 7x7", "convnext", 1, 96, 96, (28, 28), (7, 7), padding=3,
+          groups=96),
 )  # fmt: skip
 
 
@@ -169,22 +178,27 @@ AWKWARD: tuple[Shape, ...] = (
     Shape("1x1 padded", "padding", 1, 5, 7, (3, 4), (1, 1), padding=(2, 1)),
     Shape("padding > kernel / 2", "padding", 1, 3, 5, (4, 5), (3, 3), padding=(4, 3)),
     Shape("padding > input", "padding", 1, 2, 3, (1, 2), (2, 3), padding=5),
-    Shape("padding, stride: outputs in padding only", "padding", 1, 3, 4, (2, 2), (2, 2), stride=4, padding=4),
+    Shape("padding, stride: outputs in padding only", "padding", 1, 3, 4, (2, 2), (2, 2),
+          stride=4, padding=4),
     Shape("same, even kernel", "padding", 1, 3, 5, (6, 7), (4, 2), padding="same"),
     Shape("same, dilated", "padding", 1, 3, 5, (6, 7), (3, 2), padding="same", dilation=(2, 3)),
     Shape("even kernel 4x4 stride 2", "even", 2, 3, 5, (8, 8), (4, 4), stride=2, padding=1),
     Shape("even kernel 2x6", "even", 1, 5, 3, (6, 9), (2, 6), padding=(1, 2)),
     Shape("dilation 2", "dilation", 1, 3, 5, (9, 9), (3, 3), padding=2, dilation=2),
     Shape("dilation > input", "dilation", 1, 3, 5, (4, 4), (3, 3), padding=7, dilation=7),
-    Shape("dilation 3, stride 2, groups 2", "dilation", 2, 6, 4, (9, 11), (3, 2), stride=2, padding=(3, 1), dilation=3, groups=2),
-    Shape("dilation and stride share a factor", "dilation", 1, 3, 3, (11, 12), (3, 4), stride=(4, 6), padding=2, dilation=(2, 3)),
-    Shape("dilation = stride", "dilation", 1, 3, 5, (10, 10), (3, 3), stride=3, padding=1, dilation=3),
+    Shape("dilation 3, stride 2, groups 2", "dilation", 2, 6, 4, (9, 11), (3, 2), stride=2,
+          padding=(3, 1), dilation=3, groups=2),
+    Shape("dilation and stride share a factor", "dilation", 1, 3, 3, (11, 12), (3, 4), stride=(4,
+          6), padding=2, dilation=(2, 3)),
+    Shape("dilation = stride", "dilation", 1, 3, 5, (10, 10), (3, 3), stride=3, padding=1,
+          dilation=3),
     Shape("groups 3", "groups", 2, 6, 9, (5, 5), (3, 3), padding=1, groups=3),
     Shape("groups of 17 to 5", "groups", 1, 34, 10, (4, 4), (2, 2), groups=2),
     Shape("groups of 1 to 33", "groups", 1, 2, 66, (4, 5), (3, 3), padding=1, groups=2),
     Shape("groups of 5 to 1", "groups", 1, 20, 4, (5, 4), (3, 3), padding=1, groups=4),
     Shape("depthwise multiplier 3", "depthwise", 2, 5, 15, (6, 5), (3, 3), padding=1, groups=5),
-    Shape("depthwise stride 2 dilation 2", "depthwise", 1, 7, 7, (9, 8), (3, 3), stride=2, padding=2, dilation=2, groups=7),
+    Shape("depthwise stride 2 dilation 2", "depthwise", 1, 7, 7, (9, 8), (3, 3), stride=2,
+          padding=2, dilation=2, groups=7),
     Shape("depthwise 5x5 on 2x2", "depthwise", 1, 19, 19, (2, 2), (5, 5), padding=2, groups=19),
     Shape("depthwise 1x1", "depthwise", 2, 9, 9, (3, 5), (1, 1), groups=9),
     Shape("depthwise stride > kernel", "depthwise", 1, 6, 6, (9, 9), (2, 2), stride=4, groups=6),
@@ -200,24 +214,33 @@ AWKWARD: tuple[Shape, ...] = (
     Shape("channels 300 to 2, 1x1", "channels", 1, 300, 2, (3, 3), (1, 1)),
     Shape("channels 2 to 300, 1x1", "channels", 1, 2, 300, (3, 3), (1, 1)),
     Shape("width of a tile and one", "tails", 1, 3, 4, (2, 33), (1, 3), padding=(0, 1)),
-    *(Shape(f"{n} pixels", "tails", 1, 4, 16, (1, n), (1, 1)) for n in (2, 5, 6, 11, 12, 13, 14, 31)),
+    *(Shape(f"{n} pixels", "tails", 1, 4, 16, (1, n), (1, 1)) for n in (2, 5, 6, 11, 12, 13, 14,
+          31)),
     Shape("empty batch", "empty", 0, 3, 5, (6, 6), (3, 3), padding=1),
     Shape("empty batch, depthwise", "empty", 0, 4, 4, (6, 6), (3, 3), padding=1, groups=4),
     Shape("batch of 7 single pixels", "batch", 7, 12, 10, (1, 1), (1, 1)),
-    Shape("all asymmetric", "asymmetric", 2, 6, 8, (9, 12), (2, 3), stride=(3, 1), padding=(1, 2), dilation=(1, 3), groups=2),
+    Shape("all asymmetric", "asymmetric", 2, 6, 8, (9, 12), (2, 3), stride=(3, 1), padding=(1,
+          2), dilation=(1, 3), groups=2),
     Shape("1-D", "1-D", 2, 5, 7, (23,), (5,), stride=2, padding=3),
     Shape("1-D dilated", "1-D", 2, 4, 18, (30,), (3,), padding=8, dilation=8),
     Shape("1-D groups", "1-D", 2, 6, 6, (13,), (4,), stride=3, padding=2, groups=3),
     Shape("3-D", "3-D", 1, 3, 5, (4, 5, 6), (3, 3, 3), padding=1),
-    Shape("3-D all asymmetric", "3-D", 1, 4, 6, (5, 6, 7), (2, 3, 2), stride=(1, 2, 3), padding=(1, 0, 2), dilation=(2, 1, 2), groups=2),
+    Shape("3-D all asymmetric", "3-D", 1, 4, 6, (5, 6, 7), (2, 3, 2), stride=(1, 2, 3),
+          padding=(1, 0, 2), dilation=(2, 1, 2), groups=2),
     Shape("3-D 1x1x1 stride 2", "3-D", 2, 5, 3, (3, 4, 3), (1, 1, 1), stride=2),
     Shape("3-D unit in the middle", "3-D", 1, 3, 4, (4, 1, 5), (3, 1, 3), padding=(1, 0, 1)),
-    Shape("transposed output padding", "transposed", 2, 5, 3, (4, 5), (3, 3), stride=2, padding=1, output_padding=1, transposed=True),
-    Shape("transposed asymmetric", "transposed", 1, 4, 6, (3, 4), (2, 3), stride=(3, 2), padding=(0, 2), output_padding=(2, 1), dilation=(1, 2), groups=2, transposed=True),
-    Shape("transposed stride > kernel", "transposed", 1, 3, 4, (3, 3), (2, 2), stride=4, output_padding=3, transposed=True),
-    Shape("transposed 1-D", "transposed", 2, 3, 5, (7,), (4,), stride=3, padding=1, transposed=True),
-    Shape("transposed 3-D", "transposed", 1, 3, 2, (2, 3, 2), (3, 2, 3), stride=2, padding=1, output_padding=(1, 0, 1), transposed=True),
-    Shape("transposed depthwise", "transposed", 1, 6, 6, (4, 4), (3, 3), stride=2, padding=1, output_padding=1, groups=6, transposed=True),
+    Shape("transposed output padding", "transposed", 2, 5, 3, (4, 5), (3, 3), stride=2,
+          padding=1, output_padding=1, transposed=True),
+    Shape("transposed asymmetric", "transposed", 1, 4, 6, (3, 4), (2, 3), stride=(3, 2),
+          padding=(0, 2), output_padding=(2, 1), dilation=(1, 2), groups=2, transposed=True),
+    Shape("transposed stride > kernel", "transposed", 1, 3, 4, (3, 3), (2, 2), stride=4,
+          output_padding=3, transposed=True),
+    Shape("transposed 1-D", "transposed", 2, 3, 5, (7,), (4,), stride=3, padding=1,
+          transposed=True),
+    Shape("transposed 3-D", "transposed", 1, 3, 2, (2, 3, 2), (3, 2, 3), stride=2, padding=1,
+          output_padding=(1, 0, 1), transposed=True),
+    Shape("transposed depthwise", "transposed", 1, 6, 6, (4, 4), (3, 3), stride=2, padding=1,
+          output_padding=1, groups=6, transposed=True),
 )  # fmt: skip
 
 SHAPES: tuple[Shape, ...] = NETWORKS + AWKWARD
@@ -229,22 +252,27 @@ POOLS: tuple[Pool, ...] = (
     Pool("global", (2, 65, 7, 7), {"output_size": 1}),
     Pool("inception 3x3 stride 1", (1, 16, 5, 5), {"kernel_size": 3, "stride": 1, "padding": 1}),
     Pool("c3d", (1, 5, 4, 6, 6), {"kernel_size": (1, 2, 2)}),
-    Pool("3-D asymmetric", (2, 3, 5, 6, 7), {"kernel_size": (2, 3, 4), "stride": (2, 1, 3), "padding": (1, 1, 2)}),
+    Pool("3-D asymmetric", (2, 3, 5, 6, 7), {"kernel_size": (2, 3, 4), "stride": (2, 1, 3),
+          "padding": (1, 1, 2)}),
     Pool("1-D", (2, 3, 17), {"kernel_size": 3, "stride": 2, "padding": 1}),
     Pool("ones", (1, 1, 1, 1), {"kernel_size": 1}),
     Pool("window = input", (2, 3, 4, 5), {"kernel_size": (4, 5)}),
     Pool("ceil", (1, 4, 6, 8), {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
-    Pool("ceil, padded, excluded", (1, 4, 7, 8), {"kernel_size": (3, 4), "stride": 3, "padding": 1, "ceil_mode": True, "count_include_pad": False}),
-    Pool("excluded padding", (2, 5, 5, 5), {"kernel_size": 3, "padding": 1, "count_include_pad": False}),
+    Pool("ceil, padded, excluded", (1, 4, 7, 8), {"kernel_size": (3, 4), "stride": 3,
+          "padding": 1, "ceil_mode": True, "count_include_pad": False}),
+    Pool("excluded padding", (2, 5, 5, 5), {"kernel_size": 3, "padding": 1,
+          "count_include_pad": False}),
     Pool("divisor", (1, 3, 6, 6), {"kernel_size": 2, "divisor_override": 7}),
-    Pool("dilated", (1, 6, 9, 11), {"kernel_size": (2, 3), "stride": 2, "padding": (1, 2), "dilation": (3, 2)}),
+    Pool("dilated", (1, 6, 9, 11), {"kernel_size": (2, 3), "stride": 2, "padding": (1, 2),
+          "dilation": (3, 2)}),
     Pool("stride > kernel", (1, 3, 9, 10), {"kernel_size": 2, "stride": (4, 5)}),
     Pool("empty batch", (0, 3, 6, 6), {"kernel_size": 2}),
     Pool("adaptive uneven", (2, 5, 7, 10), {"output_size": (3, 4)}),
     Pool("adaptive grows", (1, 3, 3, 2), {"output_size": (5, 7)}),
     Pool("adaptive 1-D", (2, 17, 11), {"output_size": 4}),
     Pool("adaptive 3-D", (1, 3, 3, 5, 4), {"output_size": (2, 3, 4)}),
-    *(Pool(f"channels {c}", (1, c, 4, 5), {"kernel_size": 2, "stride": 1}) for c in (1, 2, 3, 8, 15, 16, 31, 64, 67)),
+    *(Pool(f"channels {c}", (1, c, 4, 5), {"kernel_size": 2, "stride": 1}) for c in (1, 2, 3, 8,
+          15, 16, 31, 64, 67)),
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ spatial axis: `o` an output position, `i` an input position, `t` a kernel tap, a
 
 where a position outside ``0 <= i < in_size`` reads as zero. Arrays are 5-D, ``(N, C, D, H, W)``,
 with any strides. The functions ending in ``_at`` compute one element, so that a large shape can be
-checked by sample. A `memoryview` is indexed instead of the array because its elements are Python
+checked by sample. The array's memoryview ``data`` is indexed because its elements are Python
 floats, hence float64.
 """
 
@@ -74,7 +74,7 @@ def conv_forward_at(
 
     ``y[n, k, o] = bias[k] + sum over c, t of x[n, group(k) * C/g + c, i(o, t)] * w[k, c, t]``
     """
-    xs, ws = memoryview(x), memoryview(w)
+    xs, ws = x.data, w.data
     channels = spec.in_channels // spec.groups
     first = k // (spec.out_channels // spec.groups) * channels
     total = 0.0 if bias is None else float(bias[k])
@@ -93,7 +93,7 @@ def conv_backward_input_at(
     ``gx[n, c, i] = sum over k in the group of c, and (t, o) with i(o, t) = i, of
     gy[n, k, o] * w[k, c % (C/g), t]``
     """
-    gs, ws = memoryview(grad_out), memoryview(w)
+    gs, ws = grad_out.data, w.data
     group, local = divmod(c, spec.in_channels // spec.groups)
     outputs = spec.out_channels // spec.groups
     total = 0.0
@@ -111,7 +111,7 @@ def conv_backward_weight_at(
 
     ``gw[k, c, t] = sum over n, o of gy[n, k, o] * x[n, group(k) * C/g + c, i(o, t)]``
     """
-    gs, xs = memoryview(grad_out), memoryview(x)
+    gs, xs = grad_out.data, x.data
     channel = k // (spec.out_channels // spec.groups) * (spec.in_channels // spec.groups) + c
     pairs = [_pairs_of_tap(spec, axis, at[axis]) for axis in AXES]
     total = 0.0
@@ -123,29 +123,29 @@ def conv_backward_weight_at(
 
 def conv_forward(spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array) -> None:
     """Convolution of `x` ``spec.x_shape`` with `w` ``spec.w_shape`` into `out` ``spec.y_shape``."""
-    for n, k, *at in _positions(spec.y_shape):
-        out[(n, k, *at)] = conv_forward_at(spec, x, w, bias, n, k, tuple(at))
+    for at in _positions(spec.y_shape):
+        out[at] = conv_forward_at(spec, x, w, bias, at[0], at[1], at[2:])
 
 
 def conv_backward_input(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
     """Gradient in the input, `out` ``spec.x_shape``, from `grad_out` ``spec.y_shape``."""
-    for n, c, *at in _positions(spec.x_shape):
-        out[(n, c, *at)] = conv_backward_input_at(spec, grad_out, w, n, c, tuple(at))
+    for at in _positions(spec.x_shape):
+        out[at] = conv_backward_input_at(spec, grad_out, w, at[0], at[1], at[2:])
 
 
 def conv_backward_weight(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
     """Gradient in the weight, `out` ``spec.w_shape``, from `grad_out` ``spec.y_shape``."""
-    for k, c, *at in _positions(spec.w_shape):
-        out[(k, c, *at)] = conv_backward_weight_at(spec, grad_out, x, k, c, tuple(at))
+    for at in _positions(spec.w_shape):
+        out[at] = conv_backward_weight_at(spec, grad_out, x, at[0], at[1], at[2:])
 
 
 def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:
     """Gradient in the bias, `out` ``(K,)``: the sum of `grad_out` over batch and positions."""
-    gs = memoryview(grad_out)
+    gs = grad_out.data
     for k in range(spec.out_channels):
         total = 0.0
-        for n, *at in _positions((spec.batch, *spec.out_size)):
-            total += gs[(n, k, *at)]
+        for n, d, h, v in _positions((spec.batch, *spec.out_size)):
+            total += gs[n, k, d, h, v]
         out[k] = total
 
 
@@ -174,12 +174,12 @@ def _divisor(spec: PoolSpec, at: Position) -> int:
     return prod(int(spec.windows[axis][3, at[axis]]) for axis in AXES)
 
 
-def _flat(size: tuple[int, int, int], at: Position) -> int:
+def _flat(size: tuple[int, ...], at: Position) -> int:
     """Index of position `at` in an array of `size`, flattened in C order."""
     return (at[0] * size[1] + at[1]) * size[2] + at[2]
 
 
-def _unflat(size: tuple[int, int, int], index: int) -> Position:
+def _unflat(size: tuple[int, ...], index: int) -> Position:
     """Inverse of `_flat`."""
     rest, v = divmod(index, size[2])
     d, h = divmod(rest, size[1])
@@ -193,52 +193,52 @@ def max_pool_forward_at(
 
     The last NaN wins over any number; a window of nothing but -inf reports its first position.
     """
-    xs = memoryview(x)
+    xs = x.data
     best, best_at = -inf, _first(spec, at)
-    for position in product(*_window(spec, at)):
-        value = xs[(n, c, *position)]
+    for d, h, v in product(*_window(spec, at)):
+        value = xs[n, c, d, h, v]
         if value > best or isnan(value):
-            best, best_at = value, position
+            best, best_at = value, (d, h, v)
     return best, _flat(spec.in_size, best_at)
 
 
 def avg_pool_forward_at(spec: PoolSpec, x: Array, n: int, c: int, at: Position) -> float:
     """The sum of one window over its divisor."""
-    xs = memoryview(x)
+    xs = x.data
     total = 0.0
-    for position in product(*_window(spec, at)):
-        total += xs[(n, c, *position)]
+    for d, h, v in product(*_window(spec, at)):
+        total += xs[n, c, d, h, v]
     return total / _divisor(spec, at)
 
 
 def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> None:
     """Maximum of every window into `out`, its flat index in the input into `indices`."""
-    for n, c, *at in _positions(out.shape):
-        out[(n, c, *at)], indices[(n, c, *at)] = max_pool_forward_at(spec, x, n, c, tuple(at))
+    for at in _positions(out.shape):
+        out[at], indices[at] = max_pool_forward_at(spec, x, at[0], at[1], at[2:])
 
 
 def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Array) -> None:
     """``out[n, c, indices[n, c, o]] += grad_out[n, c, o]``, zero elsewhere."""
     total = np.zeros(out.shape, np.float64)
-    for n, c, *at in _positions(grad_out.shape):
-        position = _unflat(spec.in_size, int(indices[(n, c, *at)]))
-        total[(n, c, *position)] += grad_out[(n, c, *at)]
+    for at in _positions(grad_out.shape):
+        d, h, v = _unflat(spec.in_size, int(indices[at]))
+        total[at[0], at[1], d, h, v] += grad_out[at]
     out[...] = total
 
 
 def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
     """Mean of every window into `out`."""
-    for n, c, *at in _positions(out.shape):
-        out[(n, c, *at)] = avg_pool_forward_at(spec, x, n, c, tuple(at))
+    for at in _positions(out.shape):
+        out[at] = avg_pool_forward_at(spec, x, at[0], at[1], at[2:])
 
 
 def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
     """``out[n, c, i] += grad_out[n, c, o] / divisor(o)`` for every `i` in the window of `o`."""
     total = np.zeros(out.shape, np.float64)
-    for n, c, *at in _positions(grad_out.shape):
-        share = float(grad_out[(n, c, *at)]) / _divisor(spec, tuple(at))
-        for position in product(*_window(spec, tuple(at))):
-            total[(n, c, *position)] += share
+    for at in _positions(grad_out.shape):
+        share = float(grad_out[at]) / _divisor(spec, at[2:])
+        for d, h, v in product(*_window(spec, at[2:])):
+            total[at[0], at[1], d, h, v] += share
     out[...] = total
 
 
@@ -248,13 +248,13 @@ def max_unpool_forward(x: Array, indices: Array, out: Array) -> None:
     Of equal indices the last one in C order wins.
     """
     out[...] = 0
-    for n, c, *at in _positions(x.shape):
-        position = _unflat(out.shape[2:], int(indices[(n, c, *at)]))
-        out[(n, c, *position)] = x[(n, c, *at)]
+    for at in _positions(x.shape):
+        d, h, v = _unflat(out.shape[2:], int(indices[at]))
+        out[at[0], at[1], d, h, v] = x[at]
 
 
 def max_unpool_backward(grad_out: Array, indices: Array, out: Array) -> None:
     """``out[n, c, i] = grad_out[n, c, indices[n, c, i]]``."""
-    for n, c, *at in _positions(out.shape):
-        position = _unflat(grad_out.shape[2:], int(indices[(n, c, *at)]))
-        out[(n, c, *at)] = grad_out[(n, c, *position)]
+    for at in _positions(out.shape):
+        d, h, v = _unflat(grad_out.shape[2:], int(indices[at]))
+        out[at] = grad_out[at[0], at[1], d, h, v]

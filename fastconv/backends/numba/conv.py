@@ -5,10 +5,10 @@ One tile updates four accumulator rows of `width` columns with four products at 
     acc[i, k] += sum over j < 4 of x[i, j] * w[j, k]        i < 4, k < width
 
 which LLVM turns into sixteen broadcasts and, per vector of columns, sixteen fused multiply-adds for
-twelve loads and stores. Forward and backward-input: rows are output positions, columns output channels,
-products run over taps and input channels. Backward-weight: rows are taps and input channels, columns output
-channels, products run over output positions. Every result element is summed in one order whatever
-the number of threads.
+twelve loads and stores. Forward and backward-input: rows are output positions, columns output
+channels, products run over taps and input channels. Backward-weight: rows are taps and input
+channels, columns output channels, products run over output positions. Every result element is
+summed in one order whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _column_block(columns: int) -> int:
 
 
 @compiled
-def _aligned_zeros(count, like):  # type: ignore[no-untyped-def]
+def _aligned_zeros(count, like):
     """`count` zeros of the type of `like`, on a cache line: split stores are many times slower."""
     room = np.zeros(count + 64 // like.itemsize, like.dtype)
     skip = (-room.ctypes.data % 64) // like.itemsize
@@ -78,7 +78,7 @@ def _correlation(
     bias: Array | None,
     out: Array,
 ) -> None:
-    """Correlate `source` by `tables`; `strides` of `w` per group, result channel, source channel."""
+    """Correlate; `strides` are those of `w` per group, result channel and source channel."""
     if out.size == 0:
         return
     width = _column_block(columns)
@@ -100,8 +100,8 @@ def _correlation(
 
 
 @Kernel
-def _pack_weight(w, strides, groups, depth, columns, width, taps, out):  # type: ignore[no-untyped-def]
-    """out [group, block, tap, channel of the source, column of the block] from w; zero past the last column."""
+def _pack_weight(w, strides, groups, depth, columns, width, taps, out):
+    """out [group, block, tap, source channel, column of the block] from w, zero past the last."""
     blocks = -(-columns // width)
     rows = taps.size * depth
     for task in prange(groups * blocks):
@@ -122,7 +122,7 @@ def _pack_weight(w, strides, groups, depth, columns, width, taps, out):  # type:
 
 
 @compiled
-def _tile(acc, x, b0, b1, b2, b3, depth, w, width):  # type: ignore[no-untyped-def]
+def _tile(acc, x, b0, b1, b2, b3, depth, w, width):
     """acc (4, width) += x[b_i : b_i + depth] (4, depth) @ w (depth, width)."""
     a0 = acc[0:width]
     a1 = acc[width : 2 * width]
@@ -161,7 +161,7 @@ def _tile(acc, x, b0, b1, b2, b3, depth, w, width):  # type: ignore[no-untyped-d
 
 
 @compiled
-def _any_tile(acc, x, b0, b1, b2, b3, depth, w, width):  # type: ignore[no-untyped-def]
+def _any_tile(acc, x, b0, b1, b2, b3, depth, w, width):
     """`_tile` with `width` known to the compiler."""
     if width == 64:
         _tile(acc, x, b0, b1, b2, b3, depth, w, 64)
@@ -174,11 +174,11 @@ def _any_tile(acc, x, b0, b1, b2, b3, depth, w, width):  # type: ignore[no-untyp
 
 
 @Kernel
-def _correlate(  # type: ignore[no-untyped-def]
+def _correlate(
     x, w, bias, out, strides, batch, size, step, phases, run_offset,
     groups, depth, run, columns, width, rows, chunk,
 ):  # fmt: skip
-    """out = bias + x correlated with packed w; a task is one phase, column block and chunk of positions."""
+    """out = bias + x correlated with packed w, by phase, column block and chunk of positions."""
     blocks = -(-columns // width)
     first_task = np.zeros(phases.shape[0] + 1, np.int64)
     for i in range(phases.shape[0]):
@@ -206,7 +206,7 @@ def _correlate(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _correlate_chunk(  # type: ignore[no-untyped-def]
+def _correlate_chunk(
     x, w, bias, out, strides, begin, end, size, step, phase, runs, channels,
     channel, run, column, count, width,
 ):  # fmt: skip
@@ -271,7 +271,9 @@ def conv_backward_weight_direct(spec: ConvSpec, grad_out: Array, x: Array, out: 
         _pack_columns(gradient, spec.groups, columns, width, pixels, packed)
         gradient = packed
     (_, high, wide), (sd, sh, sw) = tables.window.size, spec.stride
-    n, d, h, w = np.ogrid[0 : spec.batch, 0 : spec.out_size[0], 0 : spec.out_size[1], 0 : spec.out_size[2]]
+    n, d, h, w = np.ogrid[
+        0 : spec.batch, 0 : spec.out_size[0], 0 : spec.out_size[1], 0 : spec.out_size[2]
+    ]
     base = ((n * tables.window.size[0] + d * sd) * high + h * sh) * wide + w * sw
     _weight_gradient(
         gradient, channels_last(x, tables.window), base.reshape(-1) * spec.in_channels, result,
@@ -281,8 +283,8 @@ def conv_backward_weight_direct(spec: ConvSpec, grad_out: Array, x: Array, out: 
 
 
 @Kernel
-def _pack_columns(g, groups, columns, width, pixels, out):  # type: ignore[no-untyped-def]
-    """out [group, block, pixel, column of the block] from g [pixel, channel]; zero past the last column."""
+def _pack_columns(g, groups, columns, width, pixels, out):
+    """out [group, block, pixel, column of the block] from g [pixel, channel], then zeros."""
     blocks = -(-columns // width)
     for task in prange(groups * blocks):
         group, first = task // blocks, task % blocks * width
@@ -295,7 +297,7 @@ def _pack_columns(g, groups, columns, width, pixels, out):  # type: ignore[no-un
 
 
 @compiled
-def _outer_tile(acc, x, base, r0, r1, r2, r3, g, width):  # type: ignore[no-untyped-def]
+def _outer_tile(acc, x, base, r0, r1, r2, r3, g, width):
     """acc (4, width) += sum over p of x[base[p] + r_i] (4,) times g[p] (width,)."""
     a0 = acc[0:width]
     a1 = acc[width : 2 * width]
@@ -335,7 +337,7 @@ def _outer_tile(acc, x, base, r0, r1, r2, r3, g, width):  # type: ignore[no-unty
 
 
 @compiled
-def _any_outer_tile(acc, x, base, r0, r1, r2, r3, g, width):  # type: ignore[no-untyped-def]
+def _any_outer_tile(acc, x, base, r0, r1, r2, r3, g, width):
     """`_outer_tile` with `width` known to the compiler."""
     if width == 64:
         _outer_tile(acc, x, base, r0, r1, r2, r3, g, 64)
@@ -348,10 +350,8 @@ def _any_outer_tile(acc, x, base, r0, r1, r2, r3, g, width):  # type: ignore[no-
 
 
 @Kernel
-def _weight_gradient(  # type: ignore[no-untyped-def]
-    g, x, base, out, run_offset, run_taps, groups, depth, columns, width, taps
-):
-    """out (K, C/groups, taps) = sum over pixels of packed g times x; a task is one block of rows of a run."""
+def _weight_gradient(g, x, base, out, run_offset, run_taps, groups, depth, columns, width, taps):
+    """out (K, C/groups, taps) = sum over pixels of packed g times x, by blocks of a run's rows."""
     blocks = -(-columns // width)
     run = run_taps.shape[1] * depth
     parts = -(-run // ROWS)
@@ -392,7 +392,7 @@ def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:
 
 
 @Kernel
-def _column_sums(g, out):  # type: ignore[no-untyped-def]
+def _column_sums(g, out):
     """out[k] = sum over pixels of g[pixel, k], in float64."""
     channels = out.size
     for block in prange((channels + 63) // 64):

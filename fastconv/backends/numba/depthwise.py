@@ -1,9 +1,9 @@
 """Depthwise convolution: one input channel per group, vectors along the channels.
 
-Forward and backward-input gather: a result row of channels is a sum, over the taps that stay inside, of source
-rows times weight rows. Which source index a tap reads at which position is tabulated per axis, so
-stride, dilation and padding cost nothing inside. Four taps at a time, so that the sums are loaded
-and stored once for four products.
+Forward and backward-input gather: a result row of channels is a sum, over the taps that stay
+inside, of source rows times weight rows. Which source index a tap reads at which position is
+tabulated per axis, so stride, dilation and padding cost nothing inside. Four taps at a time, so
+that the sums are loaded and stored once for four products.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ BLOCK = 64
 
 
 class AxisTable(NamedTuple):
-    """Taps met by every position of one axis: ``count`` (positions,), the others (positions, kernel)."""
+    """Taps met by every position of one axis."""
 
-    count: Array
-    tap: Array
-    source: Array
+    number: Array  # (positions,)
+    tap: Array  # (positions, kernel), the first `number` of a row count
+    source: Array  # as `tap`
 
 
 def _tables(spec: ConvSpec, backward: bool) -> tuple[AxisTable, AxisTable, AxisTable]:
@@ -49,12 +49,16 @@ def _axis_table(spec: ConvSpec, axis: int, backward: bool) -> AxisTable:
         source = i // stride
         valid = (i % stride == 0) & (source >= 0) & (source < spec.out_size[axis])
     else:
-        source = np.arange(spec.out_size[axis], dtype=np.int64)[:, None] * stride - pad + t * dilation
+        source = (
+            np.arange(spec.out_size[axis], dtype=np.int64)[:, None] * stride - pad + t * dilation
+        )
         valid = (source >= 0) & (source < spec.in_size[axis])
     order = np.argsort(~valid, axis=1, kind="stable")
     return AxisTable(
         valid.sum(axis=1, dtype=np.int64),
-        np.ascontiguousarray(np.broadcast_to(t, valid.shape)[np.arange(len(valid))[:, None], order]),
+        np.ascontiguousarray(
+            np.broadcast_to(t, valid.shape)[np.arange(len(valid))[:, None], order]
+        ),
         np.ascontiguousarray(np.take_along_axis(source, order, axis=1)),
     )
 
@@ -65,7 +69,7 @@ def _axis_table(spec: ConvSpec, axis: int, backward: bool) -> AxisTable:
 def conv_forward_depthwise(
     spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array
 ) -> None:
-    """Convolution of `x` ``spec.x_shape`` with `w` ``(K, 1, *kernel)`` into `out` ``spec.y_shape``."""
+    """Convolution of `x` ``spec.x_shape`` with `w` ``spec.w_shape`` into `out` ``spec.y_shape``."""
     add = np.empty(0, out.dtype) if bias is None else flat_copy_if_needed(bias)
     _gathered(spec, False, _spread(x, spec), w, add, out)
 
@@ -104,7 +108,7 @@ def _gathered(
 
 
 @compiled
-def _accumulate(acc, x, x0, x1, x2, x3, w, w0, w1, w2, w3):  # type: ignore[no-untyped-def]
+def _accumulate(acc, x, x0, x1, x2, x3, w, w0, w1, w2, w3):
     """acc += sum of four source rows times four weight rows, each of acc.size channels."""
     size = acc.size
     a, b, c, d = x[x0 : x0 + size], x[x1 : x1 + size], x[x2 : x2 + size], x[x3 : x3 + size]
@@ -114,11 +118,11 @@ def _accumulate(acc, x, x0, x1, x2, x3, w, w0, w1, w2, w3):  # type: ignore[no-u
 
 
 @Kernel
-def _gather(  # type: ignore[no-untyped-def]
+def _gather(
     x, w, bias, out, strides, batch, channels, size, kernel,
     d_count, d_tap, d_source, h_count, h_tap, h_source, w_count, w_tap, w_source,
 ):  # fmt: skip
-    """out [n, d, h, w, :] = bias + sum over taps of x rows times w rows; a task is one line of w."""
+    """out [n, d, h, w, :] = bias + sum over taps of x rows times w rows, by lines along W."""
     depth, height, width = d_count.size, h_count.size, w_count.size
     for line in prange(batch * depth * height):
         n = line // (depth * height)
@@ -181,7 +185,7 @@ def conv_backward_weight_depthwise(spec: ConvSpec, grad_out: Array, x: Array, ou
 
 
 @compiled
-def _inside(tap, size, out_size, stride, pad, dilation):  # type: ignore[no-untyped-def]
+def _inside(tap, size, out_size, stride, pad, dilation):
     """Outputs [begin, end) whose tap lies inside the input."""
     shift = pad - tap * dilation  # 0 <= o * stride - shift < size
     begin = max(0, (shift + stride - 1) // stride)
@@ -190,8 +194,8 @@ def _inside(tap, size, out_size, stride, pad, dilation):  # type: ignore[no-unty
 
 
 @compiled
-def _products(acc, g, x, g0, x0, g_step, x_step, count, width):  # type: ignore[no-untyped-def]
-    """acc[k] += sum over p < count of g[g0 + p * g_step + k] * x[x0 + p * x_step + k], k < width."""
+def _products(acc, g, x, g0, x0, g_step, x_step, count, width):
+    """acc[k] += sum over p < count of g[g0 + p * g_step + k] * x[x0 + p * x_step + k]."""
     whole = count - count % 4
     for i in range(0, whole, 4):
         at = g0 + i * g_step
@@ -214,10 +218,8 @@ def _products(acc, g, x, g0, x0, g_step, x_step, count, width):  # type: ignore[
 
 
 @Kernel
-def _weight_gradient(  # type: ignore[no-untyped-def]
-    g, x, out, batch, channels, size, out_size, kernel, stride, pad, dilation
-):
-    """out (C, taps) = sum over pixels of g times x; a task is a channel block and a tap line along W."""
+def _weight_gradient(g, x, out, batch, channels, size, out_size, kernel, stride, pad, dilation):
+    """out (C, taps) = sum over pixels of g times x, by channel block and line of taps along W."""
     lines = kernel[0] * kernel[1]
     blocks = (channels + BLOCK - 1) // BLOCK
     for task in prange(blocks * lines):

@@ -3,8 +3,9 @@
 Forward and backward-input are both a *correlation*: every output position is a sum over taps of a
 source read at a fixed offset from the position's base. Per axis, position ``j`` and tap ``t`` read
 source index ``j * step + offset[t]``. Forward has one such phase with ``step = stride``. In
-backward-input the input positions ``i`` with equal ``(i + pad) mod stride`` form a phase: they meet the
-same taps, at consecutive outputs, so ``step = 1`` and the positions written are ``stride`` apart.
+backward-input the input positions ``i`` with equal ``(i + pad) mod stride`` form a phase: they meet
+the same taps, at consecutive outputs, so ``step = 1`` and the positions written are ``stride``
+apart.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class AxisPhase(NamedTuple):
     """One phase on one axis."""
 
     first: int  # first position written
-    count: int  # positions written
+    positions: int  # how many are written
     taps: list[tuple[int, int]]  # (offset, tap), offsets ascending
 
 
@@ -79,9 +80,9 @@ def _backward_axis(spec: ConvSpec, axis: int) -> list[AxisPhase]:
 def _window(phases: list[AxisPhase], step: int) -> tuple[int, int]:
     """Smallest ``(lo, size)`` holding every source index that a phase reads."""
     spans = [
-        (p.taps[0][0], p.taps[-1][0] + (p.count - 1) * step)
+        (p.taps[0][0], p.taps[-1][0] + (p.positions - 1) * step)
         for p in phases
-        if p.taps and p.count > 0
+        if p.taps and p.positions > 0
     ]
     if not spans:
         return 0, 1
@@ -112,7 +113,10 @@ def _correlation(spec: ConvSpec, backward: bool) -> Correlation:
         lo, size = (a, c, e), (b, d, f)
     width = _run_width(spec, axes[2])
     depth = spec.out_channels if backward else spec.in_channels
-    rows, phases, run_offset, run_taps = 0, [], [], []
+    rows = 0
+    phases: list[tuple[int, ...]] = []
+    run_offset: list[int] = []
+    run_taps: list[list[int]] = []
     for pd, ph, pw in product(*axes):
         runs = len(run_offset)
         for (od, td), (oh, th) in product(pd.taps, ph.taps):
@@ -125,7 +129,9 @@ def _correlation(spec: ConvSpec, backward: bool) -> Correlation:
         start = (pd.first * result[1] + ph.first) * result[2] + pw.first
         steps = (write[0] * result[1] * result[2], write[1] * result[2], write[2])
         runs_here = len(run_offset) - runs
-        phases.append((pd.count, ph.count, pw.count, start, *steps, runs, runs_here, rows))
+        phases.append(
+            (pd.positions, ph.positions, pw.positions, start, *steps, runs, runs_here, rows)
+        )
         rows += runs_here * width * (depth // spec.groups)
     return Correlation(
         Window(lo, size),

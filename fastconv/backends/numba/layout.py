@@ -71,13 +71,15 @@ def channels_last(a: Array, window: Window | None = None) -> Array:
     whole = window.size == size and window.lo == (0, 0, 0)
     if whole and strides[1] == 1:
         return buffer
-    out = aligned_empty(a.shape[0] * window.size[0] * window.size[1] * window.size[2] * a.shape[1], a.dtype)
+    out = aligned_empty(
+        a.shape[0] * window.size[0] * window.size[1] * window.size[2] * a.shape[1], a.dtype
+    )
     _copy_window(buffer, strides, a.shape, window.lo, window.size, out)
     return out
 
 
 @Kernel
-def _copy_window(a, strides, shape, lo, size, out):  # type: ignore[no-untyped-def]
+def _copy_window(a, strides, shape, lo, size, out):
     """out (N, *size, C) = a (N, C, *in) from index lo on, zero outside."""
     batch, channels, depth, height, width = shape
     on_n, on_c, on_p = strides

@@ -1,8 +1,8 @@
 """Pooling and unpooling over channels-last buffers, vectors along the channels.
 
-A window is a product of three axis windows from the tables of `PoolSpec`, already clipped to the input.
-Scattering kernels (max backward, average backward, unpooling) give every task its own channels, so no two
-tasks write the same element.
+A window is a product of three axis windows from the tables of `PoolSpec`, already clipped to the
+input. Scattering kernels (max backward, average backward, unpooling) give every task its own
+channels, so no two tasks write the same element.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> No
 
 
 @compiled
-def _larger(best, where, row, at):  # type: ignore[no-untyped-def]
+def _larger(best, where, row, at):
     """Replace what is smaller than `row`, or NaN in `row`, by `row` and its position."""
     for k in range(best.size):
         value = row[k]
@@ -54,9 +54,7 @@ def _larger(best, where, row, at):  # type: ignore[no-untyped-def]
 
 
 @Kernel
-def _max_forward(  # type: ignore[no-untyped-def]
-    x, out, strides, indices, index_strides, batch, channels, size, out_size, windows
-):
+def _max_forward(x, out, strides, indices, index_strides, batch, channels, size, out_size, windows):
     depth, height, width = out_size
     wd, wh, ww = windows
     in_size = size[0] * size[1] * size[2]
@@ -78,7 +76,10 @@ def _max_forward(  # type: ignore[no-untyped-def]
                         start = (n * in_size + at) * channels
                         _larger(best, where, x[start : start + channels], at)
             p = (d * height + h) * width + w
-            to, index_to = n * strides[0] + p * strides[2], n * index_strides[0] + p * index_strides[2]
+            to, index_to = (
+                n * strides[0] + p * strides[2],
+                n * index_strides[0] + p * index_strides[2],
+            )
             for k in range(channels):
                 out[to + k * strides[1]] = best[k]
                 indices[index_to + k * index_strides[1]] = where[k]
@@ -96,15 +97,13 @@ def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
 
 
 @compiled
-def _add(total, row):  # type: ignore[no-untyped-def]
+def _add(total, row):
     for k in range(total.size):
         total[k] += row[k]
 
 
 @Kernel
-def _avg_forward(  # type: ignore[no-untyped-def]
-    x, out, strides, batch, channels, size, out_size, windows, override
-):
+def _avg_forward(x, out, strides, batch, channels, size, out_size, windows, override):
     depth, height, width = out_size
     wd, wh, ww = windows
     in_size = size[0] * size[1] * size[2]
@@ -142,9 +141,7 @@ def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
 
 
 @Kernel
-def _avg_backward(  # type: ignore[no-untyped-def]
-    g, out, strides, batch, channels, size, out_size, windows, override
-):
+def _avg_backward(g, out, strides, batch, channels, size, out_size, windows, override):
     depth, height, width = out_size
     wd, wh, ww = windows
     in_size = size[0] * size[1] * size[2]
@@ -183,7 +180,7 @@ def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Arra
 
 
 def max_unpool_forward(x: Array, indices: Array, out: Array) -> None:
-    """``out[n, c, indices[n, c, i]] = x[n, c, i]``, zero elsewhere; the last of equal indices wins."""
+    """``out[n, c, indices[n, c, i]] = x[n, c, i]``, zero elsewhere; of equal indices the last."""
     _scattered(x, indices, out, False)
 
 
@@ -204,9 +201,7 @@ def _scattered(a: Array, indices: Array, out: Array, add: bool) -> None:
 
 
 @Kernel
-def _scatter(  # type: ignore[no-untyped-def]
-    a, a_strides, indices, index_strides, out, strides, batch, channels, positions, add
-):
+def _scatter(a, a_strides, indices, index_strides, out, strides, batch, channels, positions, add):
     blocks = (channels + BLOCK - 1) // BLOCK
     for task in prange(batch * blocks):
         n, first = task // blocks, task % blocks * BLOCK
@@ -237,9 +232,7 @@ def max_unpool_backward(grad_out: Array, indices: Array, out: Array) -> None:
 
 
 @Kernel
-def _take(  # type: ignore[no-untyped-def]
-    a, a_strides, indices, index_strides, out, strides, batch, channels, positions
-):
+def _take(a, a_strides, indices, index_strides, out, strides, batch, channels, positions):
     for task in prange(batch * positions):
         n, p = task // positions, task % positions
         for k in range(channels):

@@ -1,8 +1,8 @@
 """How the kernels are compiled, called and kept safe: threads, the lock, a forked child.
 
 A kernel is one Python function whose outer loop is a ``prange``. It is compiled twice at need: with
-that loop spread over threads, and as a plain loop for one thread or for a forked child, whose copy of
-the thread pool is dead. Both are cached on disk.
+that loop spread over threads, and as a plain loop for one thread or for a forked child, whose copy
+of the thread pool is dead. Both are cached on disk.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numba
 
 from fastconv.config import get_num_threads
 
-#: Contraction to fused multiply-add is allowed; sums are never reordered, NaN is never assumed away.
+#: Fused multiply-add is allowed; sums are never reordered, NaN is never assumed away.
 FASTMATH = {"contract"}
 
 

@@ -1,6 +1,9 @@
-"""A convolution engine for the CPU, with PyTorch's names. ``import fastconv as torch`` runs ordinary CNN code."""
+"""A convolution engine for the CPU, with PyTorch's names.
 
-# ruff: noqa: A004, I001  (the public names include sum, max, bool and others of Python's)
+``import fastconv as torch`` runs ordinary CNN code.
+"""
+
+# ruff: noqa: I001  (the public names include sum, max, bool and others of Python's)
 from __future__ import annotations
 
 from . import autograd
@@ -257,11 +260,15 @@ from .dtypes import (
     uint8,
 )
 from .dtypes import bool, float, int
+from .config import algorithm, backend, get_num_threads, set_num_threads
 
 # What costs time to import and is not needed to compute with tensors comes when it is first asked for.
 _MODULES = ("cuda", "data", "datasets", "metrics", "models", "nn", "ops", "optim", "utils")
 _ELSEWHERE = {
     "save": "serialization",
+    "explain": "plan",
+    "info": "sysinfo",
+    "__version__": "sysinfo",
     "load": "serialization",
     **dict.fromkeys(
         (

@@ -70,7 +70,7 @@ def test_every_kernel_file_is_included():
 
 
 def test_one_version():
-    from fastconv.info import VERSION
+    from fastconv.sysinfo import VERSION
 
     assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text()
 

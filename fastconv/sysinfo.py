@@ -9,7 +9,7 @@ import numpy as np
 
 from fastconv import backends, config
 
-VERSION = "0.1.0"
+VERSION = __version__ = "0.1.0"
 
 
 class Info(dict[str, Any]):

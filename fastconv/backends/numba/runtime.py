@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,14 @@ def compiled(function: Callable[..., Any], **options: Any) -> Any:
         return numba.njit(**options)(function)
 
 
+def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A copy under another name: Numba's disk cache knows functions by name, not by options."""
+    copy = types.FunctionType(function.__code__, function.__globals__, name)
+    copy.__qualname__ = name
+    copy.__module__ = function.__module__
+    return copy
+
+
 class Kernel:
     """Decorator: a function with a ``prange``, called with the configured number of threads.
 
@@ -56,7 +65,7 @@ class Kernel:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__doc__ = function.__doc__
         self._parallel = compiled(function, parallel=True)
-        self._serial = compiled(function)
+        self._serial = compiled(_renamed(function, f"{function.__name__}_serial"))
 
     def __call__(self, *args: Any) -> Any:
         threads = min(get_num_threads(), numba.config.NUMBA_NUM_THREADS)

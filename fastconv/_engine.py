@@ -1,4 +1,4 @@
-"""Backward: gradients sent through the graph, from the newest node to the oldest, into the leaves."""
+"""Backward: gradients sent through the graph from the newest node to the oldest, into leaves."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def run_backward(
     previous, mode.grad = mode.grad, False
     token = quiet()
     try:
-        for t, g in roots:
-            send(_edge(t), g)
+        given: Any = None
+        for t, given in roots:
+            send(_edge(t), given)
         del roots
-        g = None
         while heap:
             node = heappop(heap)[1]
             grads = pending.pop(node)
@@ -72,28 +72,28 @@ def run_backward(
                 for nr, hook in list(node.hooks):
                     if grads[nr] is not None:
                         grads[nr] = _call_hook(hook, grads[nr])
-            for nr, g in enumerate(grads):
+            for nr, given in enumerate(grads):
                 if wanted and (node, nr) in wanted:
-                    wanted[node, nr] = g
-                if g is None and node.outputs is not None and node.materialize:
+                    wanted[node, nr] = given
+                if given is None and node.outputs is not None and node.materialize:
                     shape, kind = node.outputs[nr]
                     if kind.kind == "f":
                         grads[nr] = np.zeros(shape, kind)
-            g = None
             result = node.run(grads, retain_graph)
             del grads
+            given = None
             for i, edge in enumerate(node.edges):
                 if edge is None:
                     continue
-                g = result[i]
-                if g is None:
+                given = result[i]
+                if given is None:
                     raise RuntimeError(
-                        f"{node.name()}: backward returned no gradient for input {i}, which requires one; "
-                        "return zeros if there is none to give"
+                        f"{node.name()}: backward returned no gradient for input {i}, which "
+                        "requires one; return zeros if there is none to give"
                     )
-                send(edge, g if type(g) is ndarray else np.asarray(g))
+                send(edge, given if type(given) is ndarray else np.asarray(given))
+            given = None
             del result, node
-        g = None
         for leaf in list(leaves):
             if leaf._hooks:
                 for hook in list(leaf._hooks.values()):
@@ -135,7 +135,7 @@ _ONE = _one_reference()  # what getrefcount says of an array that only a local v
 
 
 def _accumulate(grads: dict[Any, Any]) -> None:
-    """Add to the ``.grad`` of each key; the first time take the array itself if nobody else can see it."""
+    """Add to the ``.grad`` of each key; at first take the array itself if no one else has it."""
     while grads:
         leaf, g = grads.popitem()
         if g is None:

@@ -12,9 +12,10 @@ from .autograd import Op, TensorBase, _edge, _sequence, wrap
 class Function(Op):
     """An operation with a gradient of your own.
 
-    Subclass it with static methods ``forward(ctx, *args)`` and ``backward(ctx, *grads)``, both on Tensors, and call
-    ``YourFunction.apply(*args)``. ``backward`` returns one gradient per argument of ``forward``, None for those
-    that need none. ``forward(*args)`` together with ``setup_context(ctx, inputs, output)`` works too.
+    Subclass it with static methods ``forward(ctx, *args)`` and ``backward(ctx, *grads)``, both on
+    Tensors, and call ``YourFunction.apply(*args)``. ``backward`` returns one gradient per argument
+    of ``forward``, None for those that need none. ``forward(*args)`` together with
+    ``setup_context(ctx, inputs, output)`` works too.
 
     Notes
     -----
@@ -90,7 +91,8 @@ class Function(Op):
                 raise NotImplementedError(f"{cls.__name__}: mark_dirty of a view")
             if mode.grad and t._requires and t._node is None:
                 raise RuntimeError(
-                    f"{cls.__name__}: a leaf tensor that requires grad is being used in an in-place operation"
+                    f"{cls.__name__}: a leaf tensor that requires grad is being used in an "
+                    "in-place operation"
                 )
             t._version_box[0] += 1
         if True in ctx.needs_input_grad:
@@ -148,8 +150,8 @@ class Function(Op):
             shape, kind = self._inputs[i]
             if g.array.shape != shape:
                 raise RuntimeError(
-                    f"{self.name()}: gradient {i} has shape {g.array.shape}, but argument {i} of forward "
-                    f"has {shape}"
+                    f"{self.name()}: gradient {i} has shape {g.array.shape}, but argument {i} of "
+                    f"forward has {shape}"
                 )
             result[i] = g.array.astype(kind, copy=False)
         return result

@@ -130,18 +130,15 @@ def is_inference_mode_enabled() -> bool:
     return mode.inference
 
 
-# NumPy warns about 1/0 and log(-1), PyTorch does not. np.errstate costs more than a small operation, so set the
-# context variable behind it directly where NumPy has it (2.0 and later).
+# NumPy warns about 1/0 and log(-1), PyTorch does not. np.errstate costs more than a small
+# operation, so set the context variable behind it directly where NumPy has it (2.0 and later).
 try:
     from numpy._core.umath import _extobj_contextvar, _make_extobj
 
-    quiet = functools.partial(_extobj_contextvar.set, _make_extobj(all="ignore"))
+    quiet: Callable[[], Any] = functools.partial(_extobj_contextvar.set, _make_extobj(all="ignore"))
     unquiet: Callable[[Any], Any] = _extobj_contextvar.reset
 except ImportError:
-
-    def quiet() -> Any:
-        """Silence NumPy's floating-point warnings; returns what :func:`unquiet` needs."""
-        return np.seterr(all="ignore")
+    quiet = functools.partial(np.seterr, all="ignore")
 
     def unquiet(token: Any) -> Any:
         """Undo :func:`quiet`."""

@@ -1,8 +1,9 @@
 """In-place changes of tensors and of views, seen by the graph.
 
-An in-place result replaces the history of the tensor it is written into. Where that tensor is a view, the history of its
-base changes: a :class:`CopySlices` node passes the gradient of the rest of the base through, and that of the slice
-to the operation. Other views notice (:func:`refresh_view`) that their base has a new node and are attached to it.
+An in-place result replaces the history of the tensor it is written into. Where that tensor is a
+view, the history of its base changes: a :class:`CopySlices` node passes the gradient of the rest
+of the base through, and that of the slice to the operation. Other views notice
+(:func:`refresh_view`) that their base has a new node and are attached to it.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class AsStrided(Op):
 
 
 def rebase(target: TensorBase, node: Op) -> None:
-    """Make `node`, whose first input is `target`, the history of `target` after an in-place change."""
+    """Make `node`, whose first input is `target`, the history of `target` from here on."""
     if target._view is None:
         target._node, target._nr, target._requires = node, 0, True
         return

@@ -1,8 +1,8 @@
-"""The methods of a tensor that are functions from functions/, its operators, and in-place versions."""
+"""The methods of a tensor that are functions from functions/, its operators, in-place versions."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -354,15 +354,15 @@ class TensorMethods(TensorBase):
         return self
 
     def squeeze_(self, dim: Any = None) -> Any:
-        """In-place version of :func:`squeeze`, of tensors that are not computed; returns the tensor itself."""
+        """In-place version of :func:`squeeze`, for leaves; returns the tensor itself."""
         return self._reshaped_(shape.squeeze(self, dim).array)
 
     def unsqueeze_(self, dim: Any) -> Any:
-        """In-place version of :func:`unsqueeze`, of tensors that are not computed; returns the tensor itself."""
+        """In-place version of :func:`unsqueeze`, for leaves; returns the tensor itself."""
         return self._reshaped_(shape.unsqueeze(self, dim).array)
 
     def t_(self) -> Any:
-        """In-place version of :func:`t`, of tensors that are not computed; returns the tensor itself."""
+        """In-place version of :func:`t`, for leaves; returns the tensor itself."""
         return self._reshaped_(shape.t(self).array)
 
     # random values
@@ -393,7 +393,7 @@ class TensorMethods(TensorBase):
         )
 
     def random_(self, a: Any = None, b: Any = None, *, generator: Generator | None = None) -> Any:
-        """Overwrite with random integers in [a, b), in [0, a), or of the whole range of the type."""
+        """Overwrite with random integers in [a, b), in [0, a), or of the type's whole range."""
         if a is None:
             kind = self.array.dtype
             a, b = 0, 2 ** np.finfo(kind).nmant if kind.kind == "f" else np.iinfo(kind).max
@@ -475,44 +475,44 @@ class TensorMethods(TensorBase):
         """See :func:`fastconv.nn.functional.softmax`."""
         from .nn import functional
 
-        return functional.softmax(self, dim, dtype=dtype)
+        return functional.softmax(cast(Any, self), dim, dtype=dtype)
 
     def log_softmax(self, dim: Any, dtype: Any = None) -> Any:
         """See :func:`fastconv.nn.functional.log_softmax`."""
         from .nn import functional
 
-        return functional.log_softmax(self, dim, dtype=dtype)
+        return functional.log_softmax(cast(Any, self), dim, dtype=dtype)
 
     # types
 
     def float(self) -> Any:
         """As float32."""
-        return self.to(dtypes.float32)
+        return cast(Any, self).to(dtypes.float32)
 
     def double(self) -> Any:
         """As float64."""
-        return self.to(dtypes.float64)
+        return cast(Any, self).to(dtypes.float64)
 
     def half(self) -> Any:
         """As float16."""
-        return self.to(dtypes.float16)
+        return cast(Any, self).to(dtypes.float16)
 
     def long(self) -> Any:
         """As int64."""
-        return self.to(dtypes.int64)
+        return cast(Any, self).to(dtypes.int64)
 
     def int(self) -> Any:
         """As int32."""
-        return self.to(dtypes.int32)
+        return cast(Any, self).to(dtypes.int32)
 
     def short(self) -> Any:
         """As int16."""
-        return self.to(dtypes.int16)
+        return cast(Any, self).to(dtypes.int16)
 
     def byte(self) -> Any:
         """As uint8."""
-        return self.to(dtypes.uint8)
+        return cast(Any, self).to(dtypes.uint8)
 
     def bool(self) -> Any:
         """As bool."""
-        return self.to(dtypes.bool)
+        return cast(Any, self).to(dtypes.bool)

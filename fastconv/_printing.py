@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-_options = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
+_options: dict[str, Any] = {
+    "precision": 4,
+    "threshold": 1000,
+    "edgeitems": 3,
+    "linewidth": 80,
+    "sci_mode": None,
+}
 _INDENT = len("tensor(")
 
 
@@ -75,7 +81,7 @@ class _Format:
             low, high = float(finite.min()), float(finite.max())
             sci = high / low > 1000 or high > 1e8 or (not whole and low < 1e-4)
             if whole:
-                sci = high / low > 1000 and high > 1e8 or high > 1e8
+                sci = (high / low > 1000 and high > 1e8) or high > 1e8
         if sci:
             self.style = f".{precision}e"
         elif whole:
@@ -102,13 +108,13 @@ def _summary(a: np.ndarray, edge: int) -> np.ndarray:
 
 
 def _rows(a: np.ndarray, indent: int, fmt: _Format, short: bool) -> str:
-    edge = int(_options["edgeitems"])  # type: ignore[call-overload]
+    edge = _options["edgeitems"]
     if not a.ndim:
         return fmt(a.item())
     n = a.shape[0]
     cut = short and n > 2 * edge
     if a.ndim == 1:
-        per_line = max(1, (int(_options["linewidth"]) - indent) // max(1, fmt.width + 2))  # type: ignore[call-overload]
+        per_line = max(1, (_options["linewidth"] - indent) // max(1, fmt.width + 2))
         if cut:
             texts = (
                 [fmt(v) for v in a[:edge].tolist()]
@@ -142,7 +148,7 @@ def format_tensor(t: Any) -> str:
             suffixes.append(f"dtype={t.dtype}")
     else:
         short = a.size > _options["threshold"]
-        shown = _summary(a, int(_options["edgeitems"])) if short else a  # type: ignore[call-overload]
+        shown = _summary(a, _options["edgeitems"]) if short else a
         body = _rows(a, _INDENT, _Format(shown), short)
         if t.dtype not in default:
             suffixes.append(f"dtype={t.dtype}")
@@ -154,7 +160,7 @@ def format_tensor(t: Any) -> str:
     text = f"tensor({body}"
     line = len(text) - text.rfind("\n") - 1
     for s in suffixes:
-        if line + len(s) + 3 > int(_options["linewidth"]):  # type: ignore[call-overload]
+        if line + len(s) + 3 > _options["linewidth"]:
             text += ",\n" + " " * _INDENT + s
             line = _INDENT + len(s)
         else:

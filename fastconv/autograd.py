@@ -2,15 +2,19 @@
 
 Three things make it up.
 
-* :class:`TensorBase` is what the graph knows of a tensor: its array, whether it requires a gradient, and the
+* :class:`TensorBase` is what the graph knows of a tensor: its array, whether it requires a
+  gradient, and the
   operation that made it.
-* :class:`Op` is an operation *and* its node in the graph: ``Op.apply`` creates an instance, gives it to ``forward`` as
+* :class:`Op` is an operation *and* its node in the graph: ``Op.apply`` creates an instance, gives
+  it to ``forward`` as
   ``ctx``, and keeps it with edges to the nodes of its inputs when one of them requires a gradient.
-* :func:`run_backward` (in _engine.py) visits the nodes from the newest to the oldest. Every node is newer than the
-  nodes of its inputs, so that order alone means that a node's gradient is complete when its turn comes.
+* :func:`run_backward` (in _engine.py) visits the nodes from the newest to the oldest. Every node
+  is newer than the
+  nodes of its inputs, so that order alone means that a node's gradient is complete when its turn
+  comes.
 
-Edges point from results to inputs only and no node holds its output tensor: there are no cycles, and a graph goes
-with its last reference, without the garbage collector.
+Edges point from results to inputs only and no node holds its output tensor: there are no cycles,
+and a graph goes with its last reference, without the garbage collector.
 """
 
 from __future__ import annotations
@@ -106,7 +110,8 @@ class TensorBase:
             return
         if value and self.array.dtype.kind != "f":
             raise RuntimeError(
-                f"only tensors of floating-point dtype can require gradients, got {self.array.dtype}"
+                "only tensors of floating-point dtype can require gradients, "
+                f"got {self.array.dtype}"
             )
         self._requires = bool(value)
 
@@ -152,7 +157,7 @@ class TensorBase:
         raise NotImplementedError  # Tensor defines it; here so that NumPy never iterates
 
 
-# The class of new tensors: fastconv.tensor sets it to Tensor, which needs this module to be defined.
+# The class of new tensors: fastconv.tensor, which needs this module, sets it to Tensor.
 _tensor_class: list[Any] = [TensorBase]
 
 
@@ -200,8 +205,8 @@ class Op:
                 (y,) = ctx.saved
                 return g * y            # one per Tensor argument; None where ctx.needs is False
 
-    ``ctx.needs[i]`` says whether the i-th Tensor argument needs a gradient. Outputs of integer type get none, and a
-    multi-output ``backward`` receives None for them.
+    ``ctx.needs[i]`` says whether the i-th Tensor argument needs a gradient. Outputs of integer
+    type get none, and a multi-output ``backward`` receives None for them.
     """
 
     saved: tuple[Any, ...] = ()
@@ -266,7 +271,7 @@ class Op:
         return result
 
     def record(self, inputs: Sequence[TensorBase], results: tuple[TensorBase, ...]) -> None:
-        """Make this instance the node of `results`, with an edge to every input that needs a gradient."""
+        """Make this the node of `results`, with an edge to every input that needs a gradient."""
         self.seq = next(_sequence)
         self.edges = edges = []
         for t in inputs:
@@ -304,25 +309,26 @@ class Op:
 
     @classmethod
     def apply_(cls, target: Any, *args: Any) -> Any:
-        """Compute the operation on `target` and put the result into it: what methods named ``…_`` do.
+        """Compute the operation on `target` and put the result into it, as methods named ``…_`` do.
 
-        ``forward`` may return a new array, which is copied, or change the first array itself and return it.
+        ``forward`` may return a new array, which is copied, or change the first array itself and
+        return it.
         """
         if mode.grad and target.requires_grad:
             base = target if target._view is None else target._view[0]
             if base._node is None and base._requires:
                 what = "a leaf" if base is target else "a view of a leaf"
                 raise RuntimeError(
-                    f"{cls.__name__}: {what} tensor that requires grad is being used in an in-place "
-                    "operation; wrap it in no_grad(), or use the operation that is not in place"
+                    f"{cls.__name__}: {what} tensor that requires grad is being used in an "
+                    "in-place operation; wrap it in no_grad(), or use the out-of-place operation"
                 )
         out = cls.apply(target, *args)
         array = target.array
         if out.array is not array:
             if out.array.shape != array.shape:
                 raise RuntimeError(
-                    f"{cls.__name__}: in-place result of shape {out.array.shape} does not fit the tensor "
-                    f"of shape {array.shape}"
+                    f"{cls.__name__}: in-place result of shape {out.array.shape} does not fit the "
+                    f"tensor of shape {array.shape}"
                 )
             if out._requires:
                 out._node.detach_from(array)
@@ -348,14 +354,14 @@ class Op:
         """Raise if what was saved has been freed, or changed in place."""
         if self.freed:
             raise RuntimeError(
-                f"{self.name()}: trying to backward through the graph a second time, but what it saved has "
-                "been freed; pass retain_graph=True to the first backward"
+                f"{self.name()}: trying to backward through the graph a second time, but what it "
+                "saved has been freed; pass retain_graph=True to the first backward"
             )
         for box, version, saved in self.versions:
             if box[0] != version:
                 raise RuntimeError(
-                    f"{self.name()}: a value of shape {saved.shape} needed for its gradient was changed by "
-                    f"an in-place operation: it is at version {box[0]}, expected {version}"
+                    f"{self.name()}: a value of shape {saved.shape} needed for its gradient was "
+                    f"changed by an in-place operation: it is at version {box[0]}, expected {version}"
                 )
 
     def check_count(self, count: int) -> None:
@@ -424,7 +430,8 @@ def backward(
     tensors : Tensor or sequence of Tensor
         What to differentiate: scalars, unless `grad_tensors` is given.
     grad_tensors : Tensor, None, or a sequence of these, optional
-        The gradient with respect to each of `tensors`, of the same shape. One for a scalar by default.
+        The gradient with respect to each of `tensors`, of the same shape. One for a scalar by
+        default.
     retain_graph : bool, optional
         Keep the graph for another backward pass. False by default.
     create_graph : bool
@@ -435,8 +442,8 @@ def backward(
     Raises
     ------
     RuntimeError
-        If a tensor has no graph, is not a scalar, or its gradient has another shape; if the graph was freed, or a
-        value it needs was changed in place.
+        If a tensor has no graph, is not a scalar, or its gradient has another shape; if the graph
+        was freed, or a value it needs was changed in place.
     NotImplementedError
         For `create_graph`.
     """

@@ -140,7 +140,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, sharing memory where its type allows."""
     _check(device)
     if isinstance(data, TensorBase):
-        return data if dtype is None else data.to(dtype)  # type: ignore[attr-defined]
+        t: Any = data
+        return t if dtype is None else t.to(dtype)
     array = _data(data)
     if dtype is not None:
         array = array.astype(_kind(dtype), copy=False)
@@ -373,7 +374,9 @@ def arange(
     _check(device)
     if end is None:
         start, end = 0, start
-    start, end, step = (x.item() if isinstance(x, TensorBase) else x for x in (start, end, step))
+    start, end, step = (
+        x.array.item() if isinstance(x, TensorBase) else x for x in (start, end, step)
+    )
     if step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
     if dtype is None and any(isinstance(x, (float, np.floating)) for x in (start, end, step)):

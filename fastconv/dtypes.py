@@ -85,7 +85,7 @@ def from_numpy_dtype(np_dtype: np.dtype) -> dtype:
 
 
 def to_numpy_dtype(d: Any) -> np.dtype:
-    """The NumPy type of a dtype object, NumPy type, Python type (``float`` is the default) or name."""
+    """The NumPy type of a dtype, NumPy type, Python type (``float``: the default type) or name."""
     if type(d) is dtype:
         return d.dtype
     if d in _PYTHON:
@@ -124,7 +124,7 @@ class device:
 
     def __init__(self, type: str | device = "cpu", index: builtins.int | None = None) -> None:
         if isinstance(type, device):
-            type, index = type.type, type.index
+            type, index = str(type), None
         if not isinstance(type, str):
             raise TypeError(f"device must be a string or a device, got {type!r}")
         name, colon, number = type.partition(":")

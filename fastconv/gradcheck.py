@@ -41,8 +41,8 @@ def gradcheck(
     raise_exception : bool
         Raise instead of returning False.
     fast_mode : bool
-        Compare one random projection, u · J · v, instead of every element of the Jacobian J: two evaluations of
-        `func` per input, whatever its size.
+        Compare one random projection, u · J · v, instead of every element of the Jacobian J: two
+        evaluations of `func` per input, whatever its size.
     seed : int
         Of the random directions.
 
@@ -145,6 +145,6 @@ def _check_jacobian(
         numerical[:, column] = _difference(func, inputs, i, k, u, eps).reshape(-1)
     if not np.all(np.abs(analytical - numerical) <= atol + rtol * np.abs(numerical)):
         raise GradcheckError(
-            f"gradient of output {k} by input {i} (rows: output elements, columns: input elements):\n"
+            f"gradient of output {k} by input {i} (a row per output element):\n"
             f"{analytical}\nfinite differences:\n{numerical}"
         )

@@ -1,4 +1,4 @@
-"""The Tensor: an ndarray with a gradient and the methods of PyTorch's, nearly all of them defined in functions/."""
+"""The Tensor: an ndarray with a gradient and the methods of PyTorch's."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class RemovableHandle:
 class Tensor(TensorMethods):
     """A multi-dimensional array that remembers how it was computed.
 
-    ``Tensor(2, 3)`` is uninitialised memory of the default type, ``Tensor(data)`` a copy of `data` in that type;
-    :func:`fastconv.tensor` and its kin are the usual way to make one.
+    ``Tensor(2, 3)`` is uninitialised memory of the default type, ``Tensor(data)`` a copy of `data`
+    in that type; :func:`fastconv.tensor` and its kin are the usual way to make one.
 
     Attributes
     ----------
@@ -322,7 +322,7 @@ class Tensor(TensorMethods):
         create_graph: bool = False,
         inputs: Any = None,
     ) -> None:
-        """Add the gradients of this tensor to the ``.grad`` of the leaves; see :func:`fastconv.autograd.backward`."""
+        """Add gradients to the ``.grad`` of the leaves; see :func:`fastconv.autograd.backward`."""
         autograd.backward(self, gradient, retain_graph, create_graph, inputs)
 
     def detach(self) -> Tensor:
@@ -351,7 +351,7 @@ class Tensor(TensorMethods):
             self._node.hooks = [*(self._node.hooks or ()), (self._nr, _Retain(self))]
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-        """Call `hook` with the gradient of this tensor whenever it is computed; it may return another.
+        """Call `hook` with this tensor's gradient when it is computed; it may return another.
 
         Returns
         -------
@@ -378,8 +378,8 @@ class Tensor(TensorMethods):
     def to(self, *args: Any, **kwargs: Any) -> Tensor:
         """The tensor with another dtype or memory format; itself if nothing changes.
 
-        Takes a dtype, a device (only the CPU exists), another Tensor (for its dtype), or several of these, and
-        ``memory_format=``, ``copy=`` and ``non_blocking=``.
+        Takes a dtype, a device (only the CPU exists), another Tensor (for its dtype), or several
+        of these, and ``memory_format=``, ``copy=`` and ``non_blocking=``.
 
         Raises
         ------

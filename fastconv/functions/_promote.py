@@ -24,7 +24,7 @@ def unbroadcast(g: ndarray, shape: tuple[int, ...]) -> ndarray:
 
 
 def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
-    """The type that holds both, floating-point types winning over all integer types, as in PyTorch."""
+    """The type that holds both; floating-point types win over all integer types."""
     if a == b:
         return a
     if a.kind == "f" != b.kind:
@@ -37,8 +37,8 @@ def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
 def result_dtype(*operands: Any) -> np.dtype:
     """The type of an operation's result.
 
-    Tensors with axes come before tensors without, and those before Python scalars: one that comes later only
-    counts if its category (bool < integer < floating point) is higher.
+    Tensors with axes come before tensors without, and those before Python scalars: one that comes
+    later only counts if its category (bool < integer < floating point) is higher.
     """
     ranks: list[np.dtype | None] = [None, None, None]
     for x in operands:
@@ -80,7 +80,7 @@ def cast(t: Any, kind: np.dtype) -> Any:
 
 
 def operand(x: Any) -> Any:
-    """`x` as an operand: a Tensor or a Python scalar; NotImplemented if it is neither nor an array."""
+    """`x` as a Tensor or Python scalar; NotImplemented if it is neither of them nor an array."""
     if isinstance(x, TensorBase) or type(x) in (int, float, bool):
         return x
     if isinstance(x, np.generic):

@@ -54,7 +54,7 @@ not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 
 def _bitwise(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    operator, function = _compare(ufunc, name, doc)
+    operator = _compare(ufunc, name, doc)[0]
 
     def check(self: Any, other: Any) -> Any:
         for x in (self, other):

@@ -25,11 +25,11 @@ ndarray = np.ndarray
 class Binary(Op):
     """y = ufunc(a, b), broadcast; either of a and b may be a Python scalar, but not both.
 
-    ``da(g, a, b)`` and ``db(g, a, b)`` are the gradients before the broadcast is undone. `a_in` and `b_in` say
-    whether (da, db) read a and b, so that nothing else is saved.
+    ``da(g, a, b)`` and ``db(g, a, b)`` are the gradients before the broadcast is undone. `a_in`
+    and `b_in` say whether (da, db) read a and b, so that nothing else is saved.
     """
 
-    ufunc: Callable[..., Any]
+    ufunc: Any
     da: Callable[..., Any]
     db: Callable[..., Any]
     a_in = (False, False)
@@ -126,7 +126,7 @@ class FloorDivide(Binary):
 
 
 class TruncDivide(FloorDivide):
-    ufunc = staticmethod(lambda a, b: np.trunc(np.true_divide(a, b)))
+    ufunc: Any = staticmethod(lambda a, b: np.trunc(np.true_divide(a, b)))
     floating = True
 
 
@@ -213,7 +213,7 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
             op.floating or result.kind == "f" or kind.kind == "b" != result.kind
         ):
             raise RuntimeError(
-                f"{op.__name__}: a result of type {result} cannot be put into a tensor of type {kind}"
+                f"{op.__name__}: a result of type {result} cannot be put into a tensor of {kind}"
             )
     if mode.grad and (target.requires_grad or (is_tensor and other.requires_grad)):
         return op.apply_(target, cast(other, kind) if is_tensor else other)
@@ -372,7 +372,7 @@ class Copy(Op):
 
 
 def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
-    """Overwrite the tensor with `src`, broadcast and cast to its type; returns the tensor itself."""
+    """Overwrite with `src`, broadcast and cast to this type; returns the tensor itself."""
     check_tensor(src, "src", "copy_")
     if mode.grad and (self.requires_grad or src.requires_grad):
         return Copy.apply_(self, cast(src, self.array.dtype))

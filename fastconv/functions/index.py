@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import namedtuple
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 from .._grad_mode import mode
 from ..autograd import Op, TensorBase, wrap
 from ._promote import cast, check_tensor, operand, unbroadcast
-from .shape import axis
+from .shape import axis, expand
 
 ndarray = np.ndarray
 _BASIC = (int, np.integer, slice, type(None), type(Ellipsis))
-TopK = namedtuple("topk", ("values", "indices"))
-Sort = namedtuple("sort", ("values", "indices"))
+TopK = namedtuple("topk", ("values", "indices"))  # type: ignore[name-match]
+Sort = namedtuple("sort", ("values", "indices"))  # type: ignore[name-match]
 
 
 class Slice(Op):
@@ -104,7 +105,9 @@ def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:
             if i.step is not None and i.step <= 0:
                 raise ValueError(f"slice step must be positive, got {i.step}")
             if any(isinstance(x, TensorBase) for x in (i.start, i.stop, i.step)):
-                i = slice(*[None if x is None else int(x) for x in (i.start, i.stop, i.step)])
+                i = slice(
+                    *[None if x is None else operator.index(x) for x in (i.start, i.stop, i.step)]
+                )
         elif i is Ellipsis:
             ellipsis = True
         elif isinstance(i, (bool, np.bool_)):
@@ -115,7 +118,7 @@ def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:
                     f"an index must be an int, slice, None, Ellipsis or tensor, got {i!r}"
                 )
             i = np.asarray(
-                [int(x) if isinstance(x, TensorBase) else x for x in i]
+                [int(x.array) if isinstance(x, TensorBase) else x for x in i]
                 if isinstance(i, list)
                 else i
             )
@@ -131,7 +134,7 @@ def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:
 
 
 def getitem(self: Any, index: Any) -> Any:
-    """``self[index]``: a view for ints, slices, None and Ellipsis; a copy for tensors of indices and masks."""
+    """``self[index]``: a view for ints, slices, None and Ellipsis; a copy for tensors and masks."""
     if not self.array.ndim and index is not Ellipsis and index is not None and type(index) is int:
         raise IndexError("a tensor without axes cannot be indexed with an int; use item()")
     found, basic = _parse(index, self.array.shape)
@@ -146,7 +149,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         given = wrap(np.asarray(value))
     if isinstance(given, TensorBase):
         while given.array.ndim > self.array.ndim and given.array.shape[0] == 1:
-            given = given[0]
+            given = getitem(given, 0)
         if mode.grad and (self.requires_grad or given.requires_grad):
             Put.apply_(self, cast(given, self.array.dtype), found)
             return
@@ -278,7 +281,8 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     input : Tensor
     dim : int
     index : Tensor of int64
-        As many axes as `input`; the result has its shape, with ``out[i][j] = input[index[i][j]][j]`` for dim 0.
+        As many axes as `input`; the result has its shape, with ``out[i][j] =
+        input[index[i][j]][j]`` for dim 0.
     """
     d, i = _index_for(input, dim, index, "gather")
     return Gather.apply(input, grid(d, i), False)
@@ -374,7 +378,7 @@ def _source(input: Any, index: ndarray, src: Any, function: str) -> Any:
     if src.array.dtype != input.array.dtype:
         raise ValueError(f"{function}: src has dtype {src.array.dtype}, input {input.array.dtype}")
     if src.array.ndim == 0:
-        return src.expand(index.shape)
+        return expand(src, index.shape)
     shape = src.array.shape
     if len(shape) != index.ndim or any(m > n for m, n in zip(index.shape, shape, strict=True)):
         raise ValueError(
@@ -450,7 +454,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of `input` with `value` at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_fill")
     d = axis(dim, input.array.ndim, "index_fill")
-    value = value.item() if isinstance(value, TensorBase) else value
+    value = value.array.item() if isinstance(value, TensorBase) else value
     return Scatter.apply(input, value, (*(slice(None),) * d, index.array), False)
 
 
@@ -541,7 +545,9 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     n = input.array.shape[d]
     if not 0 <= k <= n:
         raise ValueError(f"topk: k = {k} is not within 0 and {n}, the size of axis {d}")
-    order = _order(input.array, d, largest)[(*(slice(None),) * d, slice(0, k))]
+    before = (slice(None),) * d
+    index = (*before, slice(0, k))
+    order = _order(input.array, d, largest)[index]
     return TopK(Gather.apply(input, grid(d, order), True), wrap(np.ascontiguousarray(order)))
 
 
@@ -562,7 +568,7 @@ def unique(
 ) -> Any:
     """The distinct elements in order, with the positions and counts asked for."""
     check_tensor(input, "input", "unique")
-    found = np.unique(
+    found: Any = np.unique(  # type: ignore[call-overload]
         input.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim
     )
     return tuple([wrap(f) for f in found]) if isinstance(found, tuple) else wrap(found)
@@ -574,7 +580,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     return wrap(np.bincount(input.array, None if weights is None else weights.array, minlength))
 
 
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:
     """Coordinate matrices of 1-D tensors."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])

@@ -60,8 +60,8 @@ def matmul(input: Any, other: Any) -> Any:
     Parameters
     ----------
     input, other : Tensor
-        Of one dtype, (…, n, k) and (…, k, m) with leading axes that broadcast; a 1-D tensor is a row on the left
-        and a column on the right.
+        Of one dtype, (…, n, k) and (…, k, m) with leading axes that broadcast; a 1-D tensor is a
+        row on the left and a column on the right.
 
     Returns
     -------

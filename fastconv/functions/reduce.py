@@ -19,9 +19,11 @@ from .shape import axes, axis
 from .unary import abs as _abs
 
 ndarray = np.ndarray
-Max = namedtuple("max", ("values", "indices"))
-Min = namedtuple("min", ("values", "indices"))
-Median = namedtuple("median", ("values", "indices"))
+_total: Any = np.add.reduce
+_product: Any = np.multiply.reduce
+Max = namedtuple("max", ("values", "indices"))  # type: ignore[name-match]
+Min = namedtuple("min", ("values", "indices"))  # type: ignore[name-match]
+Median = namedtuple("median", ("values", "indices"))  # type: ignore[name-match]
 
 
 def _kept(y: ndarray, shape: tuple[int, ...], dims: tuple[int, ...]) -> ndarray:
@@ -37,7 +39,7 @@ class Sum(Op):
     @staticmethod
     def forward(ctx: Any, a: ndarray, dims: Any, keepdim: bool) -> Any:
         ctx.args = a.shape, dims, keepdim
-        return np.add.reduce(a, axis=dims, keepdims=keepdim)
+        return _total(a, axis=dims, keepdims=keepdim)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
@@ -52,7 +54,7 @@ class Mean(Op):
     def forward(ctx: Any, a: ndarray, dims: Any, keepdim: bool) -> Any:
         count = a.size if dims is None else _count(a.shape, dims)
         ctx.args = a.shape, dims, keepdim, count
-        return np.true_divide(np.add.reduce(a, axis=dims, keepdims=keepdim), a.dtype.type(count))
+        return np.true_divide(_total(a, axis=dims, keepdims=keepdim), a.dtype.type(count))
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
@@ -63,19 +65,19 @@ class Mean(Op):
 
 
 class Prod(Op):
-    """The gradient is the product of the others: products from the left times products from the right."""
+    """The gradient is the product of the others: those to the left times those to the right."""
 
     @staticmethod
     def forward(ctx: Any, a: ndarray, dims: tuple[int, ...], keepdim: bool) -> Any:
-        ctx.args = dims, keepdim
+        ctx.dims = dims
         if ctx.needs[0]:
             ctx.save(a)
-        return np.multiply.reduce(a, axis=dims, keepdims=keepdim)
+        return _product(a, axis=dims, keepdims=keepdim)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
         (a,) = ctx.saved
-        dims, keepdim = ctx.args
+        dims = ctx.dims
         rest = [d for d in range(a.ndim) if d not in dims]
         order = (*rest, *dims)
         moved = a.transpose(order)
@@ -96,8 +98,8 @@ class Var(Op):
     ) -> Any:
         n = _count(a.shape, dims)
         free = a.dtype.type(n - correction if n > correction else 0)
-        deviation = a - np.add.reduce(a, axis=dims, keepdims=True) / a.dtype.type(n)
-        y = np.add.reduce(np.square(deviation), axis=dims, keepdims=True) / free
+        deviation = a - _total(a, axis=dims, keepdims=True) / a.dtype.type(n)
+        y = _total(np.square(deviation), axis=dims, keepdims=True) / free
         y = np.sqrt(y) if root else y
         if ctx.needs[0]:
             ctx.save(deviation, y if root else None)
@@ -132,9 +134,7 @@ class Extreme(Op):
         dims, _ = ctx.args
         y = _kept(y, a.shape, dims)
         hit = (a == y) | (np.isnan(a) & np.isnan(y))
-        share = _kept(g, a.shape, dims) / np.add.reduce(hit, axis=dims, keepdims=True).astype(
-            g.dtype
-        )
+        share = _kept(g, a.shape, dims) / _total(hit, axis=dims, keepdims=True).astype(g.dtype)
         return np.where(hit, share, g.dtype.type(0))
 
 
@@ -143,7 +143,7 @@ class LogSumExp(Op):
     def forward(ctx: Any, a: ndarray, dims: tuple[int, ...], keepdim: bool) -> Any:
         top = np.maximum.reduce(a, axis=dims, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, a.dtype.type(0))
-        y = np.log(np.add.reduce(np.exp(a - top), axis=dims, keepdims=True)) + top
+        y = np.log(_total(np.exp(a - top), axis=dims, keepdims=True)) + top
         if ctx.needs[0]:
             ctx.save(a, y)
             ctx.dims = dims
@@ -158,7 +158,7 @@ class LogSumExp(Op):
 class Norm2(Op):
     @staticmethod
     def forward(ctx: Any, a: ndarray, dims: tuple[int, ...], keepdim: bool) -> Any:
-        y = np.sqrt(np.add.reduce(np.square(a), axis=dims, keepdims=True))
+        y = np.sqrt(_total(np.square(a), axis=dims, keepdims=True))
         if ctx.needs[0]:
             ctx.save(a, y)
             ctx.dims = dims

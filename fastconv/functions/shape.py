@@ -25,7 +25,7 @@ def axis(dim: Any, rank: int, function: str) -> int:
     """
     if not isinstance(dim, _INT) or isinstance(dim, bool):
         if isinstance(dim, TensorBase):
-            dim = dim.item()
+            dim = int(dim.array)
         else:
             raise TypeError(f"{function}: dim must be an int, got {dim!r}")
     n = rank or 1
@@ -161,7 +161,7 @@ class Clone(Op):
     """A copy; `order` "K" keeps the layout, "C" makes it contiguous, "L" channels-last."""
 
     @staticmethod
-    def forward(ctx: Any, a: ndarray, order: str) -> ndarray:
+    def forward(ctx: Any, a: ndarray, order: Any) -> ndarray:
         return channels_last(a, copy=True) if order == "L" else np.array(a, order=order)
 
     @staticmethod
@@ -179,7 +179,8 @@ class Cat(Op):
     def backward(ctx: Any, g: ndarray) -> Any:
         grads, start, before = [], 0, (slice(None),) * ctx.dim
         for n, need in zip(ctx.sizes, ctx.needs, strict=True):
-            grads.append(g[(*before, slice(start, start + n))] if need else None)
+            part = (*before, slice(start, start + n))
+            grads.append(g[part] if need else None)
             start += n
         return tuple(grads)
 
@@ -192,8 +193,8 @@ class Stack(Op):
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> Any:
-        before = (slice(None),) * ctx.dim
-        return tuple([g[(*before, i)] if need else None for i, need in enumerate(ctx.needs)])
+        parts = np.moveaxis(g, ctx.dim, 0)
+        return tuple([parts[i, ...] if need else None for i, need in enumerate(ctx.needs)])
 
 
 def reshape(input: Any, *shape: Any) -> Any:

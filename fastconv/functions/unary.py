@@ -177,7 +177,10 @@ def _public(op: type[Unary], name: str, doc: str, floating: bool = True) -> Call
         return result if out is None else into(out, result)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{doc}\n\n    Parameters\n    ----------\n    input : Tensor\n\n    Returns\n    -------\n    Tensor\n"
+    function.__doc__ = (
+        f"{doc}\n\n    Parameters\n    ----------\n    input : Tensor\n\n"
+        "    Returns\n    -------\n    Tensor\n"
+    )
     return function
 
 
@@ -341,7 +344,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     ----------
     condition : Tensor of bool
     input, other : Tensor or number, optional
-        Broadcast against `condition`. Without them, the indices where `condition` holds, as a tuple.
+        Broadcast against `condition`. Without them, the indices where `condition` holds, as a
+        tuple.
 
     Returns
     -------

@@ -1,0 +1,24 @@
+"""Geometry of a convolution or a pooling, normalised and validated once.
+
+Every geometric ``ValueError`` and ``TypeError`` of the package is raised here, in Python integers
+(which cannot overflow), with the argument's name, its value and the shapes.  Past this package all
+geometry has three spatial axes: 1-D and 2-D problems have leading axes of size one.
+"""
+
+from fastconv.spec.arguments import Shape5, Triple, as_int, as_tuple, split_batch
+from fastconv.spec.conv import ConvSpec, conv_spec, conv_transpose_spec
+from fastconv.spec.pool import PoolSpec, adaptive_pool_spec, pool_spec
+
+__all__ = [
+    "ConvSpec",
+    "PoolSpec",
+    "Shape5",
+    "Triple",
+    "adaptive_pool_spec",
+    "as_int",
+    "as_tuple",
+    "conv_spec",
+    "conv_transpose_spec",
+    "pool_spec",
+    "split_batch",
+]

@@ -29,9 +29,10 @@ class ConvSpec:
     batch, in_channels, out_channels, groups : int
         N, C, K and the number of groups.
     in_size, out_size, kernel, stride, pad, dilation : tuple of three int
-        Per axis (D, H, W).  ``pad`` is the padding before the first element; the padding after the
-        last one is whatever ``out_size`` implies: kernels read zero at every index outside the input.
-        ``out_size`` is authoritative, since ``output_padding`` may ask for more than the formula gives.
+        Per axis (D, H, W).  ``pad`` is the padding before the first element; the padding after
+        the last one is whatever ``out_size`` implies: kernels read zero at every index outside the
+        input.  ``out_size`` is authoritative, since ``output_padding`` may ask for more than the
+        formula gives.
     """
 
     __slots__ = (
@@ -107,7 +108,8 @@ class ConvSpec:
         nd = self.ndim
         return (
             f"ConvSpec(conv{nd}d, x={self.x_shape[:2] + self.in_size[-nd:]}, "
-            f"w={self.w_shape[:2] + self.kernel[-nd:]}, y={self.y_shape[:2] + self.out_size[-nd:]}, "
+            f"w={self.w_shape[:2] + self.kernel[-nd:]}, "
+            f"y={self.y_shape[:2] + self.out_size[-nd:]}, "
             f"stride={self.stride[-nd:]}, pad={self.pad[-nd:]}, "
             f"dilation={self.dilation[-nd:]}, groups={self.groups})"
         )

@@ -105,7 +105,8 @@ def pool_spec(
     kernel_size, stride, padding, dilation : int or tuple of `ndim` ints
         `stride` None (or empty) means `kernel_size`; `padding` at most half the dilated kernel.
     ceil_mode : bool
-        Round the output size up, as long as the last window starts inside the input or its left padding.
+        Round the output size up, as long as the last window starts inside the input or its left
+        padding.
     count_include_pad : bool
         Whether padding counts in an average's divisor.
     divisor_override : int, optional

@@ -44,7 +44,7 @@ class Hardtanh(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Array, low: float, high: float) -> Array:
-        ctx.save((x <= low) | (x >= high))
+        ctx.save(~((x > low) & (x < high)))  # NaN passes nothing, as in PyTorch
         return np.clip(x, low, high)
 
     @staticmethod
@@ -199,7 +199,7 @@ class Hardsigmoid(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Array) -> Array:
-        ctx.save((x <= -3) | (x >= 3))
+        ctx.save(~((x > -3) & (x < 3)))
         return np.clip(x + 3, 0, 6) / 6
 
     @staticmethod

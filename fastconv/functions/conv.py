@@ -75,5 +75,5 @@ class ConvTranspose(Op):
             x5 = as_5d(x[None] if ctx.single else x)
             grads[1] = drop_axes(ops.backward_weight(spec, x5, g5), spec.ndim)
         if len(grads) > 2 and ctx.needs[2]:
-            grads[2] = ops.backward_bias(spec, g5)
+            grads[2] = ops.conv_backward_bias(g5)  # of the transposed convolution's output
         return tuple(grads)

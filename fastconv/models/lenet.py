@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..nn import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from ..nn import Conv2d, Flatten, Linear, MaxPool2d, Module, ReLU, Sequential
 from ..tensor import Tensor
 
 
-class LeNet5(Sequential):
+class LeNet5(Module):
     """Two 5×5 convolutions with max pooling, then three fully connected layers.
 
     Parameters
@@ -14,7 +14,7 @@ class LeNet5(Sequential):
     num_classes : int
     in_channels : int
     image_size : int
-        Height and width: 28 (MNIST, padded to 32 by the first layer) or 32.
+        Height and width: 28 (MNIST) or less is padded by the first layer, 32 and more is not.
 
     Raises
     ------
@@ -23,20 +23,22 @@ class LeNet5(Sequential):
     """
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> None:
+        super().__init__()
         padding = 2 if image_size < 32 else 0
-        first = (image_size + 2 * padding - 4) // 2
-        second = (first - 4) // 2
-        if second < 1:
+        side = ((image_size + 2 * padding - 4) // 2 - 4) // 2
+        if side < 1:
             raise ValueError(f"LeNet5: image_size must be at least 12, got {image_size}")
-        super().__init__(
+        self.features = Sequential(
             Conv2d(in_channels, 6, 5, padding=padding),
             ReLU(),
             MaxPool2d(2),
             Conv2d(6, 16, 5),
             ReLU(),
             MaxPool2d(2),
+        )
+        self.classifier = Sequential(
             Flatten(),
-            Linear(16 * second * second, 120),
+            Linear(16 * side * side, 120),
             ReLU(),
             Linear(120, 84),
             ReLU(),
@@ -45,4 +47,4 @@ class LeNet5(Sequential):
 
     def forward(self, input: Tensor) -> Tensor:
         """Class scores (N, num_classes) of images (N, in_channels, image_size, image_size)."""
-        return super().forward(input)
+        return self.classifier(self.features(input))

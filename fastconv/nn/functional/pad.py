@@ -172,15 +172,15 @@ def _sizes(
 def taps(mode: str, n: int, m: int, scale: float | None, align: bool) -> Taps:
     """Source indices and weights along an axis that goes from n to m elements."""
     step = np.float32(n / m if scale is None else 1 / scale)
-    place = np.arange(m)
+    place = np.arange(m, dtype=np.float32)
     if mode == "nearest":
         return ((np.minimum((place * step).astype(np.int64), n - 1), None),)
     if mode == "nearest-exact":
         return ((np.minimum(((place + np.float32(0.5)) * step).astype(np.int64), n - 1), None),)
     if align:
-        source = place * ((n - 1) / (m - 1) if m > 1 else 0.0)
+        source = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0)
     else:
-        source = np.maximum((place + 0.5) * (n / m if scale is None else 1 / scale) - 0.5, 0)
+        source = np.maximum((np.arange(m) + 0.5) * (n / m if scale is None else 1 / scale) - 0.5, 0)
     low = np.minimum(source.astype(np.int64), n - 1)
     share = np.minimum(source - low, 1)
     return (low, 1 - share), (np.minimum(low + 1, n - 1), share)

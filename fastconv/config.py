@@ -1,8 +1,8 @@
 """Switches: which backend and algorithm to use, and how many threads.
 
 ``backend`` and ``algorithm`` are per thread of Python and nest; the thread count is the process's.
-The environment sets the start: ``FASTCONV_BACKEND``, ``FASTCONV_ALGORITHM``, ``FASTCONV_NUM_THREADS``
-(``OMP_NUM_THREADS`` as the fallback).
+The environment sets the start: ``FASTCONV_BACKEND``, ``FASTCONV_ALGORITHM`` and
+``FASTCONV_NUM_THREADS`` (``OMP_NUM_THREADS`` as the fallback).
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def algorithm(name: str | None) -> _Switch:
     Parameters
     ----------
     name : str or None
-        A candidate's name (``'gemm'``, ``'direct'``, ``'depthwise'``, …; ``explain`` lists them), or
-        None for the planner's own choice.  Where the algorithm declines a shape, the planner chooses.
+        A candidate's name (``'gemm'``, ``'direct'``, ``'depthwise'``, …; ``explain`` lists them),
+        or None for the planner's own choice.  Where the algorithm declines a shape, the planner
+        chooses.
 
     Raises
     ------

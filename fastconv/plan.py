@@ -140,8 +140,10 @@ def explain(op: str, input_size: Any, weight_size: Any, **arguments: Any) -> Exp
     ValueError, TypeError
         As the operation itself.
     """
-    makers = {f"conv{n}d": (conv_spec, n) for n in (1, 2, 3)}
-    makers |= {f"conv_transpose{n}d": (conv_transpose_spec, n) for n in (1, 2, 3)}  # type: ignore[dict-item]
+    makers: dict[str, tuple[Callable[..., ConvSpec], int]] = {}
+    for n in (1, 2, 3):
+        makers[f"conv{n}d"] = conv_spec, n
+        makers[f"conv_transpose{n}d"] = conv_transpose_spec, n
     if op not in makers:
         raise ValueError(f"explain(): op must be one of {sorted(makers)}, got {op!r}")
     make, ndim = makers[op]

@@ -15,7 +15,8 @@ def float_arrays(function: str, /, **arrays: Any) -> tuple[Any, ...]:
     Raises
     ------
     TypeError
-        If one is not an ndarray, is neither float32 nor float64, or differs in dtype from the first.
+        If one is not an ndarray, is neither float32 nor float64, or differs in dtype from the
+        first.
     """
     first: tuple[str, np.dtype[Any]] | None = None
     for name, a in arrays.items():

@@ -20,7 +20,6 @@ import pytest
 import fastconv
 from fastconv.cli.measure import (
     DIRECTIONS,
-    Case,
     Variant,
     estimate_naive,
     fma_peak,
@@ -28,9 +27,9 @@ from fastconv.cli.measure import (
     use,
     variants,
 )
-from fastconv.cli.shapes import select
+from fastconv.shapes import Shape, select
 
-CASES = select(os.environ.get("FASTCONV_BENCH_SHAPES", "all"))
+SHAPES = select(os.environ.get("FASTCONV_BENCH_SHAPES", "all"))
 VARIANTS = variants(("numba", "c"))[0]
 
 
@@ -42,7 +41,7 @@ def peak() -> float | None:
 
 def describe(
     benchmark: Any,
-    case: Case,
+    shape: Shape,
     direction: str,
     variant: Variant,
     peak: float | None,
@@ -50,11 +49,11 @@ def describe(
     threads: int,
 ) -> None:
     """Fill ``extra_info`` from the shortest time."""
-    gflops = case.spec.flops / seconds / 1e9
-    benchmark.group = f"{case.name}, {direction}"
+    gflops = shape.spec().flops / seconds / 1e9
+    benchmark.group = f"{shape.name}, {direction}"
     benchmark.extra_info.update(
-        shape=case.name,
-        spec=repr(case.spec),
+        shape=shape.name,
+        spec=repr(shape.spec()),
         direction=direction,
         variant=str(variant),
         threads=threads,
@@ -66,22 +65,22 @@ def describe(
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_kernel(
-    benchmark: Any, case: Case, direction: str, variant: Variant, peak: float | None
+    benchmark: Any, shape: Shape, direction: str, variant: Variant, peak: float | None
 ) -> None:
-    call = kernel_call(case.spec, direction)
+    call = kernel_call(shape.spec(), direction)
     with use(variant):
         benchmark.pedantic(call, warmup_rounds=2, rounds=8, iterations=1)
     shortest = benchmark.stats.stats.min
-    describe(benchmark, case, direction, variant, peak, shortest, fastconv.get_num_threads())
+    describe(benchmark, shape, direction, variant, peak, shortest, fastconv.get_num_threads())
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_naive_estimate(benchmark: Any, case: Case, direction: str, peak: float | None) -> None:
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_naive_estimate(benchmark: Any, shape: Shape, direction: str, peak: float | None) -> None:
     seconds, outputs = benchmark.pedantic(
-        lambda: estimate_naive(case.spec, direction, 0.02), rounds=1, iterations=1
+        lambda: estimate_naive(shape.spec(), direction, 0.02), rounds=1, iterations=1
     )
-    describe(benchmark, case, direction, Variant("naive"), peak, seconds, 1)
+    describe(benchmark, shape, direction, Variant("naive"), peak, seconds, 1)
     benchmark.extra_info.update(estimated=True, outputs_timed=outputs, estimated_seconds=seconds)

@@ -17,8 +17,8 @@ import fastconv
 from fastconv import backends
 from fastconv.cli import bench, demo, explain, main
 from fastconv.cli.measure import Cell, estimate_naive, kernel_call
-from fastconv.cli.shapes import DEFAULT, NETWORKS, select
 from fastconv.cli.table import markdown_table, text_table
+from fastconv.shapes import LARGE, NETWORKS, select
 from fastconv.spec import conv_spec
 
 COMMANDS = ("demo", "train", "bench", "info", "explain")
@@ -297,7 +297,7 @@ def test_bench_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[s
     page.write_text(f"# Title\n\n{bench.BEGIN}\nold\n{bench.END}\n\nafter\n")
     files = {"--json": tmp_path / "a.json", "--plot": tmp_path / "a.png", "--markdown": page}
     options = [str(part) for pair in files.items() for part in pair]
-    arguments = ["--shapes", "lenet-5 conv1", "--seconds", "0.01", "--backends", "naive,c"]
+    arguments = ["--shapes", "lenet conv1", "--seconds", "0.01", "--backends", "naive,c"]
     before = backends.load("c").get_isa()
     assert main(["bench", *arguments, "--isa", "generic", "--threads", "1", *options]) == 0
     assert backends.load("c").get_isa() == before
@@ -318,7 +318,7 @@ def test_bench_plot_of_an_unknown_format(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("matplotlib")
-    arguments = ["--shapes", "lenet-5 conv1", "--seconds", "0.01", "--backends", "c"]
+    arguments = ["--shapes", "lenet conv1", "--seconds", "0.01", "--backends", "c"]
     assert main(["bench", *arguments, "--plot", str(tmp_path / "a.xyz")]) == 1
     assert "xyz" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -331,13 +331,17 @@ def test_bench_unknown_instruction_set(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_select_shapes() -> None:
-    assert select(None) == list(DEFAULT)
+    assert select(None) == list(LARGE) and len(LARGE) == 3
     assert select("all") == list(NETWORKS)
-    names = [case.name for case in select("resnet 1×1, DEPTHWISE 14")]
-    assert names == ["ResNet-50 expand 1×1", "ResNet-50 shortcut 1×1", "MobileNet depthwise 14²"]
-    assert [case.name for case in select("lenet")] == ["LeNet-5 conv1", "LeNet-5 conv2"]
+    names = [shape.name for shape in select("resnet50, MOBILENET depthwise 112")]
+    assert names == [
+        "resnet50 64->256 1x1 at 56",
+        "resnet50 2048->512 1x1 at 7",
+        "mobilenet depthwise at 112",
+    ]
+    assert all(shape.family == "lenet" for shape in select("lenet"))
     assert select("nothing") == []
-    assert len({case.name for case in NETWORKS}) == len(NETWORKS)
+    assert len({shape.name for shape in NETWORKS}) == len(NETWORKS)
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward input", "backward weight"])

@@ -25,9 +25,9 @@ from fastconv.cli.arguments import (
     use_engine,
 )
 from fastconv.cli.info import machine
-from fastconv.cli.shapes import NETWORKS, select
 from fastconv.cli.table import markdown_table, text_table
 from fastconv.files import atomic_path, write_text
+from fastconv.shapes import NETWORKS, select
 
 #: ``--markdown`` replaces what stands between these lines, or writes a file of its own.
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -107,11 +107,11 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, and write what was asked for."""
     if arguments.list:
-        for case in NETWORKS:
-            print(f"{case.name:28} {case.spec}")
+        for shape in NETWORKS:
+            print(f"{shape.name:36} {shape.spec()}")
         return 0
-    cases = select(getattr(arguments, "shapes", None))
-    if not cases:
+    shapes = select(getattr(arguments, "shapes", None))
+    if not shapes:
         raise UsageError(f"argument --shapes: no shape fits {arguments.shapes!r}; see --list")
     with contextlib.ExitStack() as stack:
         use_engine(arguments, stack)
@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
         dtype = np.dtype(arguments.dtype)
         peak = measure.fma_peak(dtype)
         cells = measure.measure(
-            cases,
+            shapes,
             arguments.directions,
             chosen,
             seconds=arguments.seconds,

@@ -1,6 +1,6 @@
-"""Timing kernels: cases, variants, and an interleaved minimum of many.
+"""Timing kernels: shapes, variants, and an interleaved minimum of many.
 
-The machine's clock and its other guests drift, so variants of one case take turns and each keeps
+The machine's clock and its other guests drift, so variants of one shape take turns and each keeps
 its shortest time; the FMA peak is measured by a C loop in the same run.
 """
 
@@ -17,11 +17,11 @@ import numpy as np
 
 import fastconv
 from fastconv import backends, config, ops
+from fastconv.shapes import Shape
 from fastconv.spec import ConvSpec
 
 __all__ = [
     "DIRECTIONS",
-    "Case",
     "Cell",
     "Variant",
     "best_times",
@@ -39,13 +39,6 @@ DIRECTIONS = {
     "backward input": "conv_backward_input",
     "backward weight": "conv_backward_weight",
 }
-
-
-class Case(NamedTuple):
-    """A named convolution."""
-
-    name: str
-    spec: ConvSpec
 
 
 class Variant(NamedTuple):
@@ -241,7 +234,7 @@ def estimate_naive(spec: ConvSpec, direction: str, seconds: float) -> tuple[floa
 
 
 def measure(
-    cases: Sequence[Case],
+    shapes: Sequence[Shape],
     directions: Sequence[str],
     chosen: Sequence[Variant],
     *,
@@ -251,13 +244,13 @@ def measure(
     peak: float | None = None,
     note: Callable[[str], None] | None = None,
 ) -> list[Cell]:
-    """Measure every case, direction and variant.
+    """Measure every shape, direction and variant.
 
     Parameters
     ----------
-    cases, directions, chosen : sequences
+    shapes, directions, chosen : sequences
     seconds : float
-        Time spent on each variant of a case and direction, about.
+        Time spent on each variant of a shape and direction, about.
     dtype, channels_last
         Type and memory format of the operands.
     peak : float, optional
@@ -271,22 +264,23 @@ def measure(
         ``naive`` is estimated by :func:`estimate_naive` and marked so.
     """
     cells = []
-    for case, direction in itertools.product(cases, directions):
+    for shape, direction in itertools.product(shapes, directions):
+        spec = shape.spec()
         if note is not None:
-            note(f"{case.name}, {direction}")
-        call = kernel_call(case.spec, direction, dtype, channels_last)
+            note(f"{shape.name}, {direction}")
+        call = kernel_call(spec, direction, dtype, channels_last)
         quick = [variant for variant in chosen if variant.backend != "naive"]
         found: dict[Variant, tuple[float, int]] = {}
         if len(quick) < len(chosen):
-            found[Variant("naive")] = estimate_naive(case.spec, direction, seconds)
+            found[Variant("naive")] = estimate_naive(spec, direction, seconds)
         times = best_times([(variant, call) for variant in quick], seconds)
         found.update(zip(quick, times, strict=True))
         for variant, (shortest, rounds) in found.items():
             naive = variant.backend == "naive"
             threads = 1 if naive else fastconv.get_num_threads()
-            gflops = case.spec.flops / shortest / 1e9
+            gflops = spec.flops / shortest / 1e9
             share = None if peak is None else gflops / (peak * threads)
             cells.append(
-                Cell(case.name, direction, str(variant), shortest, gflops, share, rounds, naive)
+                Cell(shape.name, direction, str(variant), shortest, gflops, share, rounds, naive)
             )
     return cells

@@ -32,6 +32,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _ISA_NAMES = ("generic", "avx2", "avx512")
 _DTYPES = {np.dtype(np.float32): lib.FC_F32, np.dtype(np.float64): lib.FC_F64}
 _INT64 = np.dtype(np.int64)
+_NULL = ffi.NULL
 _from_buffer = ffi.from_buffer
 
 # Work below which a second thread costs more than it gains (about 30 microseconds).
@@ -68,6 +69,11 @@ def _dtype(what: str, a: Array) -> int:
         raise TypeError(f"{what}: expected float32 or float64, got {a.dtype}") from None
 
 
+def _differ(what: str, dtype: Any, **operands: tuple[Array, tuple[int, ...]]) -> None:
+    for argument, (a, shape) in operands.items():
+        _same(what, argument, a, shape, dtype)
+
+
 def _same(what: str, argument: str, a: Array, shape: tuple[int, ...], dtype: Any) -> None:
     if a.shape != shape:
         raise ValueError(f"{what}: {argument} must have shape {shape}, got {a.shape}")
@@ -92,14 +98,6 @@ def _last(a: Array) -> Array:
     """Return the C-contiguous (N, D, H, W, C) view of a 5-D array, converting it if need be."""
     view = a.transpose(0, 2, 3, 4, 1)
     return view if view.flags.c_contiguous else to_channels_last(a).transpose(0, 2, 3, 4, 1)
-
-
-def _channels_last(a: Array) -> Array:
-    """Return the C-contiguous view (N, D, H, W, C) of a 5-D array, converted where it has none."""
-    view = a.transpose(0, 2, 3, 4, 1)
-    if view.flags.c_contiguous:
-        return view
-    return to_channels_last(a).transpose(0, 2, 3, 4, 1)
 
 
 def _target(what: str, a: Array) -> Array:
@@ -148,11 +146,12 @@ def _strides(form: int, channels: int, size: tuple[int, ...]) -> tuple[int, ...]
 class _Conv:
     """What is kept of a convolution: its shapes, whether threads pay, one geometry per format."""
 
-    __slots__ = ("geometry", "parallel", "spec", "w_shape", "x_shape", "y_shape")
+    __slots__ = ("empty", "geometry", "parallel", "spec", "w_shape", "x_shape", "y_shape")
 
     def __init__(self, spec: ConvSpec) -> None:
         self.x_shape, self.w_shape, self.y_shape = spec.x_shape, spec.w_shape, spec.y_shape
         self.parallel = spec.flops >= _SERIAL_FLOPS
+        self.empty = 0 in self.x_shape + self.w_shape + self.y_shape
         self.geometry: dict[int, Any] = {}
         self.spec = _geometry_fields(spec)
 
@@ -186,31 +185,39 @@ def _threads(parallel: bool) -> int:
     return config.get_num_threads() if parallel and not _forked else 1
 
 
+def _run(
+    what: str, kernel: int, code: int, kept: _Conv, forms: tuple[int, int], a: Any, b: Any,
+    bias: Any, out: Any,
+) -> None:  # fmt: skip
+    threads = config.get_num_threads() if kept.parallel and not _forked else 1
+    status = lib.fc_conv(kernel, code, kept.at(*forms), a, b, bias, out, threads)
+    if status:
+        _check(status, what)
+
+
+def _weight(w: Array) -> Any:
+    return _from_buffer(w if w.flags.c_contiguous else np.ascontiguousarray(w))
+
+
 def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
     what = f"conv_forward_{algorithm}"
 
     def run(spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array) -> None:
-        kept = _conv(spec)
-        code, dtype = _dtype(what, x), x.dtype
-        _same(what, "x", x, kept.x_shape, dtype)
-        _same(what, "w", w, kept.w_shape, dtype)
-        _same(what, "out", out, kept.y_shape, dtype)
-        b = ffi.NULL
+        kept, code, dtype = _conv(spec), _dtype(what, x), x.dtype
+        xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
+        if not (
+            x.shape == xs and w.shape == ws and out.shape == ys and w.dtype == out.dtype == dtype
+        ):
+            _differ(what, dtype, x=(x, xs), w=(w, ws), out=(out, ys))
+        b = _NULL
         if bias is not None:
-            _same(what, "bias", bias, (spec.out_channels,), dtype)
-            b = _from_buffer(np.ascontiguousarray(bias))
-        if not x.size or not w.size:
+            _same(what, "bias", bias, ws[:1], dtype)
+            b = _weight(bias)
+        if kept.empty:
             out[...] = 0 if bias is None else bias[:, None, None, None]
             return
-        x = _last(x)
-        y_form, y = _output(what, out)
-        w = np.ascontiguousarray(w)
-        status = lib.fc_conv(
-            kernel, code, kept.at(_LAST, y_form), _from_buffer(x), _from_buffer(w), b, y,
-            _threads(kept.parallel),
-        )  # fmt: skip
-        if status:
-            _check(status, what)
+        form, y = _output(what, out)
+        _run(what, kernel, code, kept, (_LAST, form), _from_buffer(_last(x)), _weight(w), b, y)
 
     run.__name__ = run.__qualname__ = what
     run.__doc__ = f"Convolution forward, {algorithm}: x, w, bias or None -> out."
@@ -221,23 +228,17 @@ def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
     what = f"conv_backward_input_{algorithm}"
 
     def run(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
-        kept = _conv(spec)
-        code, dtype = _dtype(what, grad_out), grad_out.dtype
-        _same(what, "grad_out", grad_out, kept.y_shape, dtype)
-        _same(what, "w", w, kept.w_shape, dtype)
-        _same(what, "out", out, kept.x_shape, dtype)
-        if not grad_out.size or not w.size:
+        kept, code, dtype, g = _conv(spec), _dtype(what, grad_out), grad_out.dtype, grad_out
+        xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
+        if not (
+            g.shape == ys and w.shape == ws and out.shape == xs and w.dtype == out.dtype == dtype
+        ):
+            _differ(what, dtype, grad_out=(g, ys), w=(w, ws), out=(out, xs))
+        if kept.empty:
             out[...] = 0
             return
-        g = _last(grad_out)
-        x_form, x = _output(what, out)
-        w = np.ascontiguousarray(w)
-        status = lib.fc_conv(
-            kernel, code, kept.at(x_form, _LAST), _from_buffer(g), _from_buffer(w), ffi.NULL, x,
-            _threads(kept.parallel),
-        )  # fmt: skip
-        if status:
-            _check(status, what)
+        form, x = _output(what, out)
+        _run(what, kernel, code, kept, (form, _LAST), _from_buffer(_last(g)), _weight(w), _NULL, x)
 
     run.__name__ = run.__qualname__ = what
     run.__doc__ = f"Convolution backward input, {algorithm}: grad_out, w -> out."
@@ -248,23 +249,20 @@ def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
     what = f"conv_backward_weight_{algorithm}"
 
     def run(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
-        kept = _conv(spec)
-        code, dtype = _dtype(what, grad_out), grad_out.dtype
-        _same(what, "grad_out", grad_out, kept.y_shape, dtype)
-        _same(what, "x", x, kept.x_shape, dtype)
-        _same(what, "out", out, kept.w_shape, dtype)
-        if not grad_out.size or not x.size:
+        kept, code, dtype, g = _conv(spec), _dtype(what, grad_out), grad_out.dtype, grad_out
+        xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
+        if not (
+            g.shape == ys and x.shape == xs and out.shape == ws and x.dtype == out.dtype == dtype
+        ):
+            _differ(what, dtype, grad_out=(g, ys), x=(x, xs), out=(out, ws))
+        if kept.empty:
             out[...] = 0
             return
-        g, x = _last(grad_out), _last(x)
         if not out.flags.c_contiguous:
             raise ValueError(f"{what}: out must be C-contiguous, got strides {out.strides}")
-        status = lib.fc_conv(
-            kernel, code, kept.at(_LAST, _LAST), _from_buffer(g), _from_buffer(x), ffi.NULL,
-            _from_buffer("char[]", out, True), _threads(kept.parallel),
-        )  # fmt: skip
-        if status:
-            _check(status, what)
+        dw = _from_buffer("char[]", out, True)
+        a, b = _from_buffer(_last(g)), _from_buffer(_last(x))
+        _run(what, kernel, code, kept, (_LAST, _LAST), a, b, _NULL, dw)
 
     run.__name__ = run.__qualname__ = what
     run.__doc__ = f"Convolution backward weight, {algorithm}: grad_out, x -> out."
@@ -364,7 +362,7 @@ def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> No
         return
     y, i = _target(what, out), _target(what, indices)
     status = lib.fc_max_pool_forward(
-        code, kept.at(_LAST, _LAST, _LAST), _from_buffer(_channels_last(x)), _output(what, y)[1],
+        code, kept.at(_LAST, _LAST, _LAST), _from_buffer(_last(x)), _output(what, y)[1],
         ffi.cast("int64_t *", _output(what, i)[1]), _threads(kept.parallel),
     )  # fmt: skip
     if status:
@@ -384,7 +382,7 @@ def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
         return
     y = _target(what, out)
     status = lib.fc_avg_pool_forward(
-        code, kept.at(_LAST, _LAST), _from_buffer(_channels_last(x)), _output(what, y)[1],
+        code, kept.at(_LAST, _LAST), _from_buffer(_last(x)), _output(what, y)[1],
         _threads(kept.parallel),
     )  # fmt: skip
     if status:
@@ -404,7 +402,7 @@ def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
         return
     x = _target(what, out)
     status = lib.fc_avg_pool_backward(
-        code, kept.at(_LAST, _LAST), _from_buffer(_channels_last(grad_out)), _output(what, x)[1],
+        code, kept.at(_LAST, _LAST), _from_buffer(_last(grad_out)), _output(what, x)[1],
         _threads(kept.parallel),
     )  # fmt: skip
     if status:

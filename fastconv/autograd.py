@@ -316,8 +316,9 @@ class Op:
         """
         if mode.grad and target.requires_grad:
             base = target if target._view is None else target._view[0]
-            if base._node is None and base._requires:
-                what = "a leaf" if base is target else "a view of a leaf"
+            leaf = base if base._requires else target
+            if leaf._node is None:
+                what = "a leaf" if leaf is target else "a view of a leaf"
                 raise RuntimeError(
                     f"{cls.__name__}: {what} tensor that requires grad is being used in an "
                     "in-place operation; wrap it in no_grad(), or use the out-of-place operation"
@@ -361,7 +362,8 @@ class Op:
             if box[0] != version:
                 raise RuntimeError(
                     f"{self.name()}: a value of shape {saved.shape} needed for its gradient was "
-                    f"changed by an in-place operation: it is at version {box[0]}, expected {version}"
+                    "changed by an in-place operation: "
+                    f"it is at version {box[0]}, expected {version}"
                 )
 
     def check_count(self, count: int) -> None:

@@ -49,30 +49,25 @@ def _shape(size: tuple[Any, ...], given: Any, function: str) -> tuple[int, ...]:
     return shape
 
 
-def _data(data: Any) -> np.ndarray:
-    """The array of numbers, nested sequences, arrays or Tensors, before its type is decided."""
+def _data(data: Any) -> tuple[np.ndarray, np.dtype]:
+    """The array of numbers, nested sequences, arrays or Tensors, and the type they ask for."""
     if isinstance(data, TensorBase):
-        return data.array
+        return data.array, data.array.dtype
     if isinstance(data, (np.ndarray, np.generic)):
-        return np.asarray(data)
+        array = np.asarray(data)
+        return array, array.dtype
+    own = False  # whether the numbers bring a type of their own
     if isinstance(data, (list, tuple)):
         if _holds_tensors(data):
             data = _unwrapped(data)
-        try:
-            array = np.array(data)
-        except ValueError as e:
-            raise ValueError(
-                f"tensor: the nested sequences do not form a regular array: {e}"
-            ) from None
-        if not array.size and array.dtype.kind == "f":
-            return array.astype(dtypes.get_default_dtype().dtype)
-        if array.dtype == np.float64 and not _holds_arrays(data):
-            return array.astype(dtypes.get_default_dtype().dtype)
-        return array
-    array = np.asarray(data)
-    if array.dtype == np.float64 and isinstance(data, float):
-        return array.astype(dtypes.get_default_dtype().dtype)
-    return array
+        own = _holds_arrays(data)
+    try:
+        array = np.array(data)
+    except ValueError as e:
+        raise ValueError(f"the nested sequences do not form a regular array: {e}") from None
+    if array.dtype == np.float64 and not own:
+        return array, dtypes.get_default_dtype().dtype
+    return array, array.dtype
 
 
 def _holds_tensors(data: Any) -> bool:
@@ -125,15 +120,12 @@ def tensor(
         For sequences of unequal lengths.
     """
     _check(device)
-    array = _data(data)
-    if dtype is None:
-        dtypes.from_numpy_dtype(array.dtype)
-    elif array.dtype.kind not in "fiub":
+    array, kind = _data(data)
+    if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: data of NumPy dtype {array.dtype} cannot become a tensor")
-    return finish(
-        np.array(array, None if dtype is None else _kind(dtype), copy=True, order="C"),
-        requires_grad,
-    )
+    kind = dtypes.from_numpy_dtype(kind).dtype if dtype is None else _kind(dtype)
+    with np.errstate(all="ignore"):
+        return finish(np.array(array, kind, copy=True, order="C"), requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -142,11 +134,11 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, TensorBase):
         t: Any = data
         return t if dtype is None else t.to(dtype)
-    array = _data(data)
-    if dtype is not None:
-        array = array.astype(_kind(dtype), copy=False)
-    dtypes.from_numpy_dtype(array.dtype)
-    return wrap(array)
+    array, kind = _data(data)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"as_tensor: data of NumPy dtype {array.dtype} cannot become a tensor")
+    kind = dtypes.from_numpy_dtype(kind).dtype if dtype is None else _kind(dtype)
+    return wrap(array.astype(kind, copy=False))
 
 
 asarray = as_tensor

@@ -165,7 +165,7 @@ def binary(op: type[Binary], a: Any, b: Any) -> Any:
     if isinstance(b, TensorBase):
         if isinstance(a, TensorBase):
             kind = a.array.dtype
-            if kind is b.array.dtype and (kind.kind == "f" or not op.floating):
+            if kind is b.array.dtype and kind.kind == "f":
                 return op.apply(a, b)
         elif b.array.dtype.kind == "f" and type(a) in (int, float):
             return op.apply(a, b)

@@ -21,6 +21,13 @@ from fastconv.config import get_num_threads
 FASTMATH = {"contract"}
 
 
+#: Only the ``prange`` becomes threads: array assignments inside stay plain loops, quick to compile.
+PARALLEL = {
+    "prange": True, "setitem": False, "numpy": False, "reduction": False, "comprehension": False,
+    "inplace_binop": False, "stencil": False, "fusion": False,
+}  # fmt: skip
+
+
 class _State:
     """What a fork changes."""
 
@@ -64,7 +71,7 @@ class Kernel:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.__doc__ = function.__doc__
-        self._parallel = compiled(function, parallel=True)
+        self._parallel = compiled(function, parallel=PARALLEL)
         self._serial = compiled(_renamed(function, f"{function.__name__}_serial"))
 
     def __call__(self, *args: Any) -> Any:

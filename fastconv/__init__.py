@@ -55,6 +55,7 @@ from .functions.elementwise import (
     div,
     divide,
     floor_divide,
+    fmod,
     lerp,
     maximum,
     minimum,
@@ -80,6 +81,7 @@ from .functions.unary import (
     clip,
     cos,
     cosh,
+    erf,
     exp,
     exp2,
     expm1,
@@ -138,11 +140,17 @@ from .functions.linalg import (
     addmm,
     baddbmm,
     bmm,
+    cdist,
+    diag,
+    diagonal,
     dot,
+    einsum,
+    inner,
     matmul,
     mm,
     mv,
     outer,
+    trace,
     tril,
     triu,
 )
@@ -176,28 +184,32 @@ from .functions.shape import (
     unsqueeze,
     vstack,
 )
-from .functions.index import (
+from .functions.gather import (
     argsort,
-    bincount,
-    chunk,
     gather,
     index_add,
     index_copy,
     index_fill,
     index_select,
+    scatter,
+    scatter_add,
+    sort,
+    take_along_dim,
+    topk,
+)
+from .functions.index import (
+    argwhere,
+    bincount,
+    chunk,
+    histc,
     masked_fill,
     masked_select,
     meshgrid,
     narrow,
     nonzero,
-    scatter,
-    scatter_add,
     select,
-    sort,
     split,
     take,
-    take_along_dim,
-    topk,
     unbind,
     unique,
 )
@@ -260,9 +272,30 @@ from .dtypes import (
     uint8,
 )
 from .dtypes import bool, float, int
+from ._legacy import (
+    BoolTensor,
+    ByteTensor,
+    DoubleTensor,
+    FloatTensor,
+    IntTensor,
+    LongTensor,
+    detach,
+    e,
+    finfo,
+    iinfo,
+    inf,
+    is_floating_point,
+    nan,
+    newaxis,
+    numel,
+    pi,
+    promote_types,
+    ravel,
+    result_type,
+)
 from .config import algorithm, backend, get_num_threads, set_num_threads
 
-# What costs time to import and is not needed to compute with tensors comes when it is first asked for.
+# What costs time to import and is not needed to compute with tensors comes when it is asked for.
 _MODULES = ("cuda", "data", "datasets", "metrics", "models", "nn", "ops", "optim", "utils")
 _ELSEWHERE = {
     "save": "serialization",
@@ -272,10 +305,11 @@ _ELSEWHERE = {
     "load": "serialization",
     **dict.fromkeys(
         (
-            "adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "batch_norm", "celu", "conv1d", "conv2d",
-            "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "dropout", "group_norm",
-            "layer_norm", "log_softmax", "max_pool1d", "max_pool2d", "max_pool3d", "pixel_shuffle", "prelu", "relu_",
-            "selu", "softmax", "threshold",
+            "adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "batch_norm",
+            "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+            "conv_transpose2d", "conv_transpose3d", "dropout", "group_norm",
+            "layer_norm", "log_softmax", "max_pool1d", "max_pool2d", "max_pool3d",
+            "pixel_shuffle", "prelu", "relu_", "selu", "softmax", "threshold",
         ),
         "nn.functional",
     ),

@@ -10,6 +10,7 @@ from . import creation, dtypes
 from ._grad_mode import mode
 from .autograd import TensorBase
 from .functions import compare, elementwise, index, linalg, reduce, shape, unary
+from .functions import gather as _gather
 from .functions.elementwise import inplace_of
 from .functions.elementwise import operator as _op
 from .random import Generator, rng
@@ -105,6 +106,7 @@ class TensorMethods(TensorBase):
     pow = elementwise.pow
     pow_ = elementwise.pow_
     remainder = elementwise.remainder
+    fmod = elementwise.fmod
     remainder_ = elementwise.remainder_
     floor_divide = elementwise.floor_divide
     floor_divide_ = elementwise.floor_divide_
@@ -143,6 +145,7 @@ class TensorMethods(TensorBase):
     sinh = unary.sinh
     cosh = unary.cosh
     tanh = unary.tanh
+    erf = unary.erf
     sigmoid = unary.sigmoid
     relu = unary.relu
     abs = unary.abs
@@ -270,21 +273,24 @@ class TensorMethods(TensorBase):
     unbind = index.unbind
     split = index.split
     chunk = index.chunk
-    gather = index.gather
-    take_along_dim = index.take_along_dim
-    index_select = index.index_select
+    gather = _gather.gather
+    take_along_dim = _gather.take_along_dim
+    index_select = _gather.index_select
     masked_select = index.masked_select
     take = index.take
-    scatter = index.scatter
-    scatter_add = index.scatter_add
-    index_add = index.index_add
-    index_copy = index.index_copy
-    index_fill = index.index_fill
+    scatter = _gather.scatter
+    scatter_add = _gather.scatter_add
+    index_add = _gather.index_add
+    index_copy = _gather.index_copy
+    index_fill = _gather.index_fill
     masked_fill = index.masked_fill
-    sort = index.sort
-    argsort = index.argsort
-    topk = index.topk
+    sort = _gather.sort
+    argsort = _gather.argsort
+    topk = _gather.topk
     nonzero = index.nonzero
+    argwhere = index.argwhere
+    histc = index.histc
+    unfold = index.unfold
     unique = index.unique
     bincount = index.bincount
 
@@ -298,6 +304,10 @@ class TensorMethods(TensorBase):
     outer = linalg.outer
     addmm = linalg.addmm
     baddbmm = linalg.baddbmm
+    diagonal = linalg.diagonal
+    diag = linalg.diag
+    trace = linalg.trace
+    inner = linalg.inner
     tril = linalg.tril
     triu = linalg.triu
 
@@ -335,11 +345,11 @@ class TensorMethods(TensorBase):
     addcmul_ = inplace_of(elementwise.addcmul, "addcmul_")
     addcdiv_ = inplace_of(elementwise.addcdiv, "addcdiv_")
     lerp_ = inplace_of(elementwise.lerp, "lerp_")
-    scatter_ = inplace_of(index.scatter, "scatter_")
-    scatter_add_ = inplace_of(index.scatter_add, "scatter_add_")
-    index_add_ = inplace_of(index.index_add, "index_add_")
-    index_copy_ = inplace_of(index.index_copy, "index_copy_")
-    index_fill_ = inplace_of(index.index_fill, "index_fill_")
+    scatter_ = inplace_of(_gather.scatter, "scatter_")
+    scatter_add_ = inplace_of(_gather.scatter_add, "scatter_add_")
+    index_add_ = inplace_of(_gather.index_add, "index_add_")
+    index_copy_ = inplace_of(_gather.index_copy, "index_copy_")
+    index_fill_ = inplace_of(_gather.index_fill, "index_fill_")
     addmm_ = inplace_of(linalg.addmm, "addmm_")
     tril_ = inplace_of(linalg.tril, "tril_")
     triu_ = inplace_of(linalg.triu, "triu_")

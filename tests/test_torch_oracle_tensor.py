@@ -163,6 +163,18 @@ CASES = {
     "inplace_zero": (lambda m, a: (a * 3).zero_() + a, A34),
     "inplace_fill": (lambda m, a: (a * 3).masked_fill_(a > 0, 7.0), A34),
     "iadd": (lambda m, a, b: _augmented(a * 1, b), A34, B34),
+    "diagonal": (lambda m, a: a.diagonal(1, 0, 2) * 2, T234),
+    "diag_trace": (lambda m, a: m.diag(a[0], -1) * m.trace(a) + m.diag(a.t() @ a, 1).sum(), A34),
+    "einsum_gram": (lambda m, a: m.einsum("bchw,bdhw->bcd", a, a), IMG),
+    "einsum_implicit": (lambda m, a, b: m.einsum("ij,jk", a, b.t()), A34, B34),
+    "einsum_sum": (lambda m, a, b: m.einsum("...ij, kj -> k...", a, b), T234, A34),
+    "einsum_three": (lambda m, a, b, c: m.einsum("i,ij,j->", c[:, 0], a, b), A34, A4, A31),
+    "inner_cdist": (lambda m, a, b: m.inner(a, b) + m.cdist(a, b), A34, B34),
+    "cdist_1": (lambda m, a: m.cdist(a, a[:, :2] * 2, p=1.0), T234),
+    "erf": (lambda m, a: a.erf(), A34),
+    "fmod": (lambda m, a, b: m.fmod(a, b), A34, POS),
+    "unfold": (lambda m, a: a.unfold(-1, 3, 2) * 2, IMG),
+    "unfold_overlap": (lambda m, a: a.unfold(1, 2, 1).exp(), T234),
     "softplus": (lambda m, a: (1 + a.exp()).log(), A34),
 }
 

@@ -119,6 +119,14 @@ class Pow(Binary):
     b_in = (True, True)
 
 
+class Fmod(Binary):
+    ufunc = np.fmod
+    da = staticmethod(lambda g, a, b: g)
+    db = staticmethod(lambda g, a, b: -g * np.trunc(np.true_divide(a, b)))
+    a_in = (False, True)
+    b_in = (False, True)
+
+
 class FloorDivide(Binary):
     ufunc = np.floor_divide
     da = staticmethod(lambda g, a, b: np.zeros_like(g))
@@ -186,7 +194,7 @@ def binary(op: type[Binary], a: Any, b: Any) -> Any:
 
 def _check_integers(op: type[Binary], a: Any, b: Any) -> None:
     values = b.array if isinstance(b, TensorBase) else b
-    if op is FloorDivide or op is Remainder:
+    if op in (FloorDivide, Remainder, Fmod):
         if np.any(np.equal(values, 0)):
             raise RuntimeError(f"{op.__name__}: integer division by zero")
     elif op is Sub and (a if isinstance(a, TensorBase) else b).array.dtype.kind == "b":
@@ -279,6 +287,7 @@ def into(out: Any, result: Any) -> Any:
 
 mul = multiply = _public(Mul, "mul", "``input * other``.")
 remainder = _public(Remainder, "remainder", "``input % other``: the sign is that of `other`.")
+fmod = _public(Fmod, "fmod", "The remainder of division, with the sign of `input`.")
 maximum = _public(Maximum, "maximum", "The larger of two elements; NaN if either is NaN.")
 minimum = _public(Minimum, "minimum", "The smaller of two elements; NaN if either is NaN.")
 floor_divide = _public(FloorDivide, "floor_divide", "``input // other``, rounded down.")

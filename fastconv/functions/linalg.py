@@ -9,6 +9,9 @@ import numpy as np
 from ..autograd import Op, TensorBase, wrap
 from ._promote import check_tensor, unbroadcast
 from .elementwise import add, mul
+from .reduce import norm
+from .reduce import sum as _sum
+from .shape import axis
 
 ndarray = np.ndarray
 
@@ -176,3 +179,157 @@ def tril(input: Any, diagonal: int = 0) -> Any:
 def triu(input: Any, diagonal: int = 0) -> Any:
     """The matrices' upper triangles, the rest zero."""
     return _triangle(input, "triu", np.triu, diagonal)
+
+
+class Diagonal(Op):
+    view = True
+
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, offset: int, d1: int, d2: int) -> ndarray:
+        ctx.args = a.shape, offset, d1, d2
+        out = np.diagonal(a, offset, d1, d2)
+        out.flags.writeable = a.flags.writeable
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        shape, offset, d1, d2 = ctx.args
+        out = np.zeros(shape, g.dtype)
+        view = np.diagonal(out, offset, d1, d2)
+        view.flags.writeable = True
+        view[...] = g
+        return out
+
+
+def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The diagonal of the planes of two axes, as a new last axis: a view."""
+    check_tensor(input, "input", "diagonal")
+    rank = input.array.ndim
+    d1, d2 = axis(dim1, rank, "diagonal"), axis(dim2, rank, "diagonal")
+    if d1 == d2 or rank < 2:
+        raise ValueError(
+            f"diagonal: axes {dim1} and {dim2} of shape {input.array.shape} do not span a plane"
+        )
+    return Diagonal.apply(input, offset, d1, d2)
+
+
+class Diag(Op):
+    """A matrix with a vector on a diagonal, zero elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, a: ndarray, offset: int) -> ndarray:
+        ctx.offset = offset
+        return np.diag(a, offset)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        return np.diagonal(g, ctx.offset)
+
+
+def diag(input: Any, diagonal: int = 0) -> Any:
+    """A matrix from its diagonal, or the diagonal of a matrix."""
+    check_tensor(input, "input", "diag")
+    if input.array.ndim == 1:
+        return Diag.apply(input, diagonal)
+    _rank(input, "input", "diag", 2)
+    return Diagonal.apply(input, diagonal, 0, 1)
+
+
+def trace(input: Any) -> Any:
+    """The sum of the diagonal of a matrix."""
+    _rank(input, "input", "trace", 2)
+    return _sum(Diagonal.apply(input, 0, 0, 1))
+
+
+def inner(input: Any, other: Any) -> Any:
+    """Products summed over the last axis of both."""
+    if not input.array.ndim or not other.array.ndim:
+        return mul(input, other)
+    flat = matmul(
+        input.reshape(-1, input.array.shape[-1]), other.reshape(-1, other.array.shape[-1]).t()
+    )
+    return flat.reshape(*input.array.shape[:-1], *other.array.shape[:-1])
+
+
+def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
+    """The distances of all pairs of rows: (…, n, d) and (…, m, d) give (…, n, m)."""
+    check_tensor(x1, "x1", "cdist")
+    check_tensor(x2, "x2", "cdist")
+    return norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+
+
+class Einsum(Op):
+    """A sum of products named by subscripts; the gradient of an operand is another one."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: tuple[str, ...], output: str, *arrays: ndarray) -> Any:
+        ctx.names, ctx.output = inputs, output
+        if True in ctx.needs:
+            ctx.save(*arrays)
+        return np.einsum(f"{','.join(inputs)}->{output}", *arrays, optimize=len(arrays) > 1)
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> Any:
+        grads: list[Any] = []
+        for i, need in enumerate(ctx.needs):
+            if not need:
+                grads.append(None)
+                continue
+            names = [n for k, n in enumerate(ctx.names) if k != i]
+            arrays = [a for k, a in enumerate(ctx.saved) if k != i]
+            known = set("".join((ctx.output, *names)))
+            found = "".join([c for c in ctx.names[i] if c in known])
+            part = np.einsum(
+                f"{','.join((ctx.output, *names))}->{found}", g, *arrays, optimize=True
+            )
+            shape = ctx.saved[i].shape  # axes that only this operand has were summed: all alike
+            kept = [n if c in known else 1 for c, n in zip(ctx.names[i], shape, strict=True)]
+            grads.append(np.broadcast_to(part.reshape(kept), shape))
+        return tuple(grads)
+
+
+def einsum(equation: str, *operands: Any) -> Any:
+    """Einstein summation, such as ``einsum("bchw,bdhw->bcd", x, x)``.
+
+    Parameters
+    ----------
+    equation : str
+        Letters for the axes of each operand, and after ``->`` those of the result (by default those that
+        occur once, in alphabetical order). An ellipsis stands for further leading axes.
+    *operands : Tensor
+        Also accepted as one sequence.
+
+    Raises
+    ------
+    ValueError
+        If letters and axes do not match.
+    """
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    left, arrow, output = equation.replace(" ", "").partition("->")
+    names = left.split(",")
+    if len(names) != len(operands):
+        raise ValueError(f"einsum: {equation!r} names {len(names)} operands, got {len(operands)}")
+    spare = [c for c in "ZYXWVUTSRQPONMLKJIHGFEDCBA" if c not in equation]
+    most = 0
+    for i, (name, t) in enumerate(zip(names, operands, strict=True)):
+        check_tensor(t, f"operands[{i}]", "einsum")
+        rank = t.array.ndim - len(name.replace("...", ""))
+        if rank < 0 or (rank and "..." not in name):
+            raise ValueError(f"einsum: {name!r} does not name the axes of shape {t.array.shape}")
+        names[i] = name.replace("...", "".join(spare[:rank][::-1]))
+        most = max(most, rank)
+        if len(set(names[i])) != len(names[i]):
+            raise ValueError(f"einsum: {name!r} names an axis twice; use diagonal() first")
+    dots = "".join(spare[:most][::-1])
+    if not arrow:
+        letters = "".join(names)
+        output = dots + "".join(
+            sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots)
+        )
+    sizes: dict[str, int] = {}
+    for name, t in zip(names, operands, strict=True):
+        for c, n in zip(name, t.array.shape, strict=True):
+            if sizes.setdefault(c, n) != n:
+                raise ValueError(f"einsum: axis {c!r} has sizes {sizes[c]} and {n} in {equation!r}")
+    return Einsum.apply(tuple(names), output.replace("...", dots), *operands)

@@ -14,7 +14,7 @@ from ..autograd import Op, TensorBase, wrap
 from ._promote import cast, check_tensor, to_float
 from .elementwise import into, maximum, minimum
 from .elementwise import pow as _pow
-from .index import Gather, grid
+from .gather import Gather, grid
 from .shape import axes, axis
 from .unary import abs as _abs
 

@@ -139,6 +139,20 @@ class Relu(Unary):
     d = staticmethod(lambda g, y: np.where(y <= 0, g.dtype.type(0), g))
 
 
+class Erf(Unary):
+    keep = "x"
+
+    @staticmethod
+    def f(x: ndarray) -> ndarray:
+        from .erf import erf
+
+        return erf(x)
+
+    @staticmethod
+    def d(g: ndarray, x: ndarray) -> ndarray:
+        return g * np.exp(-x * x) * g.dtype.type(2 / np.sqrt(np.pi))
+
+
 class _Step(Unary):
     """Constant between jumps: the gradient is zero."""
 
@@ -205,6 +219,7 @@ atan = arctan = _public(Atan, "atan", "The inverse tangent of each element.")
 sinh = _public(Sinh, "sinh", "The hyperbolic sine of each element.")
 cosh = _public(Cosh, "cosh", "The hyperbolic cosine of each element.")
 tanh = _public(Tanh, "tanh", "The hyperbolic tangent of each element.")
+erf = _public(Erf, "erf", "The error function of each element.")
 sigmoid = _public(Sigmoid, "sigmoid", "``1 / (1 + exp(-input))``.")
 relu = _public(Relu, "relu", "``max(input, 0)``; NaN stays NaN.", False)
 _abs = _public(Abs, "abs", "The absolute value of each element.", False)

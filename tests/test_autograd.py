@@ -541,7 +541,7 @@ def test_op_with_several_outputs():
             return g0 * 3 + g1 * 2 * ctx.saved[0]
 
     x = leaf(3)
-    a, b, order = Both.apply(x, 3)
+    _, b, order = Both.apply(x, 3)
     assert not order.requires_grad
     (gx,) = autograd.grad(b.sum(), x, retain_graph=True)
     np.testing.assert_allclose(gx.numpy(), 2 * x.detach().numpy())
@@ -594,7 +594,7 @@ def test_user_function():
     assert gradcheck(Scale.apply, (x, factor.detach(), 2.0))
     assert not Scale.apply(x.detach(), factor.detach()).requires_grad
     y.sum().backward()
-    with pytest.raises(RuntimeError, match="ScaleBackward.*second time"):
+    with pytest.raises(RuntimeError, match=r"ScaleBackward.*second time"):
         y.sum().backward()
 
 
@@ -639,7 +639,7 @@ def test_user_function_saved_value_changed_in_place():
     y = x * 1
     z = Scale.apply(y, factor)
     y.add_(1)
-    with pytest.raises(RuntimeError, match="ScaleBackward.*in-place"):
+    with pytest.raises(RuntimeError, match=r"ScaleBackward.*in-place"):
         z.sum().backward()
 
 

@@ -294,8 +294,8 @@ def einsum(equation: str, *operands: Any) -> Any:
     Parameters
     ----------
     equation : str
-        Letters for the axes of each operand, and after ``->`` those of the result (by default those that
-        occur once, in alphabetical order). An ellipsis stands for further leading axes.
+        Letters for the axes of each operand, and after ``->`` those of the result (by default those
+        that occur once, in alphabetical order). An ellipsis stands for further leading axes.
     *operands : Tensor
         Also accepted as one sequence.
 

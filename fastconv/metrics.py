@@ -74,7 +74,7 @@ def confusion_matrix(prediction: Any, target: Any, num_classes: int | None = Non
     both = np.concatenate([predicted, true])
     if num_classes is None:
         num_classes = int(both.max()) + 1 if both.size else 0
-    if both.size and not (0 <= both.min() and both.max() < num_classes):
+    if both.size and (both.min() < 0 or both.max() >= num_classes):
         raise ValueError(
             f"class indices must be 0 to {num_classes - 1}, found {both.min()} to {both.max()}"
         )

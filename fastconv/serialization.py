@@ -140,7 +140,8 @@ class _Writer:
             return {"bytes": value.hex()}
         if kind is Dtype:
             return {"dtype": value.name}
-        if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+        scalar_type = isinstance(value, type) and issubclass(value, np.generic)
+        if scalar_type or isinstance(value, np.dtype):
             return {"numpy_dtype": np.dtype(value).str}
         hint = ""
         if hasattr(value, "state_dict"):
@@ -186,8 +187,13 @@ def _dense(array: np.ndarray) -> np.ndarray:
     return array if flags.c_contiguous or flags.f_contiguous else np.ascontiguousarray(array)
 
 
+class Unreadable(ValueError):
+    """A file that `load` does not take."""
+
+
 def _read(stream: IO[bytes], name: str) -> Any:
     import json
+    import struct
     import zipfile
 
     if not (hasattr(stream, "seekable") and stream.seekable()):
@@ -196,36 +202,38 @@ def _read(stream: IO[bytes], name: str) -> Any:
     magic = stream.read(4)
     stream.seek(start)
     if magic[:1] == b"\x80":
-        raise ValueError(
+        raise Unreadable(
             f"load: {name} is a pickle; unpickling can run any code, so fastconv never does: "
             "convert it to a dict of NumPy arrays where you trust it, then fastconv.save that"
         )
     if magic != b"PK\x03\x04":
-        raise ValueError(f"load: {name} was not written by fastconv.save (begins with {magic!r})")
+        raise Unreadable(f"load: {name} was not written by fastconv.save (begins with {magic!r})")
     try:
         with zipfile.ZipFile(stream) as archive:
             names = archive.namelist()
             if SKELETON not in names:
                 if any(n.endswith(".pkl") for n in names):
-                    raise ValueError(
+                    raise Unreadable(
                         f"load: {name} is a PyTorch checkpoint, which is a pickle inside a zip; "
                         "unpickling can run any code, so fastconv never does: load it in PyTorch "
                         "and save {k: v.numpy() for k, v in state_dict.items()} with fastconv.save"
                     )
-                raise ValueError(f"load: {name} was not written by fastconv.save")
+                raise Unreadable(f"load: {name} was not written by fastconv.save")
             head = json.loads(archive.read(SKELETON))
             if not isinstance(head, dict) or head.get("format") != FORMAT:
-                raise ValueError(f"load: {name} was not written by fastconv.save")
+                raise Unreadable(f"load: {name} was not written by fastconv.save")
             if head.get("version") != VERSION:
-                raise ValueError(
+                raise Unreadable(
                     f"load: {name} has version {head.get('version')!r}; "
                     f"this fastconv reads {VERSION}"
                 )
             return _Reader(archive, name).decode(head.get("object"))
-    except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, RecursionError) as error:
-        raise ValueError(f"load: {name} is damaged: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"load: {name} is damaged: its skeleton is not text") from error
+    except Unreadable:
+        raise
+    except (zipfile.BadZipFile, struct.error, EOFError, LookupError) as error:
+        raise Unreadable(f"load: {name} is damaged: {error}") from error
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise Unreadable(f"load: {name} is damaged: {error}") from error
 
 
 class _Reader:
@@ -236,47 +244,46 @@ class _Reader:
         self._name = name
         self._arrays: dict[int, np.ndarray] = {}
 
-    def _fail(self, text: str) -> ValueError:
-        return ValueError(f"load: {self._name} is damaged: {text}")
+    def _fail(self, text: str) -> Unreadable:
+        return Unreadable(f"load: {self._name} is damaged: {text}")
 
     def decode(self, node: Any) -> Any:
         if node is None or isinstance(node, (bool, int, float, str)):
             return node
         if isinstance(node, list):
             return [self.decode(item) for item in node]
+        value: Any
         kind, value = next(iter(node.items()), ("nothing", None))
-        try:
-            if kind == "tensor":
-                array = self._array(value)
-                if node.get("parameter"):
-                    return Parameter(array, requires_grad=bool(node.get("requires_grad")))
-                tensor = wrap(array)
-                tensor.requires_grad = bool(node.get("requires_grad"))
-                return tensor
-            if kind == "ndarray":
-                return self._array(value)
-            if kind == "scalar":
-                return self._array(value)[()]
-            if kind == "tuple":
-                return tuple(self.decode(item) for item in value)
-            if kind == "set":
-                return {self.decode(item) for item in value}
-            if kind == "dict":
-                return {self.decode(k): self.decode(v) for k, v in value}
-            if kind == "OrderedDict":
-                return OrderedDict((self.decode(k), self.decode(v)) for k, v in value)
-            if kind == "float":
-                return float(value)
-            if kind == "complex":
-                return complex(float(value[0]), float(value[1]))
-            if kind == "bytes":
-                return bytes.fromhex(value)
-            if kind == "dtype":
-                return from_numpy_dtype(self._dtype(value))
-            if kind == "numpy_dtype":
-                return self._dtype(value)
-        except (TypeError, IndexError) as error:
-            raise self._fail(f"a {kind} that is none: {error}") from error
+        if kind == "tensor":
+            array = self._array(value)
+            from_numpy_dtype(array.dtype)
+            if node.get("parameter"):
+                return Parameter(array, requires_grad=bool(node.get("requires_grad")))
+            tensor = wrap(array)
+            tensor.requires_grad = bool(node.get("requires_grad"))
+            return tensor
+        if kind == "ndarray":
+            return self._array(value)
+        if kind == "scalar":
+            return self._array(value)[()]
+        if kind == "tuple":
+            return tuple(self.decode(item) for item in value)
+        if kind == "set":
+            return {self.decode(item) for item in value}
+        if kind == "dict":
+            return {self.decode(k): self.decode(v) for k, v in value}
+        if kind == "OrderedDict":
+            return OrderedDict((self.decode(k), self.decode(v)) for k, v in value)
+        if kind == "float":
+            return float(value)
+        if kind == "complex":
+            return complex(float(value[0]), float(value[1]))
+        if kind == "bytes":
+            return bytes.fromhex(value)
+        if kind == "dtype":
+            return from_numpy_dtype(self._dtype(value))
+        if kind == "numpy_dtype":
+            return self._dtype(value)
         raise self._fail(f"it holds a {kind!r}, which this version does not know")
 
     def _dtype(self, text: Any) -> np.dtype[Any]:

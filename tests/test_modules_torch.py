@@ -10,6 +10,7 @@ import fastconv.nn as fnn
 import fastconv.nn.functional as FF
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.torch
 tnn = torch.nn
 TF = torch.nn.functional
 

@@ -155,7 +155,8 @@ class DataLoader(Generic[T_co]):
             fetch = batch_fetcher(self.dataset, self.collate_fn)
         else:
             tasks = iter(self.sampler)  # type: ignore[arg-type]
-            dataset, convert = self.dataset, self.collate_fn
+            dataset: Any = self.dataset
+            convert: Any = self.collate_fn
 
             def fetch(index: Any) -> Any:
                 return convert(dataset[index])

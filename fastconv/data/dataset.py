@@ -1,4 +1,4 @@
-"""Datasets: anything with `__getitem__` and `__len__`, or, without a length, anything that iterates."""
+"""Datasets: anything with `__getitem__` and `__len__`, or a stream that only iterates."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def permutation(size: int, generator: Generator | None = None) -> np.ndarray:
 
 
 class Sampler(Generic[T_co]):
-    """Base class: subclasses define `__iter__`, which gives indices, and where they can `__len__`."""
+    """Base class: subclasses define `__iter__`, which gives indices, and `__len__` if they can."""
 
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
@@ -127,7 +127,9 @@ class WeightedRandomSampler(Sampler[int]):
         values = weights.array if isinstance(weights, Tensor) else np.asarray(weights)
         values = values.astype(np.float64)
         if values.ndim != 1:
-            raise ValueError(f"WeightedRandomSampler: weights must be 1-D, got shape {values.shape}")
+            raise ValueError(
+                f"WeightedRandomSampler: weights must be 1-D, got shape {values.shape}"
+            )
         if not (np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
             raise ValueError(
                 "WeightedRandomSampler: weights must be finite, not negative, and not all zero"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import IO
+from typing import Any
 
 import numpy as np
 
@@ -56,9 +56,7 @@ def fashion_mnist(root: str | os.PathLike[str], train: bool = True) -> TensorDat
     return _idx_dataset(root, train, "FashionMNIST", FASHION_URL)
 
 
-def _idx_dataset(
-    root: str | os.PathLike[str], train: bool, name: str, url: str
-) -> TensorDataset:
+def _idx_dataset(root: str | os.PathLike[str], train: bool, name: str, url: str) -> TensorDataset:
     part = "train" if train else "t10k"
     image_path = _find(root, f"{part}-images-idx3-ubyte", name, url)
     label_path = _find(root, f"{part}-labels-idx1-ubyte", name, url)
@@ -72,7 +70,9 @@ def _idx_dataset(
             f"{label_path}: labels must be 1-D uint8, got shape {labels.shape} {labels.dtype}"
         )
     if len(images) != len(labels):
-        raise ValueError(f"{image_path} has {len(images)} images, {label_path} {len(labels)} labels")
+        raise ValueError(
+            f"{image_path} has {len(images)} images, {label_path} {len(labels)} labels"
+        )
     if labels.size and labels.max() > 9:
         raise ValueError(f"{label_path}: labels must be 0 to 9, found {labels.max()}")
     pixels = np.multiply(images[:, None], np.float32(1 / 255), dtype=np.float32)
@@ -120,13 +120,13 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         import zlib
 
         try:
-            with gzip.GzipFile(fileobj=raw) as stream:
+            with gzip.open(raw, "rb") as stream:
                 return _parse(stream, name)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{name}: damaged or truncated gzip data: {error}") from error
 
 
-def _parse(stream: IO[bytes], name: str) -> np.ndarray:
+def _parse(stream: Any, name: str) -> np.ndarray:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES:
         raise ValueError(f"{name}: not an IDX file: it begins with {magic.hex(' ') or 'nothing'}")

@@ -9,6 +9,7 @@ import numpy as np
 
 LIMIT = 6.0  # erfc(6) = 2e-17: beyond it erf is 1 in float64
 DEGREE = 24
+TERMS = 13  # 0.25**13 / 13! / 27 = 9e-20
 
 
 @functools.lru_cache(maxsize=1)
@@ -30,12 +31,18 @@ def coefficients() -> np.ndarray:
 
 
 def erf(x: np.ndarray) -> np.ndarray:
-    """erf of each element, to about 1e-15; NaN stays NaN."""
+    """erf of each element, to a few units in float64's last place; NaN stays NaN."""
     from numpy.polynomial import chebyshev
 
     size = np.minimum(np.abs(x, dtype=np.float64), LIMIT)
     t = 2 / (2 + size)
     least = 2 / (2 + LIMIT)
     s = (t - least) * (2 / (1 - least)) - 1
-    tail = t * np.exp(chebyshev.chebval(s, coefficients()) - size * size)
-    return np.copysign(1 - tail, x).astype(x.dtype)
+    square = size * size
+    result = 1 - t * np.exp(chebyshev.chebval(s, coefficients()) - square)
+    small = size < 0.5  # 1 - erfc would cancel: the Taylor series instead
+    series = np.zeros_like(square)
+    for n in reversed(range(TERMS)):
+        series = series * square + (-1) ** n / (math.factorial(n) * (2 * n + 1))
+    np.copyto(result, 2 / math.sqrt(math.pi) * size * series, where=small)
+    return np.copysign(result, x).astype(x.dtype)

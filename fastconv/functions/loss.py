@@ -268,9 +268,7 @@ class BinaryCrossEntropyLogits(PointwiseLoss):
         return (1 - t) * x + (1 + (pos - 1) * t) * soft
 
     @staticmethod
-    def slopes(
-        x: Array, t: Array, needs_t: bool, pos: Array | None
-    ) -> tuple[Array, Array | None]:
+    def slopes(x: Array, t: Array, needs_t: bool, pos: Array | None) -> tuple[Array, Array | None]:
         s = sigmoid(x)
         if pos is None:
             return s - t, -x if needs_t else None

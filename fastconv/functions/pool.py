@@ -75,8 +75,8 @@ class LPPool(Op):
         # a window of zeros passes no gradient: 0 instead of 0 · inf
         inner = np.where(total == 0, 0, g * total ** (1 / p - 1)) * ctx.count
         inner = inner.astype(x.dtype, copy=False)
-        spread = back(ops.avg_backward(ctx.spec, five(inner, ctx.single)), ctx.spec.ndim, ctx.single)
-        return spread * x ** (p - 1)
+        spread = ops.avg_backward(ctx.spec, five(inner, ctx.single))
+        return back(spread, ctx.spec.ndim, ctx.single) * x ** (p - 1)
 
 
 class MaxUnpool(Op):
@@ -96,5 +96,3 @@ class MaxUnpool(Op):
     def backward(ctx: Any, g: Array) -> tuple[Array, None]:
         (at,) = ctx.saved
         return back(ops.unpool_backward(five(g, ctx.single), at), ctx.ndim, ctx.single), None
-
-

@@ -156,7 +156,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     zeros_(tensor)
     for group in range(groups):
         for i in range(min(out, shape[1])):
-            tensor.array[(group * out + i, i, *centre)] = 1
+            place = (group * out + i, i, *centre)
+            tensor.array[place] = 1
     return tensor
 
 
@@ -168,9 +169,7 @@ def xavier_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(
-    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
-) -> Tensor:
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with deviation gain · sqrt(2 / (fan_in + fan_out)) (Glorot, Bengio 2010)."""
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))), generator)
 

@@ -370,7 +370,7 @@ class OneCycleLR(LRScheduler):
         rise = float(pct_start * total_steps) - 1
         last = total_steps - 1
         if three_phase:
-            self.phases = [(rise, 0, 1), (2 * rise + 1, 1, 0), (last, 0, 2)]
+            self.phases = [(rise, 0, 1), (2 * rise, 1, 0), (last, 0, 2)]
         else:
             self.phases = [(rise, 0, 1), (last, 1, 2)]
         groups = optimizer.param_groups
@@ -397,11 +397,9 @@ class OneCycleLR(LRScheduler):
                 f"Tried to step {step} times. The specified number of total steps is "
                 f"{self.total_steps}"
             )
-        start = 0.0
-        for index, (end, source, target) in enumerate(self.phases):
-            if step <= end or index == len(self.phases) - 1:
-                break
-            start = end
+        index = min(sum(step > end for end, _, _ in self.phases), len(self.phases) - 1)
+        start = self.phases[index - 1][0] if index else 0.0
+        end, source, target = self.phases[index]
         share = (step - start) / (end - start)
         rates = []
         for group in self.optimizer.param_groups:

@@ -192,8 +192,10 @@ class Optimizer:
                             f"loaded state {key!r} of parameter {number} has shape {array.shape}, "
                             f"the parameter {parameter.array.shape}"
                         )
-                    array = array.item() if array.ndim == 0 else np.array(
-                        array, dtype=parameter.array.dtype
+                    array = (
+                        array.item()
+                        if array.ndim == 0
+                        else np.array(array, dtype=parameter.array.dtype)
                     )
                 state[parameter][key] = array
         self.state = state
@@ -230,5 +232,3 @@ def check_unsupported(name: str, **flags: Any) -> None:
     for key, value in flags.items():
         if value:
             raise ValueError(f"{name}: {key}=True is not supported")
-
-

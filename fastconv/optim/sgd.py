@@ -68,12 +68,11 @@ class SGD(Optimizer):
                     d += p * (lr * decay)
                 p -= d
             return
-        velocity = state.get("momentum_buffer")
-        first = velocity is None
+        first = state.get("momentum_buffer") is None
         if first:
-            velocity = state["momentum_buffer"] = np.empty_like(array)
+            state["momentum_buffer"] = np.empty_like(array)
         gain = sign if first else sign * (1 - group["dampening"])
-        for p, g, v in blocks(array, grad, velocity):
+        for p, g, v in blocks(array, grad, state["momentum_buffer"]):
             if first:
                 np.multiply(g, gain, out=v)
             else:

@@ -221,9 +221,7 @@ def _drop(
     return ops.Dropout.apply(input, mask)
 
 
-def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero each element with probability p and multiply the others by 1 / (1 - p).
 
     Parameters

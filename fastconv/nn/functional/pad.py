@@ -131,13 +131,10 @@ def interpolate(
     sizes, scales = _sizes(name, shape, size, scale_factor, recompute_scale_factor)
     if mode == "area":
         return AREA[ndim + 2](input, sizes)
+    align, dtype = bool(align_corners), input.array.dtype
     plan = tuple(
-        None if n == m and scale in (None, 1) else taps(mode, n, m, scale, bool(align_corners))
+        None if n == m and scale in (None, 1) else taps(mode, n, m, scale, align, dtype)
         for n, m, scale in zip(shape[2:], sizes, scales, strict=True)
-    )
-    plan = tuple(
-        None if p is None else tuple((i, w if w is None else w.astype(input.array.dtype)) for i, w in p)
-        for p in plan
     )
     return Resample.apply(input, plan)
 
@@ -169,7 +166,7 @@ def _sizes(
     return sizes, scales
 
 
-def taps(mode: str, n: int, m: int, scale: float | None, align: bool) -> Taps:
+def taps(mode: str, n: int, m: int, scale: float | None, align: bool, dtype: np.dtype[Any]) -> Taps:
     """Source indices and weights along an axis that goes from n to m elements."""
     step = np.float32(n / m if scale is None else 1 / scale)
     place = np.arange(m, dtype=np.float32)
@@ -183,7 +180,8 @@ def taps(mode: str, n: int, m: int, scale: float | None, align: bool) -> Taps:
         source = np.maximum((np.arange(m) + 0.5) * (n / m if scale is None else 1 / scale) - 0.5, 0)
     low = np.minimum(source.astype(np.int64), n - 1)
     share = np.minimum(source - low, 1)
-    return (low, 1 - share), (np.minimum(low + 1, n - 1), share)
+    high = np.minimum(low + 1, n - 1)
+    return (low, (1 - share).astype(dtype)), (high, share.astype(dtype))
 
 
 def upsample(

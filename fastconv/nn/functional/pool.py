@@ -31,9 +31,7 @@ def _max(
 ) -> Any:
     name = f"max_pool{ndim}d"
     shape = _batched(input, ndim, name)
-    spec = pool_spec(
-        shape, kernel_size, stride, padding, dilation, ceil_mode, ndim=ndim, name=name
-    )
+    spec = pool_spec(shape, kernel_size, stride, padding, dilation, ceil_mode, ndim=ndim, name=name)
     y, indices = MaxPool.apply(input, spec)
     return (y, indices) if return_indices else y
 
@@ -48,9 +46,7 @@ def max_pool1d(
     return_indices: bool = False,
 ) -> Any:
     """Maximum of each window over one spatial axis: see `max_pool2d`."""
-    return _max(
-        1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(
@@ -88,9 +84,7 @@ def max_pool2d(
     ValueError, TypeError
         Naming the argument, its value and the shapes.
     """
-    return _max(
-        2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool3d(
@@ -103,9 +97,7 @@ def max_pool3d(
     return_indices: bool = False,
 ) -> Any:
     """Maximum of each window over three spatial axes: see `max_pool2d`."""
-    return _max(
-        3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
-    )
+    return _max(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def _avg(

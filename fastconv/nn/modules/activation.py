@@ -73,9 +73,7 @@ class Hardsigmoid(_Inplace):
 class Hardtanh(Module):
     """x limited to [min_val, max_val]."""
 
-    def __init__(
-        self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
-    ) -> None:
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         if min_val >= max_val:
             raise ValueError(f"Hardtanh: min_val {min_val} must be below max_val {max_val}")

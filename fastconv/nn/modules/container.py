@@ -81,7 +81,7 @@ class Sequential(Module):
 
     def __mul__(self, times: int) -> Sequential:
         if not isinstance(times, int) or times <= 0:
-            raise ValueError(f"a Sequential can be repeated a positive number of times, not {times}")
+            raise ValueError(f"a Sequential is repeated a positive number of times, not {times}")
         return Sequential(*(list(self) * times))
 
     __rmul__ = __mul__

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-
 from ...spec import as_int, as_tuple
 from ...tensor import Tensor
 from .. import functional as F
@@ -54,9 +53,7 @@ class _ConvNd(Module):
         for argument in ("in_channels", "out_channels"):
             value = getattr(self, argument)
             if value < 0 or value % self.groups:
-                raise ValueError(
-                    f"{name}: {argument} {value} must be divisible by groups {groups}"
-                )
+                raise ValueError(f"{name}: {argument} {value} must be divisible by groups {groups}")
         for argument in ("kernel_size", "stride", "dilation"):
             if min(getattr(self, argument)) < 1:
                 raise ValueError(

@@ -307,9 +307,7 @@ class LayerNorm(Module):
 class LocalResponseNorm(Module):
     """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta (AlexNet, 2012)."""
 
-    def __init__(
-        self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-    ) -> None:
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         self.size = size
         self.alpha = alpha

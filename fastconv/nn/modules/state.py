@@ -28,7 +28,8 @@ class IncompatibleKeys(NamedTuple):
             f"unexpected_keys={self.unexpected_keys})"
         )
 
-    __str__ = __repr__
+    def __str__(self) -> str:
+        return repr(self)
 
 
 def entries(module: Module, prefix: str) -> list[tuple[str, dict[str, Any], str]]:
@@ -93,8 +94,7 @@ def load_state(
             matched.append((table, name, value, np.asarray(array)))
     if errors:
         raise RuntimeError(
-            f"Error(s) in loading state_dict for {type(module).__name__}:\n\t"
-            + "\n\t".join(errors)
+            f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(errors)
         )
     for table, name, value, array in matched:
         target = table[name]

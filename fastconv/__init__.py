@@ -6,6 +6,8 @@
 # ruff: noqa: I001  (the public names include sum, max, bool and others of Python's)
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from . import autograd
 from .autograd import (
     enable_grad,
@@ -316,7 +318,40 @@ _ELSEWHERE = {
 }  # fmt: skip
 
 
-def __getattr__(name: str) -> object:
+if TYPE_CHECKING:
+    from . import cuda, data, datasets, metrics, models, nn, ops, optim, utils
+    from .nn.functional import (
+        adaptive_avg_pool1d,
+        adaptive_max_pool1d,
+        avg_pool1d,
+        batch_norm,
+        celu,
+        conv1d,
+        conv2d,
+        conv3d,
+        conv_transpose1d,
+        conv_transpose2d,
+        conv_transpose3d,
+        dropout,
+        group_norm,
+        layer_norm,
+        log_softmax,
+        max_pool1d,
+        max_pool2d,
+        max_pool3d,
+        pixel_shuffle,
+        prelu,
+        relu_,
+        selu,
+        softmax,
+        threshold,
+    )
+    from .plan import explain
+    from .serialization import load, save
+    from .sysinfo import __version__, info
+
+
+def __getattr__(name: str) -> Any:
     import importlib
 
     if name in _MODULES:

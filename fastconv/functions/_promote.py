@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from .. import dtypes
 from ..autograd import Op, TensorBase, wrap
 
 ndarray = np.ndarray
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
 
 
@@ -113,6 +117,21 @@ def promote(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
 def to_float(t: Any) -> Any:
     """`t` itself if it is floating point, else cast to the default type."""
     return t if t.array.dtype.kind == "f" else Cast.apply(t, dtypes.get_default_dtype().dtype)
+
+
+def numpy_names(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Accept NumPy's ``axis`` and ``keepdims`` for ``dim`` and ``keepdim``, as PyTorch does."""
+
+    @functools.wraps(function)
+    def renamed(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            if "axis" in kwargs and "dim" not in kwargs:
+                kwargs["dim"] = kwargs.pop("axis")
+            if "keepdims" in kwargs and "keepdim" not in kwargs:
+                kwargs["keepdim"] = kwargs.pop("keepdims")
+        return function(*args, **kwargs)  # type: ignore[call-arg]
+
+    return renamed  # type: ignore[return-value]
 
 
 def check_tensor(t: Any, name: str, function: str) -> None:

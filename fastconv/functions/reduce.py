@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd import Op, TensorBase, wrap
-from ._promote import cast, check_tensor, to_float
+from ._promote import cast, check_tensor, numpy_names, to_float
 from .elementwise import into, maximum, minimum
 from .elementwise import pow as _pow
 from .gather import Gather, grid
@@ -233,6 +233,7 @@ def _floating(input: Any, dtype: Any, function: str) -> Any:
     return input
 
 
+@numpy_names
 def sum(
     input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
 ) -> Any:
@@ -257,6 +258,7 @@ def sum(
     return into(out, Sum.apply(x, dims, keepdim))
 
 
+@numpy_names
 def mean(
     input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
 ) -> Any:
@@ -272,12 +274,14 @@ def mean(
     return into(out, Mean.apply(x, dims, keepdim))
 
 
+@numpy_names
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The product of all elements, or of those along `dim`."""
     x = _summable(input, dtype, "prod")
     return Prod.apply(x, axes(dim, x.array.ndim, "prod"), keepdim)
 
 
+@numpy_names
 def nansum(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The sum with NaN counted as zero."""
     return sum(input.masked_fill(wrap(np.isnan(input.array)), 0), dim, keepdim)
@@ -294,6 +298,7 @@ def _variance(
     return Var.apply(x, axes(dim, x.array.ndim, name), correction, keepdim, root)
 
 
+@numpy_names
 def var(
     input: Any,
     dim: Any = None,
@@ -306,6 +311,7 @@ def var(
     return _variance(input, dim, unbiased, correction, keepdim, False, "var")
 
 
+@numpy_names
 def std(
     input: Any,
     dim: Any = None,
@@ -351,6 +357,7 @@ def _nonempty(a: ndarray, dims: tuple[int, ...], function: str) -> None:
         )
 
 
+@numpy_names
 def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element of all, or over `dim`; equal ones share the gradient."""
     check_tensor(input, "input", "amax")
@@ -359,6 +366,7 @@ def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return Extreme.apply(input, np.maximum, dims, keepdim)
 
 
+@numpy_names
 def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element of all, or over `dim`; equal ones share the gradient."""
     check_tensor(input, "input", "amin")
@@ -386,11 +394,13 @@ def _arg(input: Any, f: Any, dim: Any, keepdim: bool, name: str) -> Any:
     return wrap(np.asarray(f(a, axis=d, keepdims=keepdim)))
 
 
+@numpy_names
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The position of the largest element (the first of equal ones), flat or along `dim`."""
     return _arg(input, np.argmax, dim, keepdim, "argmax")
 
 
+@numpy_names
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The position of the smallest element (the first of equal ones), flat or along `dim`."""
     return _arg(input, np.argmin, dim, keepdim, "argmin")
@@ -418,6 +428,7 @@ def _along(input: Any, f: Any, dim: Any, keepdim: bool, name: str) -> tuple[Any,
     )
 
 
+@numpy_names
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """The largest element; along `dim`, also where it is; of two tensors, the larger elements.
 
@@ -438,6 +449,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) 
     return into(out, amax(input)) if dim is None else Max(*_along(input, max, dim, keepdim, "max"))
 
 
+@numpy_names
 def min(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """The smallest element; along `dim`, also where it is; of two tensors, the smaller elements.
 
@@ -449,6 +461,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) 
     return into(out, amin(input)) if dim is None else Min(*_along(input, min, dim, keepdim, "min"))
 
 
+@numpy_names
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element (the lower of two); along `dim`, also where it is. NaN if there is one."""
     check_tensor(input, "input", "median")
@@ -464,6 +477,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     return values if dim is None else Median(values, indices)
 
 
+@numpy_names
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """The logarithm of the sum of exponentials over `dim`, without overflow."""
     check_tensor(input, "input", "logsumexp")
@@ -471,6 +485,7 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     return LogSumExp.apply(x, axes(dim, x.array.ndim, "logsumexp"), keepdim)
 
 
+@numpy_names
 def norm(
     input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
@@ -504,6 +519,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return norm(input - other, p)
 
 
+@numpy_names
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running sums along `dim`."""
     x = _summable(input, dtype, "cumsum")
@@ -511,6 +527,7 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     return CumSum.apply(x, d) if x.array.ndim else x.clone()
 
 
+@numpy_names
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running products along `dim`."""
     x = _summable(input, dtype, "cumprod")
@@ -524,11 +541,13 @@ def _logical(f: Callable[..., Any], input: Any, dim: Any, keepdim: bool, name: s
     return wrap(np.asarray(found, np.uint8 if input.array.dtype == np.uint8 else np.bool_))
 
 
+@numpy_names
 def any(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Whether any element is non-zero, of all or over `dim`: a bool tensor."""
     return _logical(np.any, input, dim, keepdim, "any")
 
 
+@numpy_names
 def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Whether all elements are non-zero, of all or over `dim`: a bool tensor."""
     return _logical(np.all, input, dim, keepdim, "all")

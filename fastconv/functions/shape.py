@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd import Op, TensorBase
-from ._promote import cast, check_tensor, result_dtype, unbroadcast
+from ._promote import cast, check_tensor, numpy_names, result_dtype, unbroadcast
 
 ndarray = np.ndarray
 _INT = (int, np.integer)
@@ -311,6 +311,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 moveaxis = movedim
 
 
+@numpy_names
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Axes of size 1 removed: all, or those of `dim` that have it."""
     check_tensor(input, "input", "squeeze")
@@ -319,6 +320,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     return Reshape.apply(input, tuple([n for i, n in enumerate(shape) if n != 1 or i not in drop]))
 
 
+@numpy_names
 def unsqueeze(input: Any, dim: int) -> Any:
     """A new axis of size 1 at `dim`."""
     check_tensor(input, "input", "unsqueeze")
@@ -491,6 +493,7 @@ def _tensors(tensors: Any, function: str) -> list[Any]:
     return tensors
 
 
+@numpy_names
 def cat(tensors: Any, dim: int = 0) -> Any:
     """Tensors joined along an existing axis.
 
@@ -523,6 +526,7 @@ def cat(tensors: Any, dim: int = 0) -> Any:
 concat = concatenate = cat
 
 
+@numpy_names
 def stack(tensors: Any, dim: int = 0) -> Any:
     """Tensors of one shape joined along a new axis.
 

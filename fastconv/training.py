@@ -17,6 +17,7 @@ import numpy as np
 import fastconv
 from fastconv.files import atomic_path
 from fastconv.nn import functional as F
+from fastconv.serialization import save
 
 __all__ = [
     "Epoch",
@@ -212,7 +213,7 @@ def save_atomically(state: Any, path: str | os.PathLike[str]) -> None:
         If the file cannot be written.
     """
     with atomic_path(path) as temporary:
-        fastconv.save(state, temporary)
+        save(state, temporary)
 
 
 def fit(

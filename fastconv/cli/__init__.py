@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises
     ------
     SystemExit
-        From argparse: 0 after ``--help`` and ``--version``, 2 after a wrong argument.
+        From argparse: 0 after ``--help`` and ``--version``, 2 after an argument it rejects.
     """
     arguments = build_parser().parse_args(argv)
     try:
@@ -59,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except UsageError as error:
-        arguments.parser.error(str(error))
+        arguments.parser.print_usage(sys.stderr)
+        print(f"{arguments.parser.prog}: error: {error}", file=sys.stderr)
+        return 2
     except BrokenPipeError:
         # The reader is gone (head, less): stay silent, also in the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,6 +8,7 @@ from typing import Any
 
 import fastconv
 from fastconv.cli.arguments import UsageError, add_engine, new_command, sizes, use_engine
+from fastconv.plan import explain
 
 OPERATIONS = tuple(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3))
 
@@ -87,9 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             if hasattr(arguments, "algorithm"):
                 stack.enter_context(fastconv.algorithm(arguments.algorithm))
-            text = fastconv.explain(
-                arguments.operation, arguments.input, arguments.weight, **options
-            )
+            text = explain(arguments.operation, arguments.input, arguments.weight, **options)
         except (ValueError, TypeError) as error:
             raise UsageError(str(error)) from None
         print(text)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import fastconv
 from fastconv.cli.arguments import new_command
+from fastconv.sysinfo import info
 
 
 def add(commands: Any) -> None:
@@ -16,13 +16,13 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what :func:`fastconv.info` says."""
-    print(fastconv.info())
+    print(info())
     return 0
 
 
 def machine() -> dict[str, str]:
     """What the figures were measured on."""
-    facts = fastconv.info()
+    facts = info()
     isa = f" ({facts['isa']})" if facts["backend"] == "c" else ""
     return {
         "fastconv": facts["fastconv"],

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 
-def _figure(width: float, height: float) -> Figure:
-    """A figure of its own, outside pyplot's register of windows."""
+def _figure(width: float, height: float, hspace: float = 0.02) -> Figure:
+    """A figure of its own, outside pyplot's register of windows; ``hspace`` is between rows."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(hspace=hspace))
 
 
 def seconds_text(seconds: float) -> str:
@@ -145,13 +146,14 @@ def filters(weights: np.ndarray, theme: Theme) -> Figure:
     side = 4.2 / max(columns, 4)
     figure = _figure(side * columns + 0.7, side * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
-    shown = None
     for number, axes in enumerate(grid.flat):
         if number < len(pictures):
-            shown = axes.imshow(pictures[number], vmin=-limit, vmax=limit, cmap="gray")
+            axes.imshow(pictures[number], vmin=-limit, vmax=limit, cmap="gray")
         _bare(axes, theme)
         axes.set_visible(number < len(pictures))
-    bar = figure.colorbar(shown, ax=grid, fraction=0.04, pad=0.03, ticks=[-limit, 0, limit])
+    bar = figure.colorbar(
+        grid[0][0].images[0], ax=grid, fraction=0.04, pad=0.03, ticks=[-limit, 0, limit]
+    )
     bar.ax.set_yticklabels([f"{-limit:.2f}", "0", f"+{limit:.2f}"])
     bar.ax.tick_params(length=0, labelsize=8)
     bar.outline.set_visible(False)
@@ -169,8 +171,7 @@ def mistakes(rows: Sequence[Row], theme: Theme) -> Figure:
     """
     columns = min(6, len(rows))
     lines = -(-len(rows) // columns)
-    figure = _figure(1.45 * columns, 1.85 * lines)
-    figure.get_layout_engine().set(hspace=0.12)
+    figure = _figure(1.45 * columns, 1.85 * lines, hspace=0.12)
     grid = figure.subplots(lines, columns, squeeze=False)
     for number, axes in enumerate(grid.flat):
         _bare(axes, theme)
@@ -214,7 +215,7 @@ def speed(rows: Sequence[Row], theme: Theme) -> Figure:
     for place, time in zip(places, times, strict=True):
         factor = max(times) / time
         text = seconds_text(time) + (f"   {factor:,.0f}×" if factor >= 1.5 else "")
-        axes.text(time * 1.12, place, text, va="center", fontsize=10, color=theme.ink)
+        axes.text(time * 1.12, float(place), text, va="center", fontsize=10, color=theme.ink)
     axes.xaxis.set_major_formatter(
         lambda value, _: seconds_text(value).replace(".00", "").replace(".0", "")
     )

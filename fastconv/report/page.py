@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import os
 from collections.abc import Mapping, Sequence
@@ -135,7 +136,7 @@ def _curves(results: Mapping[str, Any]) -> str:
         return ""
     images = "".join(
         picture(
-            lambda theme, what=what: figures.curve(history, what, theme),
+            functools.partial(figures.curve, history, what),
             f"The {what} on training and validation images over the epochs",
         )
         for what in ("loss", "accuracy")

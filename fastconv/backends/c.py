@@ -269,11 +269,34 @@ def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
     return run
 
 
+def _through_channels_last(run: Callable[..., None]) -> Callable[..., None]:
+    """Let a kernel that writes only channels-last have an NCHW result, through a transpose."""
+
+    def staged(spec: ConvSpec, *arrays: Any) -> None:
+        out = arrays[-1]
+        if not out.flags.c_contiguous or out.transpose(0, 2, 3, 4, 1).flags.c_contiguous:
+            run(spec, *arrays)
+            return
+        n, c, d, h, w = out.shape
+        last = np.empty((n, d, h, w, c), out.dtype)
+        run(spec, *arrays[:-1], last.transpose(0, 4, 1, 2, 3))
+        if out.size:
+            _transpose(last, n, d * h * w, c, out)
+
+    staged.__name__ = staged.__qualname__ = run.__name__
+    staged.__doc__ = run.__doc__
+    return staged
+
+
 conv_forward_gemm = _forward("gemm", lib.FC_CONV_FORWARD_GEMM)
 conv_backward_input_gemm = _backward_input("gemm", lib.FC_CONV_BACKWARD_INPUT_GEMM)
 conv_backward_weight_gemm = _backward_weight("gemm", lib.FC_CONV_BACKWARD_WEIGHT_GEMM)
-conv_forward_depthwise = _forward("depthwise", lib.FC_CONV_FORWARD_DEPTHWISE)
-conv_backward_input_depthwise = _backward_input("depthwise", lib.FC_CONV_BACKWARD_INPUT_DEPTHWISE)
+conv_forward_depthwise = _through_channels_last(
+    _forward("depthwise", lib.FC_CONV_FORWARD_DEPTHWISE)
+)
+conv_backward_input_depthwise = _through_channels_last(
+    _backward_input("depthwise", lib.FC_CONV_BACKWARD_INPUT_DEPTHWISE)
+)
 conv_backward_weight_depthwise = _backward_weight(
     "depthwise", lib.FC_CONV_BACKWARD_WEIGHT_DEPTHWISE
 )

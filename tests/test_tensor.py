@@ -258,6 +258,9 @@ def test_arithmetic_with_arrays_gives_tensors():
         operator.lt(x, "a")
     with pytest.raises(TypeError, match="list"):
         fc.add(x, [1])
+    for wrong in (np.array(["a"]), np.array([None]), np.array([1j]), np.str_("a"), 1j, None):
+        with pytest.raises(TypeError):
+            x * wrong
     assert (x == "a") is False and (x == None) is False and (x != None) is True  # noqa: E711
 
 

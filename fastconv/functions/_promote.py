@@ -88,8 +88,9 @@ def operand(x: Any) -> Any:
     if isinstance(x, TensorBase) or type(x) in (int, float, bool):
         return x
     if isinstance(x, np.generic):
-        return x.item()
+        x = x.item()
     if isinstance(x, ndarray):
+        dtypes.from_numpy_dtype(x.dtype)
         return wrap(x)
     if isinstance(x, (int, float)):
         return x

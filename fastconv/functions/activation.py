@@ -12,15 +12,9 @@ import numpy as np
 
 from ..autograd import Op
 from .erf import erf
+from .select import keep, select
 
 Array = np.ndarray
-
-
-def masked(g: Array, blocked: Array) -> Array:
-    """g, with zeros where `blocked`."""
-    out = g.copy(order="K")
-    np.copyto(out, 0, where=blocked)
-    return out
 
 
 class LeakyRelu(Op):
@@ -31,12 +25,12 @@ class LeakyRelu(Op):
         positive = x > 0
         ctx.slope = slope
         ctx.save(positive)
-        return np.where(positive, x, x * slope)
+        return select(positive, x, x * slope)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (positive,) = ctx.saved
-        return np.where(positive, g, g * ctx.slope)
+        return select(positive, g, g * ctx.slope)
 
 
 class Hardtanh(Op):
@@ -44,13 +38,13 @@ class Hardtanh(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Array, low: float, high: float) -> Array:
-        ctx.save(~((x > low) & (x < high)))  # NaN passes nothing, as in PyTorch
+        ctx.save((x > low) & (x < high))
         return np.clip(x, low, high)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
-        (blocked,) = ctx.saved
-        return masked(g, blocked)
+        (inside,) = ctx.saved
+        return keep(g, inside)
 
 
 class Threshold(Op):
@@ -58,16 +52,14 @@ class Threshold(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Array, threshold: float, value: float) -> Array:
-        blocked = x <= threshold
-        ctx.save(blocked)
-        y = x.copy(order="K")
-        np.copyto(y, value, where=blocked, casting="unsafe")
-        return y
+        above = ~(x <= threshold)  # NaN stays
+        ctx.save(above)
+        return select(above, x, np.full_like(x, value))
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
-        (blocked,) = ctx.saved
-        return masked(g, blocked)
+        (above,) = ctx.saved
+        return keep(g, above)
 
 
 class Elu(Op):
@@ -78,7 +70,7 @@ class Elu(Op):
         positive = x > 0
         y = np.expm1(np.minimum(x, 0) * inner)
         y *= alpha * scale
-        np.multiply(x, scale, out=y, where=positive)
+        y = select(positive, x * scale, y)
         ctx.alpha, ctx.scale, ctx.inner = alpha, scale, inner
         ctx.save(positive, y)
         return y
@@ -88,15 +80,13 @@ class Elu(Op):
         positive, y = ctx.saved
         slope = y + ctx.alpha * ctx.scale  # alpha · scale · exp(x · inner) where not positive
         slope *= ctx.inner
-        np.copyto(slope, ctx.scale, where=positive)
-        slope *= g
-        return slope
+        return g * select(positive, np.full_like(slope, ctx.scale), slope)
 
 
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)) without overflow."""
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    return select(np.asarray(x >= 0), np.ones_like(e), e) / (1 + e)
 
 
 class Silu(Op):
@@ -156,13 +146,13 @@ class Softplus(Op):
         ctx.save(x)
         z = x * beta
         smooth = np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0)
-        return np.where(z > threshold, x, smooth / beta)
+        return select(z > threshold, x, smooth / beta)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (x,) = ctx.saved
         z = x * ctx.beta
-        return np.where(z > ctx.threshold, g, g * sigmoid(z))
+        return select(z > ctx.threshold, g, g * sigmoid(z))
 
 
 class Mish(Op):
@@ -191,7 +181,8 @@ class Hardswish(Op):
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (x,) = ctx.saved
-        return np.where(x <= -3, 0, np.where(x < 3, g * (x / 3 + 0.5), g)).astype(g.dtype)
+        inner = select(x < 3, g * (x / 3 + 0.5), g)
+        return keep(inner, x > -3)
 
 
 class Hardsigmoid(Op):
@@ -199,13 +190,13 @@ class Hardsigmoid(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Array) -> Array:
-        ctx.save(~((x > -3) & (x < 3)))
+        ctx.save((x > -3) & (x < 3))
         return np.clip(x + 3, 0, 6) / 6
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
-        (blocked,) = ctx.saved
-        return masked(g / 6, blocked)
+        (inside,) = ctx.saved
+        return keep(g / 6, inside)
 
 
 class LogSigmoid(Op):
@@ -231,12 +222,12 @@ class Prelu(Op):
         slope = weight.reshape(shape)
         ctx.save(x, slope)
         ctx.shape = weight.shape
-        return np.where(x > 0, x, x * slope)
+        return select(x > 0, x, x * slope)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
         x, slope = ctx.saved
-        gx = np.where(x > 0, g, g * slope) if ctx.needs[0] else None
+        gx = select(x > 0, g, g * slope) if ctx.needs[0] else None
         gw = None
         if ctx.needs[1]:
             part = g * np.minimum(x, 0)

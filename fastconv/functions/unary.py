@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op, TensorBase, wrap
+from . import select
 from ._promote import cast, check_tensor, operand, result_dtype, to_float, unbroadcast
 from .elementwise import into, maximum, minimum
 
@@ -37,7 +38,7 @@ class Unary(Op):
 
 def _masked(g: ndarray, keep: ndarray) -> ndarray:
     """`g` where `keep`, zero elsewhere (also where `g` is infinite)."""
-    return np.where(keep, g, g.dtype.type(0))
+    return select.keep(g, keep)
 
 
 class Neg(Unary):
@@ -136,7 +137,7 @@ class Sigmoid(Unary):
 
 class Relu(Unary):
     f = staticmethod(lambda x: np.maximum(x, x.dtype.type(0)))
-    d = staticmethod(lambda g, y: np.where(y <= 0, g.dtype.type(0), g))
+    d = staticmethod(lambda g, y: _masked(g, ~(y <= 0)))
 
 
 class Erf(Unary):

@@ -10,7 +10,7 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h)
 CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp
 SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
-.PHONY: demo test build check format asm selfcheck aarch64 bench clean
+.PHONY: demo test build check check-python check-types check-c format asm selfcheck aarch64 bench clean
 .DEFAULT_GOAL := build
 
 demo: build $(VENV)/.vision
@@ -24,10 +24,17 @@ build: $(VENV)/.built
 bench: build $(VENV)/.dev
 	$(PY) -m pytest bench --benchmark-only $(BENCH)
 
-check: $(VENV)/.dev
+# `make -k check` goes on past the first that fails.
+check: check-python check-types check-c
+
+check-python: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+check-types: $(VENV)/.dev
 	$(PY) -m mypy
+
+check-c: $(VENV)/.dev
 	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
 
 format: $(VENV)/.dev

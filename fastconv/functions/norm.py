@@ -6,58 +6,42 @@ read them from memory once or twice; sums are added up in float64 over blocks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Op
-from .layout import by_channel, channels_last, from_channel
+from .layout import Channels, channels_last
 
 Array = np.ndarray
-BLOCK = 1 << 15
 
 
-def blocks(*flats: Array) -> Iterator[tuple[Array, ...]]:
-    """The same rows of several arrays of one shape, a cache-sized number at a time."""
-    first = flats[0]
-    rows = len(first)
-    step = max(1, BLOCK // max(1, first.size // max(1, rows)))
-    for start in range(0, rows, step):
-        yield tuple(a[start : start + step] for a in flats)
+def moments(form: Channels, centred: Array) -> tuple[Array, Array, Array]:
+    """The batch's mean and biased variance (C,), and what `centred` has been shifted by.
 
-
-def channel_sum(block: Array) -> Array:
-    """The sums (C,) of a block (M, C) or (N, C, L)."""
-    if block.ndim == 2:
-        return block.sum(axis=0)
-    return block.sum(axis=2).sum(axis=0)
-
-
-def moments(flat: Array, vector: tuple[int, ...], centred: Array) -> tuple[Array, Array]:
-    """Mean and biased variance (C,) in float64; `centred` receives flat - mean."""
-    channels = vector[0]
-    count = flat.size // channels
-    total = np.zeros(channels)
-    for (block,) in blocks(flat):
-        total += channel_sum(block)
-    mean = total / count
-    shift = mean.astype(flat.dtype)
-    square, left = np.zeros(channels), np.zeros(channels)
-    for block, part in blocks(flat, centred):
-        np.subtract(block, shift.reshape(vector), out=part)
-        square += channel_sum(part * part)
-        left += channel_sum(part)
-    # what rounding the mean to the array's type left over
-    rest = left / count
-    return shift + rest, square / count - rest * rest
+    `centred` receives the array minus a guess at its mean from a sample of it: the sums of that
+    and of its square do not cancel, and one pass is enough.
+    """
+    flat = form.flat
+    sample = flat[:: max(1, len(flat) // 64)]
+    per_channel = sample.size // form.channels
+    shift = form.total(sample) / per_channel
+    guess = form.vector(shift)
+    first, second = np.zeros(form.channels), np.zeros(form.channels)
+    for block, part in form.blocks(flat, centred):
+        np.subtract(block, guess, out=part)
+        first += form.total(part)
+        second += form.total(part * part)
+    shift = shift.astype(flat.dtype).astype(np.float64)
+    first /= form.count
+    return shift + first, np.maximum(second / form.count - first * first, 0), shift
 
 
 class BatchNorm(Op):
     """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel of x (N, C, *).
 
     With `stats` = (mean, var) these are constants (evaluation). Without, they are the batch's, and
-    `seen(mean, var, count)` is called with them. weight and bias (C,) come together or not at all.
+    `seen(mean, var, count)` is called with them. weight and bias (C,) may each be None.
     """
 
     @staticmethod
@@ -70,68 +54,62 @@ class BatchNorm(Op):
         eps: float,
         seen: Any,
     ) -> Array:
-        ctx.last = x.ndim == 2 or channels_last(x)
-        flat, vector = by_channel(x, ctx.last)
+        form = Channels(x, channels_last(x))
+        flat = form.flat
         y = np.empty_like(flat)
         if stats is None:
-            mean, var = moments(flat, vector, y)
+            mean, var, shift = moments(form, y)
             if seen is not None:
-                seen(mean, var, flat.size // vector[0])
+                seen(mean, var, form.count)
+            source = y
         else:
-            mean, var = stats
-        inverse = 1 / np.sqrt(var.astype(np.float64) + eps)
+            mean, var = (a.astype(np.float64) for a in stats)
+            shift, source = np.zeros_like(mean), flat
+        inverse = 1 / np.sqrt(var + eps)
         scale = inverse if weight is None else inverse * weight
-        shift = np.zeros_like(inverse) if bias is None else bias.astype(np.float64)
-        factor = scale.astype(x.dtype).reshape(vector)
-        if stats is None:  # y holds x - mean, with the mean rounded
-            rounded = mean.astype(x.dtype)
-            offset = (shift - (mean - rounded) * scale).astype(x.dtype).reshape(vector)
-            for (part,) in blocks(y):
-                part *= factor
-                part += offset
-        else:
-            offset = (shift - mean * scale).astype(x.dtype).reshape(vector)
-            for block, part in blocks(flat, y):
-                np.multiply(block, factor, out=part)
-                part += offset
-        ctx.batch, ctx.mean, ctx.inverse = stats is None, mean, inverse
+        offset = (shift - mean) * scale
+        if bias is not None:
+            offset += bias
+        factor, offset = form.vector(scale), form.vector(offset)
+        for block, part in form.blocks(source, y):
+            np.multiply(block, factor, out=part)
+            part += offset
+        ctx.batch, ctx.mean, ctx.inverse, ctx.last = stats is None, mean, inverse, form.last
         ctx.weighted, ctx.biased = weight is not None, bias is not None
         ctx.save(x, weight)
-        return from_channel(y, x.shape)
+        return form.back(y)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
         x, weight = ctx.saved
-        flat, vector = by_channel(x, ctx.last)
-        upstream, _ = by_channel(g, ctx.last)
-        channels = vector[0]
-        count = flat.size // channels
-        mean = ctx.mean.astype(x.dtype).reshape(vector)
-        total, along = np.zeros(channels), np.zeros(channels)
-        for gb, xb in blocks(upstream, flat):
-            total += channel_sum(gb)
+        form = Channels(x, ctx.last)
+        flat, upstream = form.flat, form.like(g)
+        mean = form.vector(ctx.mean)
+        rounded = ctx.mean.astype(x.dtype)
+        total, along = np.zeros(form.channels), np.zeros(form.channels)
+        for gb, xb in form.blocks(upstream, flat):
+            total += form.total(gb)
             part = xb - mean
             part *= gb
-            along += channel_sum(part)
-        along -= total * (ctx.mean - mean.reshape(-1))
+            along += form.total(part)
+        along -= total * (ctx.mean - rounded)
         grads: list[Array | None] = [None]
         if ctx.needs[0]:
             scale = ctx.inverse if weight is None else ctx.inverse * weight
             gx = np.empty_like(flat)
-            factor = scale.astype(x.dtype).reshape(vector)
+            factor = form.vector(scale)
             if ctx.batch:
-                slope = -scale * ctx.inverse**2 * along / count
-                level = -scale * total / count - slope * (ctx.mean - mean.reshape(-1))
-                slope = slope.astype(x.dtype).reshape(vector)
-                level = level.astype(x.dtype).reshape(vector)
-                for gb, xb, part in blocks(upstream, flat, gx):
+                slope = -scale * ctx.inverse**2 * along / form.count
+                level = -scale * total / form.count - slope * (ctx.mean - rounded)
+                slope, level = form.vector(slope), form.vector(level)
+                for gb, xb, part in form.blocks(upstream, flat, gx):
                     np.subtract(xb, mean, out=part)
                     part *= slope
                     part += level
                     part += gb * factor
             else:
                 np.multiply(upstream, factor, out=gx)
-            grads[0] = from_channel(gx, x.shape)
+            grads[0] = form.back(gx)
         if ctx.weighted:
             grads.append((along * ctx.inverse).astype(x.dtype))
         if ctx.biased:

@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the IDX files")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=2e-3, help="peak of a cosine schedule")
+    parser.add_argument("--lr", type=float, default=4e-3, help="peak of a cosine schedule")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--layout", choices=("contiguous", "channels-last"), default="contiguous")

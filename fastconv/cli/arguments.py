@@ -113,6 +113,9 @@ def add_engine(parser: argparse.ArgumentParser, backend: bool = True) -> None:
 def use_engine(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> str:
     """Apply what ``add_engine`` added, until ``stack`` closes; return the backend's name.
 
+    NumPy's BLAS is held to one thread where threadpoolctl is there to do it (it comes with
+    scikit-learn): its idle threads spin, and take the cores from the kernels' own.
+
     Raises
     ------
     UsageError
@@ -129,4 +132,8 @@ def use_engine(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> st
         stack.callback(fastconv.set_num_threads, before)
     if hasattr(arguments, "backend"):
         stack.enter_context(fastconv.backend(arguments.backend))
+    with contextlib.suppress(ModuleNotFoundError):
+        from threadpoolctl import threadpool_limits
+
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
     return config.current_backend()

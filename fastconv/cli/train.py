@@ -73,7 +73,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--epochs", type=positive_int, default=3, help="passes over the data")
     parser.add_argument("--batch-size", type=positive_int, default=64, help="images per step")
-    parser.add_argument("--lr", type=positive_float, default=2e-3, help="peak learning rate")
+    parser.add_argument("--lr", type=positive_float, default=4e-3, help="peak learning rate")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of everything drawn")
     parser.add_argument(
         "--model",

@@ -59,7 +59,7 @@ class Channels:
             self.repeat = next(
                 (k for k in range(self.ROW // max(1, channels), 1, -1) if self.count % k == 0), 1
             )
-            self.flat = rows.reshape(self.count // self.repeat, self.repeat * channels)
+            self.flat: Array = rows.reshape(self.count // self.repeat, self.repeat * channels)
         else:
             self.repeat = 1
             length = self.count // max(1, a.shape[0])

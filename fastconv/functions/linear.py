@@ -1,4 +1,10 @@
-"""The fully connected layer in the graph."""
+"""The fully connected layer in the graph.
+
+With enough rows the products are 1×1 convolutions over the rows, by our own kernels: their threads
+are those of `set_num_threads`, while a BLAS with a pool of its own gets in their way (measured on
+two cores, a LeNet training step: three to five times slower). A few rows against a large weight
+are not worth packing it: NumPy's product.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +14,27 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op
+from ..config import current_backend
+from ..ops import conv as ops
+from ..spec import ConvSpec, conv_spec
 
 Array = np.ndarray
+ROWS = 16
 
 
 def flat(a: Array) -> Array:
     """`a` (*, n) as a matrix (rows, n)."""
     return a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+
+
+def pixels(rows: Array) -> Array:
+    """A matrix (M, C) as an image (1, C, 1, 1, M), channels-last: a view."""
+    return rows.T[None, :, None, None]
+
+
+def matrix(image: Array) -> Array:
+    """The inverse of `pixels`."""
+    return image[0, :, 0, 0].T
 
 
 class LinearOp(Op):
@@ -23,21 +43,39 @@ class LinearOp(Op):
     @staticmethod
     def forward(ctx: Any, x: Array, w: Array, b: Array | None) -> Array:
         ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
-        ctx.shape = x.shape
-        y = flat(x) @ w.T if x.ndim != 1 else w @ x
-        if b is not None:
-            y += b
-        return y.reshape(*x.shape[:-1], w.shape[0]) if x.ndim > 2 else y
+        ctx.shape, ctx.spec = x.shape, None
+        if x.ndim == 1:
+            y = w @ x
+            return y if b is None else y + b
+        rows = flat(x)
+        if len(rows) >= ROWS and min(w.shape) > 0 and current_backend() == "c":
+            spec = conv_spec((1, w.shape[1], len(rows)), (*w.shape, 1), ndim=1, name="linear")
+            ctx.spec = spec
+            y = matrix(ops.forward(spec, pixels(rows), w[:, :, None, None, None], b))
+        else:
+            y = rows @ w.T
+            if b is not None:
+                y += b
+        return y.reshape(*x.shape[:-1], w.shape[0])
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
         x, w = ctx.saved
+        spec: ConvSpec | None = ctx.spec
         rows = flat(g)
         grads: list[Array | None] = [None] * len(ctx.needs)
         if ctx.needs[0]:
-            grads[0] = (rows @ w).reshape(ctx.shape)
+            if spec is None:
+                gx = rows @ w
+            else:
+                gx = matrix(ops.backward_input(spec, pixels(rows), w[:, :, None, None, None]))
+            grads[0] = gx.reshape(ctx.shape)
         if ctx.needs[1]:
-            grads[1] = rows.T @ flat(x)
+            if spec is None:
+                grads[1] = rows.T @ flat(x)
+            else:
+                gw = ops.backward_weight(spec, pixels(rows), pixels(flat(x)))
+                grads[1] = gw.reshape(gw.shape[:2])
         if len(grads) > 2 and ctx.needs[2]:
             grads[2] = rows.sum(axis=0)
         return tuple(grads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,16 @@ def run(arguments: argparse.Namespace) -> int:
             outcome,
             NAMES,
         )
-    if not arguments.no_speed:
-        batch = Images(train.images[: arguments.batch_size], train.labels[: arguments.batch_size])
-        results["speed"] = time_backends(batch)
-        results["speed_note"] = (
-            f"One training step (forward, loss, backward, optimiser) of the same network on the "
-            f"same {len(batch.labels)} images; best of the steps timed."
-        )
-        print(speed_table(results["speed"], len(batch.labels)))
+        if not arguments.no_speed:
+            batch = Images(
+                train.images[: arguments.batch_size], train.labels[: arguments.batch_size]
+            )
+            results["speed"] = time_backends(batch)
+            results["speed_note"] = (
+                f"One training step (forward, loss, backward, optimiser) of the same network on the "
+                f"same {len(batch.labels)} images; best of the steps timed."
+            )
+            print(speed_table(results["speed"], len(batch.labels)))
     path = report.write(results, arguments.out / "report.html")
     print(f"\nreport: {path.resolve()}")
     if accuracy < GOAL:
@@ -181,7 +184,7 @@ def time_backends(batch: Images, seconds: float = 1.5) -> list[dict[str, Any]]:
         if missing:
             print(f"{name}: not timed, {missing}")
             continue
-        print(f"timing {name} …", end="\r", flush=True)
+        print(f"timing {name} …", file=sys.stderr, flush=True)
         with fastconv.backend(name):
             rows.append({"backend": name, **time_step(batch, seconds, warm=name != "naive")})
     return rows

@@ -200,16 +200,16 @@ HEAVY = ("numba", "matplotlib", "sklearn", "tqdm", "PIL", "torch")
 IMPORT = """
 import sys, time
 import numpy
-start = time.perf_counter()
+start = time.process_time()
 import fastconv
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 print([name for name in {heavy!r} if name in sys.modules])
 """
 
 
 def test_import_is_light():
-    seconds = []
-    for _ in range(5):
+    seconds = []  # of the processor: the machine may be busy
+    for _ in range(8):
         done = run([sys.executable, "-c", IMPORT.format(heavy=HEAVY)])
         time, heavy = done.stdout.splitlines()
         assert heavy == "[]"

@@ -110,10 +110,15 @@ def run(arguments: argparse.Namespace) -> int:
             )
             results["speed"] = time_backends(batch)
             results["speed_note"] = (
-                f"One training step (forward, loss, backward, optimiser) of the same network on the "
-                f"same {len(batch.labels)} images; best of the steps timed."
+                "One training step (forward, loss, backward, optimiser) of the same network on "
+                f"the same {len(batch.labels)} images; best of the steps timed."
             )
             print(speed_table(results["speed"], len(batch.labels)))
+            slowest, fastest = results["speed"][0], results["speed"][-1]
+            ratio = slowest["seconds"] / fastest["seconds"]
+            results["tiles"].append(
+                (f"{ratio:,.0f}×", f"{fastest['backend']} against {slowest['backend']}, one step")
+            )
     path = report.write(results, arguments.out / "report.html")
     print(f"\nreport: {path.resolve()}")
     if accuracy < GOAL:
@@ -177,7 +182,7 @@ def turned(images: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def time_backends(batch: Images, seconds: float = 1.5) -> list[dict[str, Any]]:
-    """Time one training step of the same network on every backend that there is, slowest first."""
+    """Time one training step of the same network on every backend there is, slowest first."""
     rows = []
     for name in reversed(config.BACKENDS):
         missing = backends.why_not(name)
@@ -187,7 +192,7 @@ def time_backends(batch: Images, seconds: float = 1.5) -> list[dict[str, Any]]:
         print(f"timing {name} …", file=sys.stderr, flush=True)
         with fastconv.backend(name):
             rows.append({"backend": name, **time_step(batch, seconds, warm=name != "naive")})
-    return rows
+    return sorted(rows, key=lambda row: -float(row["seconds"]))
 
 
 def time_step(batch: Images, seconds: float, warm: bool) -> dict[str, Any]:

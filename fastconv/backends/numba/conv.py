@@ -41,11 +41,11 @@ def _column_block(columns: int) -> int:
 
 
 @compiled
-def _aligned_zeros(count, like):
-    """`count` zeros of the type of `like`, on a cache line: split stores are many times slower."""
-    room = np.zeros(count + 64 // like.itemsize, like.dtype)
+def _aligned_zeros(rows, width, like):
+    """Zeros (rows, width) of the type of `like`, on a cache line: split stores are much slower."""
+    room = np.zeros(rows * width + 64 // like.itemsize, like.dtype)
     skip = (-room.ctypes.data % 64) // like.itemsize
-    return room[skip : skip + count]
+    return room[skip : skip + rows * width].reshape(rows, width)
 
 
 # --- forward and backward-input ---
@@ -93,8 +93,8 @@ def _correlation(
     positions = spec.batch * int(tables.phases[:, :3].prod(axis=1).max())
     chunk = CHUNK if positions * spec.groups * blocks >= 16 * CHUNK else CHUNK // 4
     _correlate(
-        channels_last(source, tables.window), packed, add, result, result_strides, spec.batch,
-        tables.window.size, tables.step, tables.phases, tables.run_offset, spec.groups, depth,
+        channels_last(source, tables.window), packed.reshape(-1, width), add, result,
+        result_strides, spec.batch, tables.window.size, tables.step, tables.phases, tables.run_offset, spec.groups, depth,
         tables.run_taps.shape[1] * depth, columns, width, tables.rows, chunk,
     )  # fmt: skip
 
@@ -122,55 +122,44 @@ def _pack_weight(w, strides, groups, depth, columns, width, taps, out):
 
 
 @compiled
-def _tile(acc, x, b0, b1, b2, b3, depth, w, width):
+def _tile(acc, x, b0, b1, b2, b3, w, width):
     """acc (4, width) += x[b_i : b_i + depth] (4, depth) @ w (depth, width)."""
-    a0 = acc[0:width]
-    a1 = acc[width : 2 * width]
-    a2 = acc[2 * width : 3 * width]
-    a3 = acc[3 * width : 4 * width]
+    depth = w.shape[0]
+    r0, r1 = x[b0 : b0 + depth], x[b1 : b1 + depth]
+    r2, r3 = x[b2 : b2 + depth], x[b3 : b3 + depth]
     whole = depth - depth % 4
     for c in range(0, whole, 4):
-        v = x[b0 + c : b0 + c + 4]
-        x00, x01, x02, x03 = v[0], v[1], v[2], v[3]
-        v = x[b1 + c : b1 + c + 4]
-        x10, x11, x12, x13 = v[0], v[1], v[2], v[3]
-        v = x[b2 + c : b2 + c + 4]
-        x20, x21, x22, x23 = v[0], v[1], v[2], v[3]
-        v = x[b3 + c : b3 + c + 4]
-        x30, x31, x32, x33 = v[0], v[1], v[2], v[3]
-        at = c * width
-        w0 = w[at : at + width]
-        w1 = w[at + width : at + 2 * width]
-        w2 = w[at + 2 * width : at + 3 * width]
-        w3 = w[at + 3 * width : at + 4 * width]
+        x00, x01, x02, x03 = r0[c], r0[c + 1], r0[c + 2], r0[c + 3]
+        x10, x11, x12, x13 = r1[c], r1[c + 1], r1[c + 2], r1[c + 3]
+        x20, x21, x22, x23 = r2[c], r2[c + 1], r2[c + 2], r2[c + 3]
+        x30, x31, x32, x33 = r3[c], r3[c + 1], r3[c + 2], r3[c + 3]
         for k in range(width):
-            p, q, r, s = w0[k], w1[k], w2[k], w3[k]
-            a0[k] = a0[k] + x00 * p + x01 * q + x02 * r + x03 * s
-            a1[k] = a1[k] + x10 * p + x11 * q + x12 * r + x13 * s
-            a2[k] = a2[k] + x20 * p + x21 * q + x22 * r + x23 * s
-            a3[k] = a3[k] + x30 * p + x31 * q + x32 * r + x33 * s
+            p, q, r, s = w[c, k], w[c + 1, k], w[c + 2, k], w[c + 3, k]
+            acc[0, k] = acc[0, k] + x00 * p + x01 * q + x02 * r + x03 * s
+            acc[1, k] = acc[1, k] + x10 * p + x11 * q + x12 * r + x13 * s
+            acc[2, k] = acc[2, k] + x20 * p + x21 * q + x22 * r + x23 * s
+            acc[3, k] = acc[3, k] + x30 * p + x31 * q + x32 * r + x33 * s
     for c in range(whole, depth):
-        x00, x10, x20, x30 = x[b0 + c], x[b1 + c], x[b2 + c], x[b3 + c]
-        w0 = w[c * width : (c + 1) * width]
+        x00, x10, x20, x30 = r0[c], r1[c], r2[c], r3[c]
         for k in range(width):
-            p = w0[k]
-            a0[k] = a0[k] + x00 * p
-            a1[k] = a1[k] + x10 * p
-            a2[k] = a2[k] + x20 * p
-            a3[k] = a3[k] + x30 * p
+            p = w[c, k]
+            acc[0, k] = acc[0, k] + x00 * p
+            acc[1, k] = acc[1, k] + x10 * p
+            acc[2, k] = acc[2, k] + x20 * p
+            acc[3, k] = acc[3, k] + x30 * p
 
 
 @compiled
-def _any_tile(acc, x, b0, b1, b2, b3, depth, w, width):
+def _any_tile(acc, x, b0, b1, b2, b3, w, width):
     """`_tile` with `width` known to the compiler."""
     if width == 64:
-        _tile(acc, x, b0, b1, b2, b3, depth, w, 64)
+        _tile(acc, x, b0, b1, b2, b3, w, 64)
     elif width == 48:
-        _tile(acc, x, b0, b1, b2, b3, depth, w, 48)
+        _tile(acc, x, b0, b1, b2, b3, w, 48)
     elif width == 32:
-        _tile(acc, x, b0, b1, b2, b3, depth, w, 32)
+        _tile(acc, x, b0, b1, b2, b3, w, 32)
     else:
-        _tile(acc, x, b0, b1, b2, b3, depth, w, 16)
+        _tile(acc, x, b0, b1, b2, b3, w, 16)
 
 
 @Kernel
@@ -193,8 +182,8 @@ def _correlate(
         block, part = (task - first_task[i]) // chunks, (task - first_task[i]) % chunks
         begin = part * chunk
         end = min(positions, begin + chunk)
-        at = (block * rows + phase[9]) * width
-        weight = w[at : at + phase[8] * run * width]
+        at = block * rows + phase[9]
+        weight = w[at : at + phase[8] * run]
         runs = run_offset[phase[7] : phase[7] + phase[8]]
         first = block % blocks * width
         column = block // blocks * columns + first
@@ -213,10 +202,10 @@ def _correlate_chunk(
     """Positions [begin, end) of one phase, result channels [column, column + count)."""
     positions = end - begin
     padded = (positions + 3) // 4 * 4
-    acc = _aligned_zeros(padded * width, x)
+    acc = _aligned_zeros(padded, width, x)
     if bias.size:
         for q in range(positions):
-            acc[q * width : q * width + count] = bias[column : column + count]
+            acc[q, :count] = bias[column : column + count]
     base = np.empty(padded, np.int64)
     target = np.empty(padded, np.int64)
     for q in range(padded):
@@ -234,21 +223,20 @@ def _correlate_chunk(
     for r in range(runs.size):
         for c in range(0, run, DEPTH):
             depth = min(DEPTH, run - c)
-            at = (r * run + c) * width
-            rows = w[at : at + depth * width]
+            rows = w[r * run + c : r * run + c + depth]
             shift = runs[r] * channels + c
             for q in range(0, padded, 4):
                 _any_tile(
-                    acc[q * width : (q + 4) * width], x, base[q] + shift, base[q + 1] + shift,
-                    base[q + 2] + shift, base[q + 3] + shift, depth, rows, width,
+                    acc[q : q + 4], x, base[q] + shift, base[q + 1] + shift,
+                    base[q + 2] + shift, base[q + 3] + shift, rows, width,
                 )  # fmt: skip
     if strides[1] == 1:
         for q in range(positions):
-            out[target[q] : target[q] + count] = acc[q * width : q * width + count]
+            out[target[q] : target[q] + count] = acc[q, :count]
     else:
         for k in range(count):
             for q in range(positions):
-                out[target[q] + k * strides[1]] = acc[q * width + k]
+                out[target[q] + k * strides[1]] = acc[q, k]
 
 
 # --- backward-weight ---
@@ -276,8 +264,8 @@ def conv_backward_weight_direct(spec: ConvSpec, grad_out: Array, x: Array, out: 
     ]
     base = ((n * tables.window.size[0] + d * sd) * high + h * sh) * wide + w * sw
     _weight_gradient(
-        gradient, channels_last(x, tables.window), base.reshape(-1) * spec.in_channels, result,
-        tables.run_offset, tables.run_taps, spec.groups, depth, columns, width,
+        gradient.reshape(-1, width), channels_last(x, tables.window),
+        base.reshape(-1) * spec.in_channels, result, tables.run_offset, tables.run_taps, spec.groups, depth, columns, width,
         spec.kernel[0] * spec.kernel[1] * spec.kernel[2],
     )  # fmt: skip
 
@@ -299,41 +287,32 @@ def _pack_columns(g, groups, columns, width, pixels, out):
 @compiled
 def _outer_tile(acc, x, base, r0, r1, r2, r3, g, width):
     """acc (4, width) += sum over p of x[base[p] + r_i] (4,) times g[p] (width,)."""
-    a0 = acc[0:width]
-    a1 = acc[width : 2 * width]
-    a2 = acc[2 * width : 3 * width]
-    a3 = acc[3 * width : 4 * width]
     whole = base.size - base.size % 4
     for c in range(0, whole, 4):
-        b = base[c]
-        x00, x10, x20, x30 = x[b + r0], x[b + r1], x[b + r2], x[b + r3]
-        b = base[c + 1]
-        x01, x11, x21, x31 = x[b + r0], x[b + r1], x[b + r2], x[b + r3]
-        b = base[c + 2]
-        x02, x12, x22, x32 = x[b + r0], x[b + r1], x[b + r2], x[b + r3]
-        b = base[c + 3]
-        x03, x13, x23, x33 = x[b + r0], x[b + r1], x[b + r2], x[b + r3]
-        at = c * width
-        g0 = g[at : at + width]
-        g1 = g[at + width : at + 2 * width]
-        g2 = g[at + 2 * width : at + 3 * width]
-        g3 = g[at + 3 * width : at + 4 * width]
+        b0, b1, b2, b3 = base[c], base[c + 1], base[c + 2], base[c + 3]
+        x00, x01 = x[np.uint64(b0 + r0)], x[np.uint64(b1 + r0)]
+        x02, x03 = x[np.uint64(b2 + r0)], x[np.uint64(b3 + r0)]
+        x10, x11 = x[np.uint64(b0 + r1)], x[np.uint64(b1 + r1)]
+        x12, x13 = x[np.uint64(b2 + r1)], x[np.uint64(b3 + r1)]
+        x20, x21 = x[np.uint64(b0 + r2)], x[np.uint64(b1 + r2)]
+        x22, x23 = x[np.uint64(b2 + r2)], x[np.uint64(b3 + r2)]
+        x30, x31 = x[np.uint64(b0 + r3)], x[np.uint64(b1 + r3)]
+        x32, x33 = x[np.uint64(b2 + r3)], x[np.uint64(b3 + r3)]
         for k in range(width):
-            p, q, r, s = g0[k], g1[k], g2[k], g3[k]
-            a0[k] = a0[k] + x00 * p + x01 * q + x02 * r + x03 * s
-            a1[k] = a1[k] + x10 * p + x11 * q + x12 * r + x13 * s
-            a2[k] = a2[k] + x20 * p + x21 * q + x22 * r + x23 * s
-            a3[k] = a3[k] + x30 * p + x31 * q + x32 * r + x33 * s
+            p, q, r, s = g[c, k], g[c + 1, k], g[c + 2, k], g[c + 3, k]
+            acc[0, k] = acc[0, k] + x00 * p + x01 * q + x02 * r + x03 * s
+            acc[1, k] = acc[1, k] + x10 * p + x11 * q + x12 * r + x13 * s
+            acc[2, k] = acc[2, k] + x20 * p + x21 * q + x22 * r + x23 * s
+            acc[3, k] = acc[3, k] + x30 * p + x31 * q + x32 * r + x33 * s
     for c in range(whole, base.size):
         b = base[c]
         x00, x10, x20, x30 = x[b + r0], x[b + r1], x[b + r2], x[b + r3]
-        g0 = g[c * width : (c + 1) * width]
         for k in range(width):
-            p = g0[k]
-            a0[k] = a0[k] + x00 * p
-            a1[k] = a1[k] + x10 * p
-            a2[k] = a2[k] + x20 * p
-            a3[k] = a3[k] + x30 * p
+            p = g[c, k]
+            acc[0, k] = acc[0, k] + x00 * p
+            acc[1, k] = acc[1, k] + x10 * p
+            acc[2, k] = acc[2, k] + x20 * p
+            acc[3, k] = acc[3, k] + x30 * p
 
 
 @compiled
@@ -362,15 +341,15 @@ def _weight_gradient(g, x, base, out, run_offset, run_taps, groups, depth, colum
         block = task // parts // run_offset.size
         group = block // blocks
         rows = min(ROWS, run - first_row)
-        acc = _aligned_zeros(ROWS * width, x)
+        acc = _aligned_zeros(ROWS, width, x)
         shift = run_offset[r] * groups * depth + group * depth + first_row
         for p in range(0, pixels, DEPTH):
             end = min(pixels, p + DEPTH)
-            part = g[(block * pixels + p) * width : (block * pixels + end) * width]
+            part = g[block * pixels + p : block * pixels + end]
             for i in range(0, rows, 4):
                 # a tile's missing rows repeat the last one
                 _any_outer_tile(
-                    acc[i * width : (i + 4) * width], x, base[p:end], shift + i,
+                    acc[i : i + 4], x, base[p:end], shift + i,
                     shift + min(i + 1, rows - 1), shift + min(i + 2, rows - 1),
                     shift + min(i + 3, rows - 1), part, width,
                 )  # fmt: skip
@@ -380,7 +359,7 @@ def _weight_gradient(g, x, base, out, run_offset, run_taps, groups, depth, colum
             tap = run_taps[r, (first_row + i) // depth]
             for k in range(min(width, columns - first)):
                 at = (group * columns + first + k) * depth + c
-                out[at * taps + tap] = acc[i * width + k]
+                out[at * taps + tap] = acc[i, k]
 
 
 # --- bias ---

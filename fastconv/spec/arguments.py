@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,6 +14,9 @@ Shape5 = tuple[int, int, int, int, int]
 
 #: No array may hold more elements than this: byte sizes of float64 stay below 2**63.
 MAX_ELEMENTS = 2**60 - 1
+
+#: No stride, padding, dilation or window may be larger: indices computed from them fit 64 bits.
+MAX_EXTENT = 2**31 - 1
 
 
 def fail(name: str, text: str) -> NoReturn:
@@ -32,22 +35,58 @@ def as_int(name: str, argument: str, value: Any) -> int:
         ) from None
 
 
+def as_bool(name: str, argument: str, value: Any) -> bool:
+    """Return `value` as a bool; TypeError for anything else."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise TypeError(
+        f"{name}(): {argument} must be a bool, got {value!r} of type {type(value).__name__}"
+    )
+
+
+def plain(name: str, argument: str, value: Any) -> int | tuple[int, ...]:
+    """Return `value`, an int or a sequence of ints, as Python ints that can be a cache's key.
+
+    A key has to be of exactly these types: ``(1.0,)`` and ``(True,)`` are equal to ``(1,)``.
+    """
+    if type(value) is int:
+        return value
+    if type(value) is tuple:
+        for v in value:
+            if type(v) is not int:
+                break
+        else:
+            return value
+    if not hasattr(value, "__len__") or np.shape(value) == () or isinstance(value, (str, bytes)):
+        return as_int(name, argument, value)
+    if isinstance(value, Mapping) or not hasattr(value, "__getitem__"):
+        raise TypeError(
+            f"{name}(): {argument} must be an int or a tuple of ints, got {value!r} "
+            f"of type {type(value).__name__}"
+        )
+    return tuple([as_int(name, argument, v) for v in value])
+
+
 def as_tuple(name: str, argument: str, value: Any, ndim: int) -> tuple[int, ...]:
     """Return `value` (an int, or a sequence of 1 or `ndim` ints) as a tuple of `ndim` ints."""
-    if isinstance(value, (str, bytes)) or not (
-        hasattr(value, "__index__") or isinstance(value, Iterable)
-    ):
-        raise TypeError(
-            f"{name}(): {argument} must be an int or a tuple of {ndim} ints, got {value!r}"
-        )
-    if isinstance(value, Iterable) and np.ndim(value) > 0:  # type: ignore[arg-type]
-        items = tuple(as_int(name, argument, v) for v in value)
-        if len(items) == 1:
-            items *= ndim
-        if len(items) != ndim:
-            fail(name, f"{argument} must have 1 or {ndim} elements, got {len(items)}: {items}")
-        return items
-    return (as_int(name, argument, value),) * ndim
+    items = plain(name, argument, value)
+    if isinstance(items, int):
+        return (items,) * ndim
+    if len(items) == 1:
+        items *= ndim
+    if len(items) != ndim:
+        fail(name, f"{argument} must have 1 or {ndim} elements, got {len(items)}: {items}")
+    return items
+
+
+def as_shape(name: str, argument: str, value: Any) -> tuple[int, ...]:
+    """Return `value` as a tuple of non-negative ints."""
+    shape = plain(name, argument, value)
+    if isinstance(shape, int):
+        raise TypeError(f"{name}(): {argument} must be a tuple of ints, got {value!r}")
+    if any(n < 0 for n in shape):
+        fail(name, f"{argument} must not be negative, got {shape}")
+    return shape
 
 
 def at_least(
@@ -56,6 +95,8 @@ def at_least(
     if any(v < least for v in values):
         word = "positive" if least == 1 else "non-negative"
         fail(name, f"{argument} must be {word}, got {values} for {shapes}")
+    if any(v > MAX_EXTENT for v in values):
+        fail(name, f"{argument} must be at most {MAX_EXTENT}, got {values} for {shapes}")
     return values
 
 
@@ -87,7 +128,3 @@ def split_batch(x_shape: Iterable[int], ndim: int, name: str) -> tuple[tuple[int
         f"input must have {ndim + 1} dimensions (unbatched) or {ndim + 2} (batched), "
         f"got {len(shape)}: {shape}",
     )
-
-
-def hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, (list, np.ndarray)) and np.ndim(value) else value

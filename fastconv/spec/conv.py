@@ -14,7 +14,7 @@ from fastconv.spec.arguments import (
     at_least,
     check_elements,
     fail,
-    hashable,
+    plain,
     three,
 )
 
@@ -146,21 +146,15 @@ def conv_spec(
     ValueError, TypeError
         Naming the argument, its value and the shapes.
     """
-    try:
-        return _conv_spec(
-            tuple(x_shape), tuple(w_shape), hashable(stride), hashable(padding),
-            hashable(dilation), groups, ndim, name or f"conv{ndim}d",
-        )  # fmt: skip
-    except TypeError as error:
-        if "unhashable" in str(error):
-            raise TypeError(
-                f"{name or f'conv{ndim}d'}(): stride, padding, dilation and groups must be ints or "
-                f"tuples of ints, got {stride!r}, {padding!r}, {dilation!r}, {groups!r}"
-            ) from None
-        raise
+    name = name or f"conv{ndim}d"
+    return _conv_spec(
+        tuple(x_shape), tuple(w_shape), plain(name, "stride", stride),
+        padding if isinstance(padding, str) else plain(name, "padding", padding),
+        plain(name, "dilation", dilation), as_int(name, "groups", groups), ndim, name,
+    )  # fmt: skip
 
 
-@lru_cache(maxsize=4096, typed=True)
+@lru_cache(maxsize=4096)
 def _conv_spec(
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
@@ -175,7 +169,6 @@ def _conv_spec(
     _check_ranks(name, x_shape, w_shape, ndim)
     stride_ = at_least(name, "stride", as_tuple(name, "stride", stride, ndim), 1, shapes)
     dilation_ = at_least(name, "dilation", as_tuple(name, "dilation", dilation, ndim), 1, shapes)
-    groups = as_int(name, "groups", groups)
     channels, outs = x_shape[1], w_shape[0]
     if groups < 1:
         fail(name, f"groups must be positive, got {groups} for {shapes}")
@@ -263,14 +256,15 @@ def conv_transpose_spec(
     ValueError, TypeError
         Naming the argument, its value and the shapes.
     """
+    name = name or f"conv_transpose{ndim}d"
     return _conv_transpose_spec(
-        tuple(x_shape), tuple(w_shape), hashable(stride), hashable(padding),
-        hashable(output_padding), groups, hashable(dilation), ndim,
-        name or f"conv_transpose{ndim}d",
+        tuple(x_shape), tuple(w_shape), plain(name, "stride", stride),
+        plain(name, "padding", padding), plain(name, "output_padding", output_padding),
+        as_int(name, "groups", groups), plain(name, "dilation", dilation), ndim, name,
     )  # fmt: skip
 
 
-@lru_cache(maxsize=1024, typed=True)
+@lru_cache(maxsize=1024)
 def _conv_transpose_spec(
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
@@ -295,7 +289,6 @@ def _conv_transpose_spec(
             f"output_padding={extra} must be smaller than stride={stride_} or "
             f"dilation={dilation_} on every axis ({shapes})",
         )
-    groups = as_int(name, "groups", groups)
     if groups < 1 or x_shape[1] % groups:
         fail(name, f"groups={groups} must divide the {x_shape[1]} input channels ({shapes})")
     if w_shape[0] != x_shape[1]:

@@ -10,12 +10,13 @@ import numpy as np
 from fastconv.spec.arguments import (
     Shape5,
     Triple,
+    as_bool,
     as_int,
     as_tuple,
     at_least,
     check_elements,
     fail,
-    hashable,
+    plain,
     three,
 )
 
@@ -119,13 +120,17 @@ def pool_spec(
     """
     if stride is None or (isinstance(stride, (list, tuple)) and not stride):
         stride = kernel_size
+    if divisor_override is not None:
+        divisor_override = as_int(name, "divisor_override", divisor_override)
     return _pool_spec(
-        tuple(x_shape), hashable(kernel_size), hashable(stride), hashable(padding),
-        hashable(dilation), bool(ceil_mode), bool(count_include_pad), divisor_override, ndim, name,
+        tuple(x_shape), plain(name, "kernel_size", kernel_size), plain(name, "stride", stride),
+        plain(name, "padding", padding), plain(name, "dilation", dilation),
+        as_bool(name, "ceil_mode", ceil_mode),
+        as_bool(name, "count_include_pad", count_include_pad), divisor_override, ndim, name,
     )  # fmt: skip
 
 
-@lru_cache(maxsize=1024, typed=True)
+@lru_cache(maxsize=1024)
 def _pool_spec(
     x_shape: tuple[int, ...],
     kernel_size: Any,
@@ -146,9 +151,8 @@ def _pool_spec(
     pad = at_least(name, "padding", as_tuple(name, "padding", padding, ndim), 0, shapes)
     dilation_ = at_least(name, "dilation", as_tuple(name, "dilation", dilation, ndim), 1, shapes)
     if divisor_override is not None:
-        divisor_override = as_int(name, "divisor_override", divisor_override)
-        if divisor_override == 0:
-            fail(name, "divisor_override must not be zero")
+        if divisor_override == 0 or abs(divisor_override) >= 2**63:
+            fail(name, f"divisor_override must not be 0 and fit 64 bits, got {divisor_override}")
     spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation_, kernel))
     if any(p > e // 2 for p, e in zip(pad, spans)):
         fail(
@@ -156,8 +160,8 @@ def _pool_spec(
             f"padding={pad} must be at most half of the kernel's extent {spans} "
             f"(kernel_size={kernel}, dilation={dilation_}, {shapes})",
         )
-    outs, windows = [], []
-    for n, k, s, p, d, span in zip(x_shape[2:], kernel, stride_, pad, dilation_, spans):
+    outs = []
+    for n, s, p, span in zip(x_shape[2:], stride_, pad, spans):
         room = n + 2 * p - span
         out = (room + (s - 1 if ceil_mode else 0)) // s + 1
         if ceil_mode and (out - 1) * s >= n + p:
@@ -168,9 +172,12 @@ def _pool_spec(
                 f"kernel_size={kernel} with dilation={dilation_} is larger than the padded "
                 f"input: output size {out} ({shapes}, padding={pad})",
             )
-        check_elements(name, "output", (x_shape[0], x_shape[1], out))
         outs.append(out)
-        windows.append(_windows(n, out, k, s, p, d, count_include_pad))
+    check_elements(name, "output", (*x_shape[:2], *outs))
+    windows = [
+        _windows(n, out, k, s, p, d, count_include_pad)
+        for n, out, k, s, p, d in zip(x_shape[2:], outs, kernel, stride_, pad, dilation_)
+    ]
     return PoolSpec(
         ndim, x_shape[0], x_shape[1], three(x_shape[2:], 1), three(tuple(outs), 1),
         _three_windows(windows), divisor_override,
@@ -220,27 +227,30 @@ def adaptive_pool_spec(
     ValueError, TypeError
         Naming the argument, its value and the shapes.
     """
-    return _adaptive_pool_spec(tuple(x_shape), hashable(output_size), ndim, name)
-
-
-@lru_cache(maxsize=1024, typed=True)
-def _adaptive_pool_spec(
-    x_shape: tuple[int, ...], output_size: Any, ndim: int, name: str
-) -> PoolSpec:
+    x_shape = tuple(x_shape)
     _pool_input(name, x_shape, ndim)
-    wanted = output_size if isinstance(output_size, tuple) else (output_size,) * ndim
+    many = isinstance(output_size, (tuple, list, np.ndarray)) and np.ndim(output_size)
+    wanted = tuple(output_size) if many else (output_size,) * ndim
     if len(wanted) != ndim:
         fail(name, f"output_size must have {ndim} elements, got {output_size} for {x_shape}")
     outs = tuple(
         n if v is None else as_int(name, "output_size", v) for n, v in zip(x_shape[2:], wanted)
     )
+    return _adaptive_pool_spec(x_shape, outs, ndim, name)
+
+
+@lru_cache(maxsize=1024)
+def _adaptive_pool_spec(
+    x_shape: tuple[int, ...], outs: tuple[int, ...], ndim: int, name: str
+) -> PoolSpec:
     at_least(name, "output_size", outs, 1, f"input {x_shape}")
     check_elements(name, "output", (*x_shape[:2], *outs))
     windows = []
     for n, out in zip(x_shape[2:], outs):
         o = np.arange(out, dtype=np.int64)
-        start = o * n // out
-        count = -((-(o + 1) * n) // out) - start
+        step, rest = divmod(n, out)  # o * n // out, without a product as large as that
+        start = o * step + o * rest // out
+        count = (o + 1) * step - ((o + 1) * -rest // out) - start
         windows.append(_frozen(np.stack([start, count, np.ones_like(o), count])))
     return PoolSpec(
         ndim, x_shape[0], x_shape[1], three(x_shape[2:], 1), three(outs, 1),

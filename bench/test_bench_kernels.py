@@ -50,7 +50,6 @@ def describe(
 ) -> None:
     """Fill ``extra_info`` from the shortest time."""
     gflops = shape.spec().flops / seconds / 1e9
-    benchmark.group = f"{shape.name}, {direction}"
     benchmark.extra_info.update(
         shape=shape.name,
         spec=repr(shape.spec()),
@@ -69,6 +68,7 @@ def describe(
 def test_kernel(
     benchmark: Any, shape: Shape, direction: str, variant: Variant, peak: float | None
 ) -> None:
+    benchmark.group = f"{shape.name}, {direction}"
     call = kernel_call(shape.spec(), direction)
     with use(variant):
         benchmark.pedantic(call, warmup_rounds=2, rounds=8, iterations=1)
@@ -79,6 +79,7 @@ def test_kernel(
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_naive_estimate(benchmark: Any, shape: Shape, direction: str, peak: float | None) -> None:
+    benchmark.group = "naive: time of a few outputs, for the estimate in extra_info"
     seconds, outputs = benchmark.pedantic(
         lambda: estimate_naive(shape.spec(), direction, 0.02), rounds=1, iterations=1
     )

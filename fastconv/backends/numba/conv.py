@@ -94,8 +94,9 @@ def _correlation(
     chunk = CHUNK if positions * spec.groups * blocks >= 16 * CHUNK else CHUNK // 4
     _correlate(
         channels_last(source, tables.window), packed.reshape(-1, width), add, result,
-        result_strides, spec.batch, tables.window.size, tables.step, tables.phases, tables.run_offset, spec.groups, depth,
-        tables.run_taps.shape[1] * depth, columns, width, tables.rows, chunk,
+        result_strides, spec.batch, tables.window.size, tables.step, tables.phases,
+        tables.run_offset, spec.groups, depth, tables.run_taps.shape[1] * depth, columns, width,
+        tables.rows, chunk,
     )  # fmt: skip
 
 
@@ -265,8 +266,8 @@ def conv_backward_weight_direct(spec: ConvSpec, grad_out: Array, x: Array, out: 
     base = ((n * tables.window.size[0] + d * sd) * high + h * sh) * wide + w * sw
     _weight_gradient(
         gradient.reshape(-1, width), channels_last(x, tables.window),
-        base.reshape(-1) * spec.in_channels, result, tables.run_offset, tables.run_taps, spec.groups, depth, columns, width,
-        spec.kernel[0] * spec.kernel[1] * spec.kernel[2],
+        base.reshape(-1) * spec.in_channels, result, tables.run_offset, tables.run_taps,
+        spec.groups, depth, columns, width, spec.kernel[0] * spec.kernel[1] * spec.kernel[2],
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h)
 CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp
 SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
-.PHONY: demo test build check check-python check-types check-c format asm selfcheck aarch64 bench clean
+.PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize aarch64 bench clean
 .DEFAULT_GOAL := build
 
 demo: build $(VENV)/.vision
@@ -53,6 +53,16 @@ selfcheck: build/selfcheck
 build/selfcheck: $(SELFCHECK) $(CSRC)
 	@mkdir -p build
 	$(CC) $(CFLAGS_PORTABLE) -o $@ $(SELFCHECK) -lm
+
+# The same with every read and write checked, and every undefined operation an error.
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+sanitize: build/selfcheck-sanitize
+	build/selfcheck-sanitize
+
+build/selfcheck-sanitize: $(SELFCHECK) $(CSRC)
+	@mkdir -p build
+	$(CC) $(CFLAGS_PORTABLE) $(SANITIZE) -o $@ $(SELFCHECK) -lm
 
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 QEMU_AARCH64 ?= $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static)

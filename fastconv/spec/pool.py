@@ -150,9 +150,8 @@ def _pool_spec(
     stride_ = at_least(name, "stride", as_tuple(name, "stride", stride, ndim), 1, shapes)
     pad = at_least(name, "padding", as_tuple(name, "padding", padding, ndim), 0, shapes)
     dilation_ = at_least(name, "dilation", as_tuple(name, "dilation", dilation, ndim), 1, shapes)
-    if divisor_override is not None:
-        if divisor_override == 0 or abs(divisor_override) >= 2**63:
-            fail(name, f"divisor_override must not be 0 and fit 64 bits, got {divisor_override}")
+    if divisor_override is not None and not 0 < abs(divisor_override) < 2**63:
+        fail(name, f"divisor_override must not be 0 and fit 64 bits, got {divisor_override}")
     spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation_, kernel))
     if any(p > e // 2 for p, e in zip(pad, spans)):
         fail(

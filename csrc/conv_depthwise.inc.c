@@ -219,7 +219,8 @@ INLINE void FN(tile_dw_sum)(const int nk, const int nv, int64_t n, const T *dy, 
     }
 DW_SUM(1)
 DW_SUM(3)
-DW_SUM(5) DW_SUM(7)
+DW_SUM(5)
+DW_SUM(7)
 
     /* Taps [k, k+nk) of one kernel row over the outputs [lo, hi) of one row, all inside. */
     static void FN(dw_sum_taps)(int64_t nk, int64_t n, const T *dy, int64_t dyp, const T *x,

@@ -127,6 +127,16 @@ static void FN(gemm_run_block)(const FN(gemm_block) * b) {
     if (!b->direct) FN(lay_out)(b, col0, col1 - col0, ld);
 }
 
+/* Each group's bias, padded to whole panels; NULL when memory is short. */
+static T *FN(pad_bias)(const conv_problem *p, int64_t panels, const T *bias) {
+    T *padded = fc_scratch(p->groups * panels * TILE_NR, sizeof(T));
+    for (int64_t i = 0; padded && i < p->groups * panels * TILE_NR; i++) {
+        const int64_t g = i / (panels * TILE_NR), k = i % (panels * TILE_NR);
+        padded[i] = k < p->cols ? bias[g * p->cols + k] : 0;
+    }
+    return padded;
+}
+
 /* Solve one problem. Tasks are (group, row block, panel range): every element of the target belongs
  * to one task and sums its depth in one order, whatever the number of threads. */
 static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const T *bias, T *dst,
@@ -169,14 +179,8 @@ static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const
     T *pack = fc_scratch(threads * pack_items, sizeof(T));
     T *stage = fc_scratch(threads * stage_items, sizeof(T));
     int64_t *offset = fc_scratch(threads * mb, sizeof(int64_t));
-    T *padded = bias ? fc_scratch(p->groups * panels * TILE_NR, sizeof(T)) : NULL;
+    T *padded = bias ? FN(pad_bias)(p, panels, bias) : NULL;
     int status = weight && pack && stage && offset && (padded || !bias) ? FC_OK : FC_NOMEM;
-    if (status == FC_OK && bias) { /* each group's bias padded to whole vectors */
-        for (int64_t i = 0; i < p->groups * panels * TILE_NR; i++) {
-            const int64_t g = i / (panels * TILE_NR), k = i % (panels * TILE_NR);
-            padded[i] = k < p->cols ? bias[g * p->cols + k] : 0;
-        }
-    }
     for (int64_t g0 = 0; status == FC_OK && g0 < p->groups; g0 += groups_at_once) {
         const int64_t ng = fc_min(groups_at_once, p->groups - g0);
         for (int64_t t0 = 0; t0 < panels; t0 += turn) {
@@ -188,8 +192,8 @@ static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const
                 for (int64_t i = 0; i < ng * nt; i++) {
                     const int64_t panel = t0 + i % nt, width = p->cols - panel * TILE_NR;
                     const int64_t nr = fc_min(TILE_NR, fc_round_up(width, VL));
-                    FN(pack_weight)(p, w, g0 + i / nt, panel * TILE_NR, fc_min(width, nr), nr,
-                                    weight + (i / nt * turn + i % nt) * panel_items);
+                    FN(pack_weight)(p, w, g0 + i / nt, panel * TILE_NR, fc_min(width, nr), nr, 0,
+                                    p->channels, weight + (i / nt * turn + i % nt) * panel_items);
                 }
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < ng * row_blocks * splits; i++) {

@@ -100,17 +100,18 @@ static void FN(pack_rows)(const conv_problem *p, const T *src, int64_t group, in
     }
 }
 
-/* Columns [col0, col0+width) of one group's weights into out[depth][nr], zero beyond `width`.
+/* Columns [col0, col0+width) and channels [c0, c1) of one group's weights into
+ * out[tap][channel][nr], taps in the order of the depth, zero beyond `width`.
  *
  * The elements of a column that lie together (all of them forward, the taps of one channel
  * backward) are read VL x VL at a time and transposed in registers. */
 static void FN(pack_weight)(const conv_problem *p, const T *w, int64_t group, int64_t col0,
-                            int64_t width, int64_t nr, T *out) {
-    const int64_t C = p->channels, taps = p->kernel_taps;
-    const T *const end = w + p->groups * p->w_group;
-    w += group * p->w_group + col0 * p->w_col;
+                            int64_t width, int64_t nr, int64_t c0, int64_t c1, T *out) {
+    const int64_t taps = p->kernel_taps, channels = c1 - c0;
+    const T *const limit = w + p->groups * p->w_group;
+    w += group * p->w_group + col0 * p->w_col + c0 * p->w_channel;
     const int together = p->w_channel == taps; /* channels follow each other in a column */
-    const int64_t runs = together ? 1 : C, length = together ? C * taps : taps;
+    const int64_t runs = together ? 1 : channels, length = together ? channels * taps : taps;
     for (int64_t run = 0; run < runs; run++) {
         for (int64_t j = 0; j < nr; j += VL) {
             const T *src = w + run * p->w_channel + j * p->w_col;
@@ -121,7 +122,7 @@ static void FN(pack_weight)(const conv_problem *p, const T *w, int64_t group, in
                 const int64_t n = fc_min(VL, length - e);
                 if (n == 1 && p->w_col == 1 && cols == VL) {
                     vstore(block, vload(src + e));
-                } else if (cols == VL && src + (VL - 1) * p->w_col + e + VL <= end) {
+                } else if (cols == VL && src + (VL - 1) * p->w_col + e + VL <= limit) {
                     FN(transpose_square)(src + e, p->w_col, block, VL);
                 } else {
                     for (int64_t i = 0; i < n; i++)
@@ -130,7 +131,8 @@ static void FN(pack_weight)(const conv_problem *p, const T *w, int64_t group, in
                 }
                 for (int64_t i = 0; i < n; i++) {
                     const int64_t at = p->position[tap];
-                    if (at >= 0) vstore(out + (at * C + channel) * nr + j, vload(block + i * VL));
+                    if (at >= 0)
+                        vstore(out + (at * channels + channel) * nr + j, vload(block + i * VL));
                     if (++tap == taps) tap = 0, channel++;
                 }
             }

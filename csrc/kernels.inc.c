@@ -6,26 +6,24 @@
 #include "layout.inc.c"
 #include "peak.inc.c"
 #include "pool.inc.c"
-#if __has_include("conv_gemm.inc.c")
 #include "conv_gemm.inc.c"
-#endif
-#if __has_include("conv_depthwise.inc.c")
 #include "conv_depthwise.inc.c"
-#endif
+#include "winograd_tile.inc.c"
+#include "conv_winograd.inc.c"
+#include "conv_winograd_weight.inc.c"
 
 const fc_kernels FN(fc_kernels) = {
     .conv =
         {
-#if __has_include("conv_gemm.inc.c")
             [FC_CONV_FORWARD_GEMM] = FN(conv_forward_gemm),
             [FC_CONV_BACKWARD_INPUT_GEMM] = FN(conv_backward_input_gemm),
             [FC_CONV_BACKWARD_WEIGHT_GEMM] = FN(conv_backward_weight_gemm),
-#endif
-#if __has_include("conv_depthwise.inc.c")
             [FC_CONV_FORWARD_DEPTHWISE] = FN(conv_forward_depthwise),
             [FC_CONV_BACKWARD_INPUT_DEPTHWISE] = FN(conv_backward_input_depthwise),
             [FC_CONV_BACKWARD_WEIGHT_DEPTHWISE] = FN(conv_backward_weight_depthwise),
-#endif
+            [FC_CONV_FORWARD_WINOGRAD] = FN(conv_forward_winograd),
+            [FC_CONV_BACKWARD_INPUT_WINOGRAD] = FN(conv_backward_input_winograd),
+            [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = FN(conv_backward_weight_winograd),
         },
     .conv_backward_bias = FN(conv_backward_bias),
     .max_pool_forward = FN(max_pool_forward),

@@ -1,0 +1,165 @@
+/* Backward weight by Winograd, F(3x3, 4x4): a tile of dy is a kernel of 4x4 taps over a tile of x.
+ *
+ *   dW = At [ sum over tiles of (G dy Gt) . (Bt x B) ] A
+ *
+ * The transforms are linear, so the sum over tiles is 36 GEMMs Z[k][tile] * V[tile][depth], and
+ * only their sums are transformed back. Tiles go in chunks whose V and Z stay in L3; a task owns a
+ * block of dW and adds every chunk to it in one order, whatever the number of threads. */
+#ifndef WIN_GRAD_BLOCKS
+#define WIN_GRAD_BLOCKS
+enum { WIN_CHUNK_BYTES = 12 << 20, WIN_GRAD_ROWS = 24 };
+#endif
+
+/* The tile of dy, zero outside the grid, transformed to z(point) plane apart. */
+static void FN(win_load_grad)(const FN(win_block) * b, const T *dy, const win_tile *t, T *z,
+                              int64_t plane) {
+    const conv_problem *p = b->p;
+    const win_grid *g = b->grid;
+    const int64_t *st = p->dst_stride, K = p->cols, Kp = fc_round_up(K, VL);
+    const int no = g->two ? WIN_OUT : 1;
+    const T *y = dy + t->n * st[0] + t->d * st[2] + t->h * st[3] + t->w * st[4] + b->group * K;
+    const FN(win_place) from = {g->step_h * st[3], g->step_w * st[4]}, to = {WIN_IN * plane, plane};
+    if (t->rows == no && t->cols == WIN_OUT && K == Kp) {
+        FN(win_grad_output)(g->two, K, y, from, z, to, NULL);
+        return;
+    }
+    T *local = b->local;
+    for (int i = 0; i < no; i++) {
+        for (int j = 0; j < WIN_OUT; j++, local += Kp) {
+            int64_t k = 0;
+            if (i < t->rows && j < t->cols) {
+                memcpy(local, y + i * from.row + j * from.col, (size_t)K * sizeof(T));
+                k = K;
+            }
+            for (; k < Kp; k++) local[k] = 0;
+        }
+    }
+    FN(win_grad_output)(g->two, Kp, b->local, (FN(win_place)){WIN_OUT * Kp, Kp}, z, to, NULL);
+}
+
+/* One chunk of tiles for one group. */
+typedef struct {
+    FN(win_block) block; /* count tiles from first; v = V */
+    const T *dy;
+    int64_t z_pitch, taps;
+    T *z, *sum; /* Z[point][tile][k]; sum[k][tap][depth], of the whole group */
+} FN(win_chunk);
+
+/* Tile i of the chunk into V and Z. */
+static void FN(win_chunk_tile)(const FN(win_chunk) * c, int64_t i) {
+    const FN(win_block) *b = &c->block;
+    const int64_t pitch = b->size.pitch, n = b->count;
+    const win_tile t = win_tile_at(b->p, b->grid, b->first + i);
+    if (!t.rows) {
+        for (int x = 0; x < b->grid->points; x++) {
+            memset(b->v + (x * n + i) * pitch, 0, (size_t)b->size.depth * sizeof(T));
+            memset(c->z + (x * n + i) * c->z_pitch, 0, (size_t)c->z_pitch * sizeof(T));
+        }
+        return;
+    }
+    for (int64_t a = 0; a < b->p->taps[0].count; a++)
+        FN(win_load)(b, &t, a, FN(win_grad_input), b->v + i * pitch + a * b->size.channels,
+                     n * pitch);
+    FN(win_load_grad)(b, c->dy, &t, c->z + i * c->z_pitch, n * c->z_pitch);
+}
+
+/* Add the chunk to rows [k0, k0+WIN_GRAD_ROWS) and depth [d0, d0+TILE_NR) of the sums. */
+static void FN(win_chunk_block)(const FN(win_chunk) * c, int64_t k0, int64_t d0) {
+    const FN(win_block) *b = &c->block;
+    const int64_t n = b->count, pitch = b->size.pitch, depth = b->size.depth;
+    const int64_t rows = fc_min(WIN_GRAD_ROWS, b->p->cols - k0);
+    const int64_t width = fc_min(TILE_NR, depth - d0), nrv = width / VL;
+    for (int x = 0; x < b->grid->points; x++) {
+        for (int64_t i = 0; i < rows; i += TILE_MR) {
+            const int64_t mr = fc_min(TILE_MR, rows - i);
+            FN(tiles_by_cols)
+            [mr - 1][nrv - 1](n, c->z + x *n *c->z_pitch + k0 + i, c->z_pitch,
+                              b->v + x *n *pitch + d0, pitch,
+                              b->m + (x *WIN_GRAD_ROWS + i) *TILE_NR, TILE_NR, NULL, TILE_STORE);
+        }
+    }
+    const int64_t plane = WIN_GRAD_ROWS * TILE_NR;
+    const FN(win_place) from = {WIN_IN * plane, plane}, to = {3 * depth, depth};
+    for (int64_t i = 0; i < rows; i++)
+        FN(win_grad_filter)(b->grid->two, width, b->m + i * TILE_NR, from,
+                            c->sum + (k0 + i) * c->taps * depth + d0, to, NULL);
+}
+
+static int FN(win_weight_solve)(const conv_problem *p, const T *dy, const T *x, T *dw,
+                                int threads) {
+    const win_grid grid = win_grid_of(p);
+    const FN(win_sizes) size = FN(win_sizes_of)(p, &grid);
+    const int64_t line = 64 / sizeof(T), taps = grid.two ? 9 : 3, kd = p->taps[0].count;
+    const int64_t z_pitch = (fc_ceil_div(fc_round_up(p->cols, VL), line) | 1) * line;
+    int64_t most = WIN_CHUNK_BYTES / ((int64_t)sizeof(T) * grid.points * (size.pitch + z_pitch));
+    most = fc_max(most, 2 * TILE_MR);
+    const int64_t count = fc_ceil_div(grid.tiles, fc_max(1, fc_ceil_div(grid.tiles, most)));
+    const int64_t row_blocks = fc_ceil_div(p->cols, WIN_GRAD_ROWS);
+    const int64_t depth_blocks = fc_ceil_div(size.depth, TILE_NR);
+    const int64_t m_items = grid.points * WIN_GRAD_ROWS * TILE_NR;
+    const int64_t local_items = WIN_IN * WIN_IN * fc_max(size.channels, z_pitch);
+    const int64_t sums = p->cols * taps * size.depth;
+    T *v = fc_scratch(grid.points * count * size.pitch, sizeof(T));
+    T *z = fc_scratch(grid.points * count * z_pitch, sizeof(T));
+    T *scratch = fc_scratch(threads * (m_items + local_items), sizeof(T));
+    T *sum = fc_scratch(sums, sizeof(T));
+    const int status = v && z && scratch && sum ? FC_OK : FC_NOMEM;
+    for (int64_t group = 0; status == FC_OK && group < p->groups; group++) {
+        memset(sum, 0, (size_t)sums * sizeof(T));
+        for (int64_t first = 0; first < grid.tiles; first += count) {
+#pragma omp parallel num_threads(threads) if (threads > 1)
+            {
+                T *mine = scratch + fc_thread() * (m_items + local_items);
+                const FN(win_chunk) chunk = {
+                    .block = {.p = p,
+                              .grid = &grid,
+                              .size = size,
+                              .src = x,
+                              .group = group,
+                              .first = first,
+                              .count = fc_min(count, grid.tiles - first),
+                              .v = v,
+                              .m = mine,
+                              .local = mine + m_items},
+                    .dy = dy,
+                    .z_pitch = z_pitch,
+                    .taps = taps,
+                    .z = z,
+                    .sum = sum,
+                };
+#pragma omp for schedule(static)
+                for (int64_t i = 0; i < chunk.block.count; i++) FN(win_chunk_tile)(&chunk, i);
+#pragma omp for schedule(dynamic)
+                for (int64_t i = 0; i < row_blocks * depth_blocks; i++)
+                    FN(win_chunk_block)(&chunk, i / depth_blocks * WIN_GRAD_ROWS,
+                                        i % depth_blocks * TILE_NR);
+            }
+        }
+        T *o = dw + group * p->cols * p->channels * kd * taps; /* (K, C/groups, kD, kH, kW) */
+        for (int64_t k = 0; k < p->cols; k++)
+            for (int64_t c = 0; c < p->channels; c++)
+                for (int64_t a = 0; a < kd; a++)
+                    for (int64_t t = 0; t < taps; t++)
+                        *o++ = sum[(k * taps + t) * size.depth + a * size.channels + c];
+    }
+    free(sum);
+    free(scratch);
+    free(z);
+    free(v);
+    return status;
+}
+
+static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *dy, const void *x,
+                                             const void *bias, void *dw, int threads) {
+    (void)bias;
+    int status = fc_conv_check(g);
+    if (status) return status;
+    if (!winograd_can(g)) return FC_UNSUPPORTED;
+    if (g->in_channels > 1 && g->x_stride[1] != 1) return FC_UNSUPPORTED;
+    if (g->out_channels > 1 && g->y_stride[1] != 1) return FC_UNSUPPORTED;
+    conv_problem p;
+    status = conv_problem_forward(&p, g);
+    if (status == FC_OK) status = FN(win_weight_solve)(&p, dy, x, dw, threads);
+    conv_problem_free(&p);
+    return status;
+}

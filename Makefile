@@ -8,7 +8,7 @@ PIP := $(PY) -m pip --disable-pip-version-check -q
 CSRC := $(wildcard csrc/*.c csrc/*.h csrc/build.py)
 C_FILES := $(wildcard csrc/*.c csrc/*.h)
 CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp
-SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
+SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
 .PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize aarch64 bench clean
 .DEFAULT_GOAL := build

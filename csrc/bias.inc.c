@@ -61,7 +61,7 @@ static int FN(conv_backward_bias)(const fc_conv_geom *g, const void *dy, void *o
     const int64_t P = N * S, rows = BIAS_ROWS, blocks = (P + rows - 1) / rows;
     int64_t cells;
     if (__builtin_mul_overflow(blocks, K, &cells)) return FC_OVERFLOW;
-    T *part = malloc((size_t)cells * sizeof(T));
+    T *part = fc_scratch(cells, sizeof(T));
     if (!part) return FC_NOMEM;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t b = 0; b < blocks; b++) {
@@ -73,6 +73,6 @@ static int FN(conv_backward_bias)(const fc_conv_geom *g, const void *dy, void *o
         for (int64_t b = 0; b < blocks; b++) sum += (double)part[b * K + k];
         db[k] = (T)sum;
     }
-    free(part);
+    fc_free(part);
     return FC_OK;
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 from cffi import FFI
 
 CSRC = Path("csrc")
-SOURCES = ["dispatch.c", "isa_generic.c", "isa_avx2.c", "isa_avx512.c"]
+SOURCES = ["dispatch.c", "memory.c", "isa_generic.c", "isa_avx2.c", "isa_avx512.c"]
 # Per-kernel freedom without -ffast-math, which would set flush-to-zero for the whole process.
 CFLAGS = ["-O3", "-std=gnu11", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra"]
 OPENMP = "-fopenmp"

@@ -151,7 +151,7 @@ static int FN(dw_solve)(const conv_problem *p, const T *src, const T *w, const T
                (h * p->dst_step[1] + p->dst_first[1]) * s[3] + p->dst_first[2] * s[4];
         FN(dw_run_row)(&row, d, h, o);
     }
-    free(weight);
+    fc_free(weight);
     return FC_OK;
 }
 
@@ -222,9 +222,9 @@ DW_SUM(3)
 DW_SUM(5)
 DW_SUM(7)
 
-    /* Taps [k, k+nk) of one kernel row over the outputs [lo, hi) of one row, all inside. */
-    static void FN(dw_sum_taps)(int64_t nk, int64_t n, const T *dy, int64_t dyp, const T *x,
-                                int64_t xp, int64_t tp, T *sum, int64_t C) {
+/* Taps [k, k+nk) of one kernel row over the outputs [lo, hi) of one row, all inside. */
+static void FN(dw_sum_taps)(int64_t nk, int64_t n, const T *dy, int64_t dyp, const T *x, int64_t xp,
+                            int64_t tp, T *sum, int64_t C) {
     const int64_t cols = C / VL * VL;
     if (n <= 0) return;
     if (nk == 7) FN(tile_dw_sum_7)(n, dy, dyp, x, xp, tp, sum, C, cols);
@@ -312,7 +312,7 @@ static int FN(conv_backward_weight_depthwise)(const fc_conv_geom *g, const void 
             ((T *)dw)[c * taps + t] = total;
         }
     }
-    free(sums);
+    fc_free(sums);
     conv_problem_free(&p);
     return FC_OK;
 }

@@ -223,11 +223,11 @@ static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const
             }
         }
     }
-    free(padded);
-    free(offset);
-    free(stage);
-    free(pack);
-    free(weight);
+    fc_free(padded);
+    fc_free(offset);
+    fc_free(stage);
+    fc_free(pack);
+    fc_free(weight);
     return status;
 }
 
@@ -393,9 +393,9 @@ static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, 
             }
         }
     }
-    if (partial != dw) free(partial);
-    free(acc);
-    free(pack);
+    if (partial != dw) fc_free(partial);
+    fc_free(acc);
+    fc_free(pack);
     conv_problem_free(&p);
     return status;
 }

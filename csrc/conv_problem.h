@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "fastconv.h"
+#include "memory.h"
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -46,14 +47,6 @@ static inline int64_t fc_max(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t fc_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t fc_round_up(int64_t a, int64_t b) { return fc_ceil_div(a, b) * b; }
 
-/* 64-byte aligned scratch, NULL when the size overflows or memory is short. */
-static inline void *fc_scratch(int64_t count, size_t item) {
-    size_t bytes;
-    if (count < 0 || __builtin_mul_overflow((size_t)count, item, &bytes)) return NULL;
-    if (bytes > (size_t)INT64_MAX - 64) return NULL;
-    return aligned_alloc(64, (bytes + 127) / 64 * 64);
-}
-
 static inline int fc_thread(void) {
 #ifdef _OPENMP
     return omp_get_thread_num();
@@ -79,10 +72,10 @@ static inline int fc_conv_check(const fc_conv_geom *g) {
 
 static inline void conv_problem_free(conv_problem *p) {
     for (int i = 0; i < 3; i++) {
-        free(p->taps[i].off);
+        fc_free(p->taps[i].off);
         p->taps[i].off = NULL;
     }
-    free(p->position);
+    fc_free(p->position);
     p->position = NULL;
 }
 

@@ -24,6 +24,7 @@ typedef struct {
     int64_t depth;    /* taps along D times channels */
     int64_t pitch;    /* of a row of V: an odd number of cache lines */
     int64_t panels, panel_items;
+    int64_t u_skip; /* between the points of U: no power of two, which would share cache sets */
 } FN(win_sizes);
 
 INLINE FN(win_sizes) FN(win_sizes_of)(const conv_problem *p, const win_grid *g) {
@@ -33,7 +34,8 @@ INLINE FN(win_sizes) FN(win_sizes_of)(const conv_problem *p, const win_grid *g) 
     s.depth = p->taps[0].count * s.channels;
     s.pitch = (fc_ceil_div(s.depth, line) | 1) * line;
     s.panels = fc_ceil_div(p->cols, TILE_NR);
-    s.panel_items = g->points * s.depth * TILE_NR;
+    s.u_skip = line;
+    s.panel_items = g->points * (s.depth * TILE_NR + s.u_skip);
     return s;
 }
 
@@ -43,7 +45,8 @@ static void FN(win_pack)(const conv_problem *p, const win_grid *g, const T *w, i
     const FN(win_sizes) z = FN(win_sizes_of)(p, g);
     const int64_t col0 = panel * TILE_NR, width = fc_min(TILE_NR, p->cols - col0);
     const int64_t nr = fc_round_up(width, VL), line = g->two ? 9 : 3;
-    const FN(win_place) to = {WIN_IN * z.depth * nr, z.depth * nr};
+    const int64_t plane = z.depth * nr + z.u_skip;
+    const FN(win_place) to = {WIN_IN * plane, plane};
     for (int64_t c0 = 0; c0 < p->channels; c0 += WIN_PACK_CHANNELS) {
         const int64_t n = fc_min(WIN_PACK_CHANNELS, p->channels - c0);
         FN(pack_weight)(p, w, group, col0, width, nr, c0, c0 + n, scratch);
@@ -55,7 +58,7 @@ static void FN(win_pack)(const conv_problem *p, const win_grid *g, const T *w, i
     }
     for (int64_t a = 0; a < p->taps[0].count; a++) /* channels that only fill the last vector */
         for (int x = 0; x < g->points; x++)
-            memset(u + (x * z.depth + a * z.channels + p->channels) * nr, 0,
+            memset(u + x * plane + (a * z.channels + p->channels) * nr, 0,
                    (size_t)((z.channels - p->channels) * nr) * sizeof(T));
 }
 
@@ -143,11 +146,11 @@ static void FN(win_run_block)(const FN(win_block) * b) {
         const int64_t nrv = fc_ceil_div(width, VL), nr = nrv * VL;
         const T *u = b->weight + panel * b->size.panel_items;
         for (int x = 0; x < b->grid->points; x++) {
+            const T *v = b->v + x * plane, *ux = u + x * (depth * nr + b->size.u_skip);
+            T *m = b->m + x * b->count * nr;
             for (int64_t i = 0; i < b->count; i += TILE_MR) {
-                const int64_t mr = fc_min(TILE_MR, b->count - i);
-                FN(tiles_by_rows)
-                [mr - 1][nrv - 1](depth, b->v + x *plane + i *pitch, pitch, u + x *depth *nr, nr,
-                                  b->m + (x *b->count + i) *nr, nr, NULL, TILE_STORE);
+                const tile_fn f = FN(tiles_by_rows)[fc_min(TILE_MR, b->count - i) - 1][nrv - 1];
+                f(depth, v + i * pitch, pitch, ux, nr, m + i * nr, nr, NULL, TILE_STORE);
             }
         }
         for (int64_t i = 0; i < b->count; i++) {
@@ -213,9 +216,9 @@ static int FN(win_solve)(const conv_problem *p, const T *src, const T *w, const 
             }
         }
     }
-    free(padded);
-    free(scratch);
-    free(u);
+    fc_free(padded);
+    fc_free(scratch);
+    fc_free(u);
     return status;
 }
 

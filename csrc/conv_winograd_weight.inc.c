@@ -70,12 +70,11 @@ static void FN(win_chunk_block)(const FN(win_chunk) * c, int64_t k0, int64_t d0)
     const int64_t rows = fc_min(WIN_GRAD_ROWS, b->p->cols - k0);
     const int64_t width = fc_min(TILE_NR, depth - d0), nrv = width / VL;
     for (int x = 0; x < b->grid->points; x++) {
+        const T *z = c->z + x * n * c->z_pitch + k0, *v = b->v + x * n * pitch + d0;
+        T *m = b->m + x * WIN_GRAD_ROWS * TILE_NR;
         for (int64_t i = 0; i < rows; i += TILE_MR) {
-            const int64_t mr = fc_min(TILE_MR, rows - i);
-            FN(tiles_by_cols)
-            [mr - 1][nrv - 1](n, c->z + x *n *c->z_pitch + k0 + i, c->z_pitch,
-                              b->v + x *n *pitch + d0, pitch,
-                              b->m + (x *WIN_GRAD_ROWS + i) *TILE_NR, TILE_NR, NULL, TILE_STORE);
+            const tile_fn f = FN(tiles_by_cols)[fc_min(TILE_MR, rows - i) - 1][nrv - 1];
+            f(n, z + i, c->z_pitch, v, pitch, m + i * TILE_NR, TILE_NR, NULL, TILE_STORE);
         }
     }
     const int64_t plane = WIN_GRAD_ROWS * TILE_NR;
@@ -142,10 +141,10 @@ static int FN(win_weight_solve)(const conv_problem *p, const T *dy, const T *x, 
                     for (int64_t t = 0; t < taps; t++)
                         *o++ = sum[(k * taps + t) * size.depth + a * size.channels + c];
     }
-    free(sum);
-    free(scratch);
-    free(z);
-    free(v);
+    fc_free(sum);
+    fc_free(scratch);
+    fc_free(z);
+    fc_free(v);
     return status;
 }
 

@@ -3,6 +3,7 @@
 #ifndef FASTCONV_H
 #define FASTCONV_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* cffi: begin */
@@ -69,6 +70,14 @@ int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const voi
 /* FMA rate of one core in FLOP/s, and copy bandwidth in bytes/s (read plus write). */
 double fc_fma_peak(int dtype, double seconds);
 double fc_stream(int64_t bytes, double seconds, int threads);
+
+/* The buffer pool: what numpy arrays over it need (memory.h), and its state in bytes. */
+void *fc_alloc(size_t bytes);
+void fc_free(void *block);
+void fc_empty_cache(void);
+int64_t fc_memory_cached(void);
+int64_t fc_memory_in_use(void);
+void fc_memory_limit(int64_t bytes);
 
 int fc_isa_count(void);
 const char *fc_isa_name(int isa);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "fastconv.h"
+#include "memory.h"
 
 #define T float
 #define TYPE_NAME f32

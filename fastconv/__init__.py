@@ -301,7 +301,9 @@ from .config import algorithm, backend, get_num_threads, set_num_threads
 _MODULES = ("cuda", "data", "datasets", "metrics", "models", "nn", "ops", "optim", "utils")
 _ELSEWHERE = {
     "save": "serialization",
+    "empty_cache": "memory",
     "explain": "plan",
+    "memory_stats": "memory",
     "info": "sysinfo",
     "__version__": "sysinfo",
     "load": "serialization",

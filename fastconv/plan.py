@@ -1,7 +1,8 @@
 """Which kernel runs: ordered candidate lists, best first, the specification last.
 
-``choose`` takes the first candidate of the current backend that does not decline.  A candidate
-declines with a reason, and ``explain`` prints them all.  A new kernel is one line here.
+``choose`` takes the first candidate of the current backend that neither declines (it cannot run the
+geometry) nor should be avoided (another is faster there).  Both come with a reason, and ``explain``
+prints them all.  A new kernel is one line here.
 """
 
 from __future__ import annotations
@@ -17,17 +18,32 @@ Spec = ConvSpec | PoolSpec
 Decline = Callable[[Spec], "str | None"]
 
 
+def _never(spec: Spec) -> str | None:
+    return None
+
+
 class Candidate(NamedTuple):
     """One kernel that can carry out one operation."""
 
     backend: str
     algorithm: str
     function: str  # its name in the backend's module
-    decline: Decline
+    decline: Decline  # why it cannot run this geometry
+    avoid: Decline = _never  # why another one is faster; does not count when it is asked for
 
 
-def _any(spec: Spec) -> str | None:
-    return None
+# Thresholds: `python -m bench.thresholds` measures the shapes around them, one thread, AVX-512.
+
+#: Winograd needs this many input channels per group (of the direction at hand): with 8 it is at
+#: 1.1 of the GEMM's speed, with 16 at 1.9 to 2.5.
+WINOGRAD_CHANNELS = 16
+#: … and, backward weight, this many output channels as well.
+WINOGRAD_COLUMNS = 16
+#: Forward and backward input transform K*C*9 weights into K*C*36 first: with 4 tiles and 512
+#: channels at 0.4 of the GEMM's speed, with 16 tiles at 1.2 to 1.9.
+WINOGRAD_TILES = 8
+#: The same for backward weight, which transforms sums back: 4 tiles of 256 channels are at 1.2.
+WINOGRAD_WEIGHT_TILES = 4
 
 
 def _depthwise_only(spec: Spec) -> str | None:
@@ -47,18 +63,61 @@ def _depthwise_alike(spec: Spec) -> str | None:
     return reason
 
 
+def _winograd_only(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return "not a convolution"
+    if spec.kernel[2] != 3 or spec.kernel[1] not in (1, 3):
+        return f"kernel {spec.kernel[-spec.ndim :]}, needs 3 along W and 3 or 1 along H"
+    if spec.stride != (1, 1, 1):
+        return f"stride {spec.stride[-spec.ndim :]}, needs 1"
+    return None
+
+
+def winograd_tiles(spec: ConvSpec) -> int:
+    """Tiles of 4x4 outputs (1x4 where the kernel is 1 along H), roughly, with dilation."""
+    d, h, w = spec.out_size
+    rows = -(-h // 4) if spec.kernel[1] == 3 else h
+    return spec.batch * d * rows * -(-w // 4)
+
+
+def _winograd_slow(direction: str) -> Decline:
+    def avoid(spec: Spec) -> str | None:
+        if not isinstance(spec, ConvSpec):
+            return None
+        channels = spec.in_channels // spec.groups
+        columns = spec.out_channels // spec.groups
+        least = WINOGRAD_TILES
+        if direction == "conv_backward_input":
+            channels, columns = columns, channels
+        elif direction == "conv_backward_weight":
+            least = WINOGRAD_WEIGHT_TILES
+            if columns < WINOGRAD_COLUMNS:
+                return f"{columns} output channels per group, worth it from {WINOGRAD_COLUMNS} on"
+        if channels < WINOGRAD_CHANNELS:
+            return f"{channels} channels per group to sum, worth it from {WINOGRAD_CHANNELS} on"
+        tiles = winograd_tiles(spec)
+        if tiles < least:
+            return f"{tiles} tiles of 4x4 outputs, worth it from {least} on"
+        return None
+
+    return avoid
+
+
 def _conv(direction: str) -> list[Candidate]:
     return [
         Candidate("c", "depthwise", f"{direction}_depthwise", _depthwise_alike),
-        Candidate("c", "gemm", f"{direction}_gemm", _any),
+        Candidate(
+            "c", "winograd", f"{direction}_winograd", _winograd_only, _winograd_slow(direction)
+        ),
+        Candidate("c", "gemm", f"{direction}_gemm", _never),
         Candidate("numba", "depthwise", f"{direction}_depthwise", _depthwise_only),
-        Candidate("numba", "direct", f"{direction}_direct", _any),
-        Candidate("naive", "direct", direction, _any),
+        Candidate("numba", "direct", f"{direction}_direct", _never),
+        Candidate("naive", "direct", direction, _never),
     ]
 
 
 def _only(function: str) -> list[Candidate]:
-    return [Candidate(name, "direct", function, _any) for name in config.BACKENDS]
+    return [Candidate(name, "direct", function, _never) for name in config.BACKENDS]
 
 
 CANDIDATES: dict[str, list[Candidate]] = {
@@ -99,9 +158,10 @@ def choose(op: str, spec: Spec) -> Callable[..., Any]:
 def pick(op: str, spec: Spec, backend: str, algorithm: str | None = None) -> Candidate:
     """Return the first candidate of `backend` that accepts; `algorithm` goes first if it can."""
     able = [c for c in candidates(op, backend) if c.decline(spec) is None]
-    if algorithm is not None:
-        able.sort(key=lambda c: c.algorithm != algorithm)
-    return able[0]  # the last candidate of every list accepts everything
+    for c in able:
+        if c.algorithm == algorithm:
+            return c
+    return next(c for c in able if c.avoid(spec) is None)  # the last one accepts everything
 
 
 # ---------------------------------------------------------------- explain
@@ -161,13 +221,15 @@ def explain_spec(spec: ConvSpec) -> Explanation:
         lines.append(f"{op}:")
         for c in CANDIDATES[op]:
             missing = backends.why_not(c.backend)
-            reason = c.decline(spec)
+            reason, slow = c.decline(spec), c.avoid(spec)
             if c == chosen:
                 verdict = "chosen"
             elif missing:
                 verdict = f"backend not available: {missing}"
             elif reason:
                 verdict = f"declined: {reason}"
+            elif slow:
+                verdict = f"can run, not chosen: {slow}"
             elif c.backend != backend:
                 verdict = f"can run; the backend in use is {backend}"
             else:

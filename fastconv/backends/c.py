@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import config
+from fastconv.memory import empty
 from fastconv.spec import ConvSpec, PoolSpec
 
 # libgomp reads this once, when it is loaded. By default its threads spin for milliseconds at every
@@ -115,12 +116,10 @@ def _target(what: str, a: Array) -> Array:
 
     ``_finish`` brings the result home.
     """
-    if a.flags.c_contiguous:
-        n, c, d, h, w = a.shape
-        if c > 1 and d * h * w > 1:
-            if not a.flags.writeable:
-                raise ValueError(f"{what}: out is read-only")
-            return np.empty((n, d, h, w, c), a.dtype).transpose(0, 4, 1, 2, 3)
+    if a.flags.c_contiguous and a.shape[1] > 1 and math.prod(a.shape[2:]) > 1:
+        if not a.flags.writeable:
+            raise ValueError(f"{what}: out is read-only")
+        return empty(a.shape, a.dtype, True)
     return a
 
 
@@ -288,7 +287,7 @@ def _through_channels_last(run: Callable[..., None]) -> Callable[..., None]:
             run(spec, *arrays)
             return
         n, c, d, h, w = out.shape
-        last = np.empty((n, d, h, w, c), out.dtype)
+        last = empty((n, d, h, w, c), out.dtype)
         run(spec, *arrays[:-1], last.transpose(0, 4, 1, 2, 3))
         if out.size:
             _transpose(last, n, d * h * w, c, out)
@@ -514,7 +513,7 @@ def to_channels_last(a: Array) -> Array:
         return a
     if a.dtype not in _DTYPES or not a.flags.c_contiguous:
         return np.ascontiguousarray(last).transpose(0, 4, 1, 2, 3)
-    out = np.empty((n, d, h, w, c), a.dtype)
+    out = empty((n, d, h, w, c), a.dtype)
     _transpose(a, n, c, d * h * w, out)
     return out.transpose(0, 4, 1, 2, 3)
 
@@ -527,10 +526,40 @@ def to_contiguous(a: Array) -> Array:
     last = a.transpose(0, 2, 3, 4, 1)
     if a.dtype not in _DTYPES or not last.flags.c_contiguous:
         return np.ascontiguousarray(a)
-    out = np.empty(a.shape, a.dtype)
+    out = empty(a.shape, a.dtype)
     _transpose(last, n, d * h * w, c, out)
     return out
 
+
+# ---------------------------------------------------------------- the buffer pool
+
+
+def block(nbytes: int) -> Any:
+    """Return a writable buffer of uninitialised memory that goes back to the pool by itself."""
+    pointer = lib.fc_alloc(nbytes)
+    if not pointer:
+        raise MemoryError(f"cannot allocate {nbytes} bytes")
+    return ffi.buffer(ffi.gc(pointer, lib.fc_free), nbytes)
+
+
+def empty_cache() -> None:
+    """Give the memory that waits in the pool back to the system."""
+    lib.fc_empty_cache()
+
+
+def memory_stats() -> dict[str, int]:
+    """Bytes the pool has lent and keeps for later."""
+    return {"in_use": lib.fc_memory_in_use(), "cached": lib.fc_memory_cached()}
+
+
+def _limit_cache() -> None:
+    text = os.environ.get("FASTCONV_CACHE_MB", "1024")
+    if not text.isdigit() or int(text) >= 1 << 40:
+        raise ValueError(f"FASTCONV_CACHE_MB must be a number of megabytes, got {text!r}")
+    lib.fc_memory_limit(int(text) << 20)
+
+
+_limit_cache()
 
 # ---------------------------------------------------------------- the machine
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastconv import plan
+from fastconv.memory import empty
 from fastconv.ops.check import float_arrays
-from fastconv.ops.layout import Array, as_5d, drop_axes, empty, is_channels_last
+from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
 from fastconv.spec import ConvSpec, conv_spec, conv_transpose_spec
 
 # ---------------------------------------------------------------- on specs
@@ -49,7 +50,7 @@ def backward_input(
 
 def backward_weight(spec: ConvSpec, g: Array, x: Array) -> Array:
     """Gradient (K, C/groups, *kernel) of the weight from g (N, K, *out) and x (N, C, *in)."""
-    out = np.empty(spec.w_shape, x.dtype)
+    out = empty(spec.w_shape, x.dtype)
     if g.size:
         plan.choose("conv_backward_weight", spec)(spec, g, x, out)
     else:

@@ -31,11 +31,3 @@ def drop_axes(a: Array, ndim: int) -> Array:
 def is_channels_last(a: Array) -> bool:
     """Whether a 5-D array is dense with its channels innermost (and not also plain NCHW)."""
     return not a.flags.c_contiguous and a.transpose(0, 2, 3, 4, 1).flags.c_contiguous
-
-
-def empty(shape: tuple[int, ...], dtype: Any, channels_last: bool) -> Array:
-    """Uninitialised 5-D array in either memory format."""
-    if not channels_last:
-        return np.empty(shape, dtype)
-    n, c, d, h, w = shape
-    return np.empty((n, d, h, w, c), dtype).transpose(0, 4, 1, 2, 3)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastconv import plan
+from fastconv.memory import empty
 from fastconv.ops.check import float_arrays, index_array
-from fastconv.ops.layout import Array, as_5d, drop_axes, empty, is_channels_last
+from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
 from fastconv.spec import PoolSpec, adaptive_pool_spec, as_tuple, pool_spec
 
 # ---------------------------------------------------------------- on specs

@@ -208,7 +208,7 @@ def test_altered_copies() -> None:
     image = np.zeros((1, 1, 5, 5), np.float32)
     image[0, 0, 2, 2] = 1
     copies = demo.altered_copies(image)
-    assert copies.shape == (7, 1, 5, 5) and copies.dtype == np.float32
+    assert copies.shape == (demo.COPIES, 1, 5, 5) and copies.dtype == np.float32
     assert [tuple(np.argwhere(copy[0])[0]) for copy in copies[:5]] == [
         (2, 2), (3, 2), (1, 2), (2, 3), (2, 1)
     ]  # fmt: skip

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from ..nn import BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
 
 
 class LeNetDigits(Sequential):
-    """Two 3×3 convolutions with max pooling, then two fully connected layers.
+    """Two 3×3 convolutions with normalisation and pooling, then two fully connected layers.
 
     Made for :func:`fastconv.datasets.digits`: images (N, in_channels, 8, 8).
 
@@ -15,20 +15,22 @@ class LeNetDigits(Sequential):
     num_classes : int
     in_channels : int
     dropout : float
-        Share of the 128 features set to zero in training.
+        Share of the 192 features set to zero in training.
     """
 
-    def __init__(self, num_classes: int = 10, in_channels: int = 1, dropout: float = 0.3) -> None:
+    def __init__(self, num_classes: int = 10, in_channels: int = 1, dropout: float = 0.5) -> None:
         super().__init__(
-            Conv2d(in_channels, 16, 3, padding=1),  # (N, 16, 8, 8)
+            Conv2d(in_channels, 24, 3, padding=1),  # (N, 24, 8, 8)
+            BatchNorm2d(24),
             ReLU(),
-            MaxPool2d(2),  # (N, 16, 4, 4)
-            Conv2d(16, 32, 3, padding=1),  # (N, 32, 4, 4)
+            MaxPool2d(2),  # (N, 24, 4, 4)
+            Conv2d(24, 48, 3, padding=1),  # (N, 48, 4, 4)
+            BatchNorm2d(48),
             ReLU(),
-            MaxPool2d(2),  # (N, 32, 2, 2)
+            MaxPool2d(2),  # (N, 48, 2, 2)
             Flatten(),
             Dropout(dropout),
-            Linear(128, 64),
+            Linear(192, 64),
             ReLU(),
             Linear(64, num_classes),
         )

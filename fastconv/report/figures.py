@@ -223,7 +223,7 @@ def speed(rows: Sequence[Row], theme: Theme) -> Figure:
     axes.grid(axis="x")
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("seconds per training step, logarithmic: shorter is better")
+    axes.set_xlabel("time of one training step, logarithmic: shorter is better")
     return figure
 
 

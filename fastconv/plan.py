@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fastconv import backends, config
-from fastconv.spec import ConvSpec, PoolSpec, conv_spec, conv_transpose_spec
+from fastconv.spec import ConvSpec, PoolSpec, as_shape, conv_spec, conv_transpose_spec
 
 Spec = ConvSpec | PoolSpec
 #: Returns why a kernel cannot run a geometry, or None where it can.
@@ -207,7 +207,9 @@ def explain(op: str, input_size: Any, weight_size: Any, **arguments: Any) -> Exp
     if op not in makers:
         raise ValueError(f"explain(): op must be one of {sorted(makers)}, got {op!r}")
     make, ndim = makers[op]
-    spec = make(tuple(input_size), tuple(weight_size), ndim=ndim, name=op, **arguments)
+    x_shape = as_shape("explain", "input_size", input_size)
+    w_shape = as_shape("explain", "weight_size", weight_size)
+    spec = make(x_shape, w_shape, ndim=ndim, name=op, **arguments)
     return explain_spec(spec)
 
 

@@ -9,8 +9,22 @@ import numpy as np
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+def plain_array(function: str, name: str, a: Any) -> np.ndarray[Any, Any]:
+    """Return an ndarray or a view of a subclass as one; TypeError for anything else.
+
+    A masked array is refused: what its mask hides would count.
+    """
+    if type(a) is np.ndarray:
+        return a
+    if not isinstance(a, np.ndarray):
+        raise TypeError(f"{function}(): {name} must be an ndarray, got {type(a).__name__}")
+    if hasattr(a, "mask"):
+        raise TypeError(f"{function}(): {name} must not be masked, got {type(a).__name__}")
+    return a.view(np.ndarray)
+
+
 def float_arrays(function: str, /, **arrays: Any) -> tuple[Any, ...]:
-    """Return the named arrays, checked to be float ndarrays of one dtype; None passes.
+    """Return the named arrays, checked to be float ndarrays of one dtype; `bias` may be None.
 
     Raises
     ------
@@ -20,10 +34,9 @@ def float_arrays(function: str, /, **arrays: Any) -> tuple[Any, ...]:
     """
     first: tuple[str, np.dtype[Any]] | None = None
     for name, a in arrays.items():
-        if a is None:
+        if a is None and name == "bias":
             continue
-        if not isinstance(a, np.ndarray):
-            raise TypeError(f"{function}(): {name} must be an ndarray, got {type(a).__name__}")
+        arrays[name] = a = plain_array(function, name, a)
         if a.dtype not in FLOATS:
             raise TypeError(
                 f"{function}(): {name} must be float32 or float64 in native byte order, "
@@ -46,9 +59,9 @@ def index_array(function: str, name: str, a: Any, below: int) -> np.ndarray[Any,
     TypeError, ValueError
         If it is not an integer array, or an index is out of range.
     """
-    if not isinstance(a, np.ndarray) or a.dtype.kind not in "iu":
-        kind = a.dtype if isinstance(a, np.ndarray) else type(a).__name__
-        raise TypeError(f"{function}(): {name} must be an integer array, got {kind}")
+    a = plain_array(function, name, a)
+    if a.dtype.kind not in "iu":
+        raise TypeError(f"{function}(): {name} must be an integer array, got dtype {a.dtype}")
     if a.size and (a.min() < 0 or a.max() >= below):
         raise ValueError(
             f"{function}(): {name} must lie in [0, {below}), got {a.min()} to {a.max()} "

@@ -14,7 +14,7 @@ from fastconv import plan
 from fastconv.memory import empty
 from fastconv.ops.check import float_arrays
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
-from fastconv.spec import ConvSpec, conv_spec, conv_transpose_spec
+from fastconv.spec import ConvSpec, as_shape, conv_spec, conv_transpose_spec
 
 # ---------------------------------------------------------------- on specs
 
@@ -152,9 +152,18 @@ def conv_backward_input(
         Naming the argument, its value and the shapes.
     """
     name = "conv_backward_input"
-    grad_output, weight, _ = float_arrays(name, grad_output=grad_output, weight=weight, bias=None)
+    grad_output, weight = float_arrays(name, grad_output=grad_output, weight=weight)
     ndim = _rank(name, "grad_output", grad_output)
-    spec = conv_spec(tuple(input_size), weight.shape, stride, padding, dilation, groups, ndim, name)
+    spec = conv_spec(
+        as_shape(name, "input_size", input_size),
+        weight.shape,
+        stride,
+        padding,
+        dilation,
+        groups,
+        ndim,
+        name,
+    )
     g = as_5d(grad_output)
     _check_shape(name, "grad_output (as 5-D)", g, spec.y_shape)
     return drop_axes(backward_input(spec, g, as_5d(weight), None, None), ndim)
@@ -188,9 +197,18 @@ def conv_backward_weight(
         Naming the argument, its value and the shapes.
     """
     name = "conv_backward_weight"
-    grad_output, x, _ = float_arrays(name, grad_output=grad_output, x=x, bias=None)
+    grad_output, x = float_arrays(name, grad_output=grad_output, x=x)
     ndim = _rank(name, "x", x)
-    spec = conv_spec(x.shape, tuple(weight_size), stride, padding, dilation, groups, ndim, name)
+    spec = conv_spec(
+        x.shape,
+        as_shape(name, "weight_size", weight_size),
+        stride,
+        padding,
+        dilation,
+        groups,
+        ndim,
+        name,
+    )
     g = as_5d(grad_output) if grad_output.ndim == x.ndim else grad_output
     _check_shape(name, "grad_output (as 5-D)", g, spec.y_shape)
     return drop_axes(backward_weight(spec, g, as_5d(x)), ndim)

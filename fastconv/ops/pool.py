@@ -16,7 +16,15 @@ from fastconv import plan
 from fastconv.memory import empty
 from fastconv.ops.check import float_arrays, index_array
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
-from fastconv.spec import PoolSpec, adaptive_pool_spec, as_tuple, pool_spec
+from fastconv.spec import (
+    PoolSpec,
+    adaptive_pool_spec,
+    as_shape,
+    as_tuple,
+    at_least,
+    check_elements,
+    pool_spec,
+)
 
 # ---------------------------------------------------------------- on specs
 
@@ -139,7 +147,14 @@ def max_pool_backward(
     (grad_output,) = float_arrays(name, grad_output=grad_output)
     nd = _rank(name, grad_output)
     spec = pool_spec(
-        tuple(input_size), kernel_size, stride, padding, dilation, ceil_mode, ndim=nd, name=name
+        as_shape(name, "input_size", input_size),
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        ndim=nd,
+        name=name,
     )
     indices = index_array(name, "indices", indices, math.prod(spec.in_size))
     g = _like_output(name, spec, grad_output)
@@ -181,8 +196,8 @@ def avg_pool_backward(
     (grad_output,) = float_arrays(name, grad_output=grad_output)
     nd = _rank(name, grad_output)
     spec = pool_spec(
-        tuple(input_size), kernel_size, stride, padding, 1, ceil_mode, count_include_pad,
-        divisor_override, nd, name,
+        as_shape(name, "input_size", input_size), kernel_size, stride, padding, 1, ceil_mode,
+        count_include_pad, divisor_override, nd, name,
     )  # fmt: skip
     return drop_axes(avg_backward(spec, _like_output(name, spec, grad_output)), nd)
 
@@ -201,7 +216,9 @@ def adaptive_avg_pool_backward(grad_output: Array, input_size: tuple[int, ...]) 
     name = "adaptive_avg_pool_backward"
     (grad_output,) = float_arrays(name, grad_output=grad_output)
     nd = _rank(name, grad_output)
-    spec = adaptive_pool_spec(tuple(input_size), grad_output.shape[2:], nd, name)
+    spec = adaptive_pool_spec(
+        as_shape(name, "input_size", input_size), grad_output.shape[2:], nd, name
+    )
     return drop_axes(avg_backward(spec, _like_output(name, spec, grad_output)), nd)
 
 
@@ -221,7 +238,9 @@ def adaptive_max_pool_backward(
     name = "adaptive_max_pool_backward"
     (grad_output,) = float_arrays(name, grad_output=grad_output)
     nd = _rank(name, grad_output)
-    spec = adaptive_pool_spec(tuple(input_size), grad_output.shape[2:], nd, name)
+    spec = adaptive_pool_spec(
+        as_shape(name, "input_size", input_size), grad_output.shape[2:], nd, name
+    )
     indices = index_array(name, "indices", indices, math.prod(spec.in_size))
     g = _like_output(name, spec, grad_output)
     return drop_axes(max_backward(spec, g, _like_output(name, spec, indices)), nd)
@@ -286,13 +305,13 @@ def max_unpool_forward(
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
-    output_size: tuple[int, ...] | None = None,
+    output_size: Any = None,
 ) -> Array:
     """Max unpooling of x (N, C, *spatial): partial inverse of max pooling, zeros elsewhere."""
     name = "max_unpool_forward"
     (x,) = float_arrays(name, x=x)
     nd = _rank(name, x)
-    size = unpool_size(name, x.shape[2:], kernel_size, stride, padding, output_size)
+    size = unpool_size(name, x.shape, kernel_size, stride, padding, output_size)
     if not isinstance(indices, np.ndarray) or indices.shape != x.shape:
         raise ValueError(f"{name}(): indices must be an array of the input's shape {x.shape}")
     indices = index_array(name, "indices", indices, math.prod(size))
@@ -317,34 +336,46 @@ def max_unpool_backward(grad_output: Array, indices: Array) -> Array:
 
 def unpool_size(
     name: str,
-    size: tuple[int, ...],
+    shape: tuple[int, ...],
     kernel_size: Any,
     stride: Any,
     padding: Any,
-    output_size: tuple[int, ...] | None,
+    output_size: Any,
 ) -> tuple[int, ...]:
     """Spatial size of max unpooling's output: ``(n - 1) * stride - 2 * padding + kernel_size``.
 
-    `output_size` (spatial, or with leading axes) may differ from that by less than one stride.
+    `shape` is the input's, (N, C, *spatial).  `output_size`, spatial or of the whole output, may
+    differ from that by less than one stride.
     """
-    nd = len(size)
+    nd, shapes = len(shape) - 2, f"input {shape}"
+    if 0 in shape[1:]:
+        raise ValueError(f"{name}(): input may be empty only along its batch axis, got {shape}")
+    if stride is None or (isinstance(stride, (list, tuple)) and not stride):
+        stride = kernel_size
     kernel = as_tuple(name, "kernel_size", kernel_size, nd)
-    step = kernel if stride is None else as_tuple(name, "stride", stride, nd)
+    step = as_tuple(name, "stride", stride, nd)
     pad = as_tuple(name, "padding", padding, nd)
-    if min(kernel) < 1 or min(step) < 1 or min(pad) < 0:
+    at_least(name, "kernel_size", kernel, 1, shapes)
+    at_least(name, "stride", step, 1, shapes)
+    at_least(name, "padding", pad, 0, shapes)
+    size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(shape[2:], step, pad, kernel))
+    if output_size is not None:
+        given = as_shape(name, "output_size", output_size)
+        wanted = given[2:] if len(given) == nd + 2 else given
+        if len(wanted) != nd:
+            raise ValueError(
+                f"{name}(): output_size must have {nd} or {nd + 2} elements, got {given}"
+            )
+        if any(abs(w - u) >= s for w, u, s in zip(wanted, size, step)):
+            raise ValueError(
+                f"{name}(): output_size {given} must differ from {size} by less than the stride "
+                f"{step} on every axis ({shapes})"
+            )
+        size = wanted
+    if min(size) < 1:
         raise ValueError(
-            f"{name}(): kernel_size and stride must be positive and padding non-negative, "
-            f"got {kernel}, {step}, {pad} for size {size}"
+            f"{name}(): output size {size} is not positive for {shapes}, kernel_size={kernel}, "
+            f"stride={step}, padding={pad}"
         )
-    usual = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(size, step, pad, kernel))
-    if output_size is None:
-        if min(usual) < 1:
-            raise ValueError(f"{name}(): output size {usual} is not positive for input {size}")
-        return usual
-    wanted = tuple(output_size)[-nd:]
-    if len(wanted) != nd or any(abs(w - u) >= s for w, u, s in zip(wanted, usual, step)):
-        raise ValueError(
-            f"{name}(): output_size {tuple(output_size)} must differ from {usual} by less than "
-            f"the stride {step} on every axis"
-        )
-    return wanted
+    check_elements(name, "output", (*shape[:2], *size))
+    return size

@@ -5,7 +5,17 @@ Every geometric ``ValueError`` and ``TypeError`` of the package is raised here, 
 geometry has three spatial axes: 1-D and 2-D problems have leading axes of size one.
 """
 
-from fastconv.spec.arguments import Shape5, Triple, as_int, as_tuple, split_batch
+from fastconv.spec.arguments import (
+    Shape5,
+    Triple,
+    as_bool,
+    as_int,
+    as_shape,
+    as_tuple,
+    at_least,
+    check_elements,
+    split_batch,
+)
 from fastconv.spec.conv import ConvSpec, conv_spec, conv_transpose_spec
 from fastconv.spec.pool import PoolSpec, adaptive_pool_spec, pool_spec
 
@@ -15,8 +25,12 @@ __all__ = [
     "Shape5",
     "Triple",
     "adaptive_pool_spec",
+    "as_bool",
     "as_int",
+    "as_shape",
     "as_tuple",
+    "at_least",
+    "check_elements",
     "conv_spec",
     "conv_transpose_spec",
     "pool_spec",

@@ -10,8 +10,9 @@ import numpy as np
 from ...functions import activation as ops
 from ...functions.unary import Relu, Sigmoid, Tanh
 from ...random import rng
+from ...spec import as_int
 from ...tensor import Tensor, wrap
-from .common import axis_of, check_floats
+from .common import axis_of, check_floats, check_tensor, check_weight, number
 
 
 def _apply(name: str, op: Any, input: Tensor, *args: Any, inplace: bool = False) -> Tensor:
@@ -21,6 +22,7 @@ def _apply(name: str, op: Any, input: Tensor, *args: Any, inplace: bool = False)
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0); NaN stays NaN."""
+    check_tensor("relu", "input", input)
     if inplace:
         return input.relu_()
     return input.relu() if input.array.dtype.kind != "f" else Relu.apply(input)
@@ -33,6 +35,7 @@ def relu_(input: Tensor) -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where positive, negative_slope · x elsewhere."""
+    negative_slope = number("leaky_relu", "negative_slope", negative_slope)
     return _apply("leaky_relu", ops.LeakyRelu, input, negative_slope, inplace=inplace)
 
 
@@ -45,6 +48,8 @@ def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
     """x limited to [min_val, max_val]."""
+    min_val = number("hardtanh", "min_val", min_val)
+    max_val = number("hardtanh", "max_val", max_val)
     if min_val > max_val:
         raise ValueError(f"hardtanh(): min_val {min_val} is above max_val {max_val}")
     return _apply("hardtanh", ops.Hardtanh, input, min_val, max_val, inplace=inplace)
@@ -52,11 +57,14 @@ def hardtanh(
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where above the threshold, `value` elsewhere."""
+    threshold = number("threshold", "threshold", threshold)
+    value = number("threshold", "value", value)
     return _apply("threshold", ops.Threshold, input, threshold, value, inplace=inplace)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, alpha · (exp(x) - 1) elsewhere."""
+    alpha = number("elu", "alpha", alpha)
     return _apply("elu", ops.Elu, input, alpha, inplace=inplace)
 
 
@@ -68,6 +76,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, alpha · (exp(x / alpha) - 1) elsewhere."""
+    alpha = number("celu", "alpha", alpha)
     if alpha == 0:
         raise ValueError("celu(): alpha must not be 0")
     return _apply("celu", ops.Elu, input, alpha, 1, 1 / alpha, inplace=inplace)
@@ -102,16 +111,19 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """log(1 + exp(beta · x)) / beta; x itself where beta · x is above the threshold."""
+    beta, threshold = number("softplus", "beta", beta), number("softplus", "threshold", threshold)
     return _apply("softplus", ops.Softplus, input, beta, threshold)
 
 
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
+    check_floats("softsign", input=input)
     return input / (1 + input.abs())
 
 
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x)."""
+    check_floats("tanhshrink", input=input)
     return input - input.tanh()
 
 
@@ -133,6 +145,7 @@ def logsigmoid(input: Tensor) -> Tensor:
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where positive, weight · x elsewhere; weight has one element or one per channel."""
     check_floats("prelu", input=input, weight=weight)
+    check_weight("prelu", weight)
     size, shape = weight.array.size, input.array.shape
     channels = shape[1] if len(shape) > 1 else 1
     if size != 1 and size != channels:
@@ -145,6 +158,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a · sigmoid(b), a and b being the halves of the input along `dim`."""
+    check_floats("glu", input=input)
     axis = axis_of("glu", dim, input.ndim)
     if input.shape[axis] % 2:
         raise ValueError(f"glu(): size along dim {dim} must be even, got shape {input.shape}")
@@ -153,6 +167,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def _soft(name: str, op: Any, input: Tensor, dim: int | None, dtype: Any) -> Tensor:
+    check_tensor(name, "input", input)
     if dtype is not None:
         input = input.to(dtype)
     check_floats(name, input=input)
@@ -184,6 +199,7 @@ def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
     """`softmax` of -x."""
+    check_tensor("softmin", "input", input)
     return _soft("softmin", ops.Softmax, -input, dim, dtype)
 
 
@@ -203,6 +219,7 @@ def _drop(
     mask_shape: Callable[[tuple[int, ...]], tuple[int, ...]] | None,
 ) -> Tensor:
     check_floats(name, input=input)
+    p = number(name, "p", p)
     if not 0 <= p <= 1:
         raise ValueError(f"{name}(): dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0:
@@ -249,6 +266,7 @@ def _channels(ndim: int) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
 
 
 def _check_rank(name: str, input: Tensor, ranks: tuple[int, ...]) -> None:
+    check_tensor(name, "input", input)
     if input.array.ndim not in ranks:
         raise ValueError(
             f"{name}(): input must have {' or '.join(map(str, ranks))} dimensions, "
@@ -295,6 +313,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     ValueError
         When an index is negative or not below num_classes.
     """
+    check_tensor("one_hot", "tensor", tensor)
+    num_classes = as_int("one_hot", "num_classes", num_classes)
     index = tensor.array
     if index.dtype.kind not in "iu":
         raise TypeError(f"one_hot(): tensor must hold integers, got {index.dtype}")

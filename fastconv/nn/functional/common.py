@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...autograd import TensorBase
+from ...spec import as_int
 from ...tensor import Tensor
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -14,10 +15,13 @@ _F32, _F64 = FLOATS
 
 
 def check_floats(function: str, /, **tensors: Any) -> None:
-    """Raise TypeError unless all (None apart) are float32 or float64 Tensors of one dtype."""
+    """Raise TypeError unless all are float32 or float64 Tensors of one dtype.
+
+    None passes for what is optional: everything but `input` and `target`.
+    """
     first: Any = None
     for name, t in tensors.items():
-        if t is None:
+        if t is None and name != "input" and name != "target":
             continue
         if not isinstance(t, TensorBase):
             raise TypeError(
@@ -49,9 +53,34 @@ def check_shape(function: str, name: str, t: Tensor | None, shape: tuple[int, ..
         raise ValueError(f"{function}(): {name} must have shape {shape}, got {t.array.shape}")
 
 
+def check_weight(function: str, weight: Any) -> None:
+    """Raise TypeError for None where a weight is needed."""
+    if weight is None:
+        check_tensor(function, "weight", weight)
+
+
+def number(function: str, name: str, value: Any) -> float:
+    """`value` as a float; TypeError for anything that is not a real number."""
+    if type(value) is float:
+        return value
+    if (
+        hasattr(value, "__float__")
+        and np.ndim(value) == 0
+        and not isinstance(value, str | np.complexfloating)
+    ):
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{function}(): {name} must fit a float, got {value!r}") from None
+    raise TypeError(
+        f"{function}(): {name} must be a number, got {value!r} of type {type(value).__name__}"
+    )
+
+
 def axis_of(function: str, dim: Any, ndim: int) -> int:
     """`dim` counted from the front; IndexError when there is no such axis."""
     n = max(ndim, 1)
+    dim = as_int(function, "dim", dim)
     if not -n <= dim < n:
         raise IndexError(
             f"{function}(): dimension out of range (expected to be in [{-n}, {n - 1}], "

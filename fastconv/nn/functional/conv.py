@@ -8,7 +8,7 @@ from ...functions.conv import Convolution, ConvTranspose
 from ...functions.linear import LinearOp
 from ...spec import conv_spec, conv_transpose_spec, split_batch
 from ...tensor import Tensor
-from .common import check_floats, check_shape
+from .common import check_floats, check_shape, check_weight
 
 
 def _conv(
@@ -23,6 +23,7 @@ def _conv(
 ) -> Tensor:
     name = f"conv{ndim}d"
     check_floats(name, input=input, weight=weight, bias=bias)
+    check_weight(name, weight)
     shape = input.array.shape
     if len(shape) != ndim + 2:
         shape, _ = split_batch(shape, ndim, name)
@@ -150,6 +151,7 @@ def _conv_transpose(
 ) -> Tensor:
     name = f"conv_transpose{ndim}d"
     check_floats(name, input=input, weight=weight, bias=bias)
+    check_weight(name, weight)
     shape, _ = split_batch(input.array.shape, ndim, name)
     spec = conv_transpose_spec(
         shape, weight.array.shape, stride, padding, output_padding, groups, dilation, ndim, name
@@ -252,6 +254,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         Naming the argument and the shapes.
     """
     check_floats("linear", input=input, weight=weight, bias=bias)
+    check_weight("linear", weight)
     x, w = input.array.shape, weight.array.shape
     if len(w) != 2:
         raise ValueError(f"linear(): weight must be (out_features, in_features), got shape {w}")

@@ -8,9 +8,10 @@ import warnings
 import numpy as np
 
 from ...functions import loss as ops
+from ...spec import as_int
 from ...tensor import Tensor, wrap
 from .activation import log_softmax
-from .common import check_floats, check_shape, check_tensor
+from .common import check_floats, check_shape, check_tensor, number
 
 
 def reduction_of(
@@ -94,6 +95,8 @@ def cross_entropy(
     check_floats(name, input=input, weight=weight)
     check_tensor(name, "target", target)
     reduction = reduction_of(name, reduction, size_average, reduce)
+    ignore_index = as_int(name, "ignore_index", ignore_index)
+    label_smoothing = number(name, "label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}(): label_smoothing must be in [0, 1], got {label_smoothing}")
     if input.array.ndim == 0:
@@ -150,6 +153,7 @@ def nll_loss(
     check_floats(name, input=input, weight=weight)
     check_tensor(name, "target", target)
     reduction = reduction_of(name, reduction, size_average, reduce)
+    ignore_index = as_int(name, "ignore_index", ignore_index)
     single = input.array.ndim == 1
     if single:
         input, target = input.unsqueeze(0), target.unsqueeze(0)
@@ -215,7 +219,8 @@ def smooth_l1_loss(
     beta: float = 1.0,
 ) -> Tensor:
     """Squared, over 2 beta, below a distance of beta, and linear above."""
-    if beta < 0:
+    beta = number("smooth_l1_loss", "beta", beta)
+    if not beta >= 0:
         raise ValueError(f"smooth_l1_loss(): beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, size_average, reduce, reduction)
@@ -227,7 +232,8 @@ def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
 ) -> Tensor:
     """Half the square up to a distance of delta, and linear above."""
-    if delta <= 0:
+    delta = number("huber_loss", "delta", delta)
+    if not delta > 0:
         raise ValueError(f"huber_loss(): delta must be positive, got {delta}")
     reduction = reduction_of("huber_loss", reduction)
     return ops.Huber.apply(*_pair("huber_loss", input, target), reduction, delta)
@@ -269,6 +275,7 @@ def binary_cross_entropy(
     reduction = reduction_of(name, reduction, size_average, reduce)
     check_floats(name, input=input, target=target)
     _same_shape(name, input, target)
+    check_floats(name, input=input, weight=weight)
     x = input.array
     if x.size and (x.min() < 0 or x.max() > 1):
         raise ValueError(f"{name}(): all elements of input should be between 0 and 1")
@@ -301,6 +308,7 @@ def binary_cross_entropy_with_logits(
     name = "binary_cross_entropy_with_logits"
     reduction = reduction_of(name, reduction, size_average, reduce)
     check_floats(name, input=input, target=target)
+    check_floats(name, input=input, weight=weight, pos_weight=pos_weight)
     _same_shape(name, input, target)
     pos = None if pos_weight is None else pos_weight.array
     if weight is None:
@@ -351,6 +359,7 @@ def poisson_nll_loss(
     name = "poisson_nll_loss"
     reduction = reduction_of(name, reduction, size_average, reduce)
     check_floats(name, input=input, target=target)
+    eps = number(name, "eps", eps)
     if log_input:
         loss = input.exp() - target * input
     else:
@@ -375,6 +384,8 @@ def hinge_embedding_loss(
     name = "hinge_embedding_loss"
     reduction = reduction_of(name, reduction, size_average, reduce)
     check_floats(name, input=input)
+    check_tensor(name, "target", target)
+    margin = number(name, "margin", margin)
     low = (margin - input).clamp_min(0)
     loss = low * (target != 1).to(input.dtype) + input * (target != -1).to(input.dtype)
     return _weighted(loss, None, reduction)

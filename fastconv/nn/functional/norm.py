@@ -8,8 +8,16 @@ from typing import Any
 import numpy as np
 
 from ...functions.norm import BatchNorm, LocalResponse, Standardize
+from ...spec import as_int, as_shape
 from ...tensor import Tensor
-from .common import check_floats, check_shape
+from .common import check_floats, check_shape, check_tensor, number
+
+
+def _eps(name: str, eps: Any) -> float:
+    eps = number(name, "eps", eps)
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"{name}(): eps must be finite and not negative, got {eps}")
+    return eps
 
 
 def batch_norm(
@@ -46,6 +54,7 @@ def batch_norm(
     name = "batch_norm"
     check_floats(name, input=input, weight=weight, bias=bias)
     check_floats(name, running_mean=running_mean, running_var=running_var)
+    momentum, eps = number(name, "momentum", momentum), _eps(name, eps)
     shape = input.array.shape
     if len(shape) < 2:
         raise ValueError(f"{name}(): input must be (N, C, ...), got shape {shape}")
@@ -88,9 +97,10 @@ def layer_norm(
 ) -> Tensor:
     """Normalise over the last axes, those of `normalized_shape`, then scale and shift."""
     check_floats("layer_norm", input=input, weight=weight, bias=bias)
-    if isinstance(normalized_shape, int):
-        normalized_shape = (normalized_shape,)
-    last, shape = tuple(normalized_shape), input.array.shape
+    if hasattr(normalized_shape, "__index__"):
+        normalized_shape = (as_int("layer_norm", "normalized_shape", normalized_shape),)
+    last, shape = as_shape("layer_norm", "normalized_shape", normalized_shape), input.array.shape
+    eps = _eps("layer_norm", eps)
     if not last or shape[len(shape) - len(last) :] != last:
         raise ValueError(
             f"layer_norm(): input must end in the shape {last}, got input of shape {shape}"
@@ -112,6 +122,7 @@ def group_norm(
     """Normalise each sample over groups of channels, then scale and shift each channel."""
     name = "group_norm"
     check_floats(name, input=input, weight=weight, bias=bias)
+    num_groups, eps = as_int(name, "num_groups", num_groups), _eps(name, eps)
     shape = input.array.shape
     if len(shape) < 2 or num_groups < 1 or shape[1] % num_groups:
         raise ValueError(
@@ -144,12 +155,16 @@ def instance_norm(
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     name = "instance_norm"
-    check_floats(name, input=input)
+    check_floats(name, input=input, weight=weight, bias=bias)
+    check_floats(name, running_mean=running_mean, running_var=running_var)
+    momentum, eps = number(name, "momentum", momentum), _eps(name, eps)
     shape = input.array.shape
     if len(shape) < 3 or math.prod(shape[2:]) <= 1:
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {shape}"
         )
+    for argument, given in (("running_mean", running_mean), ("running_var", running_var)):
+        check_shape(name, argument, given, (shape[1],))
     count = math.prod(shape[2:])
     axes = tuple(range(2, len(shape)))
     for running, value in (
@@ -181,8 +196,11 @@ def local_response_norm(
         raise ValueError(
             f"{name}(): expected 3D or higher dimensionality input, got shape {input.array.shape}"
         )
+    size = as_int(name, "size", size)
     if size < 1:
         raise ValueError(f"{name}(): size must be positive, got {size}")
+    alpha, beta = number(name, "alpha", alpha), number(name, "beta", beta)
+    k = number(name, "k", k)
     return LocalResponse.apply(input, size, alpha, beta, k)
 
 
@@ -190,6 +208,7 @@ def normalize(
     input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: None = None
 ) -> Tensor:
     """x / max(‖x‖_p, eps) along `dim`."""
+    check_tensor("normalize", "input", input)
     if out is not None:
         raise ValueError("normalize(): out is not supported")
     return input / input.norm(p, dim, keepdim=True).clamp_min(eps)

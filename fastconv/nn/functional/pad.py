@@ -9,9 +9,9 @@ import numpy as np
 
 from ...functions.pad import Pad
 from ...functions.resample import Resample, Taps
-from ...spec import as_int
+from ...spec import as_int, check_elements
 from ...tensor import Tensor
-from .common import check_floats, check_tensor
+from .common import check_floats, check_tensor, number
 from .pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 
@@ -36,7 +36,10 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         For an odd number of values, too many, or a border larger than its mode allows.
     """
     check_tensor("pad", "input", input)
+    if not isinstance(pad, (tuple, list, np.ndarray)) or np.ndim(pad) == 0:
+        raise TypeError(f"pad(): pad must be a sequence of ints, got {pad!r}")
     values = [as_int("pad", "pad", p) for p in pad]
+    value = None if value is None else number("pad", "value", value)
     shape = input.array.shape
     ndim = len(shape)
     if len(values) % 2:
@@ -73,6 +76,10 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
             raise ValueError(f"pad(): nothing to replicate along axis {axis} of input {shape}")
         if before or after:
             pads.append((axis, before, after))
+    grown = list(shape)
+    for axis, before, after in pads:
+        grown[axis] += before + after
+    check_elements("pad", "output", tuple(grown))
     return Pad.apply(input, tuple(pads), mode, 0 if value is None else value)
 
 
@@ -154,7 +161,14 @@ def _sizes(
         scales: list[float | None] = [None] * ndim
     else:
         many = isinstance(scale_factor, (list, tuple))
-        given = [float(s) for s in scale_factor] if many else [float(scale_factor)] * ndim
+        given = [
+            number(name, "scale_factor", s) for s in (scale_factor if many else [scale_factor])
+        ]
+        if not all(0 < s < math.inf for s in given):
+            raise ValueError(
+                f"{name}(): scale_factor must be positive and finite, got {scale_factor}"
+            )
+        given = given if many else given * ndim
         sizes = [math.floor(n * s) for n, s in zip(shape[2:], given, strict=False)]
         scales = [None] * len(given) if recompute else list(given)
     if len(sizes) != ndim:
@@ -163,6 +177,7 @@ def _sizes(
         )
     if min(sizes) < 1 or 0 in shape[2:]:
         raise ValueError(f"{name}(): sizes must be positive, got input {shape}, output {sizes}")
+    check_elements(name, "output", (*shape[:2], *sizes))
     return sizes, scales
 
 
@@ -198,6 +213,11 @@ def upsample(
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """(*, C·r², H, W) to (*, C, H·r, W·r): channels become pixels (Shi et al. 2016)."""
     r = as_int("pixel_shuffle", "upscale_factor", upscale_factor)
+    check_tensor("pixel_shuffle", "input", input)
+    if input.ndim < 3:
+        raise ValueError(
+            f"pixel_shuffle(): input must be (*, C, H, W), got shape {input.array.shape}"
+        )
     *lead, c, h, w = input.shape
     if r < 1 or c % (r * r):
         raise ValueError(
@@ -213,6 +233,11 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """(*, C, H·r, W·r) to (*, C·r², H, W): the inverse of `pixel_shuffle`."""
     r = as_int("pixel_unshuffle", "downscale_factor", downscale_factor)
+    check_tensor("pixel_unshuffle", "input", input)
+    if input.ndim < 3:
+        raise ValueError(
+            f"pixel_unshuffle(): input must be (*, C, H, W), got shape {input.array.shape}"
+        )
     *lead, c, h, w = input.shape
     if r < 1 or h % r or w % r:
         raise ValueError(

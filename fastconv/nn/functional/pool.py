@@ -310,7 +310,7 @@ def _unpool(
             f"{name}(): indices must have the input's shape {input.array.shape}, "
             f"got {indices.array.shape}"
         )
-    size = unpool_size(name, shape[2:], kernel_size, stride or None, padding, output_size)
+    size = unpool_size(name, shape, kernel_size, stride, padding, output_size)
     index_array(name, "indices", indices.array, math.prod(size))
     if indices.array.dtype.itemsize != 8:
         indices = indices.long()

@@ -219,15 +219,15 @@ def plot(cells: Sequence[measure.Cell], peak: float | None, path: Path) -> None:
             raise CommandError(f"--plot {path}: {error}") from None
 
 
-def insert(path: Path, text: str) -> None:
+def insert(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Write ``text`` between the marks of a file, or as a file of its own where it has none."""
     try:
         old = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         old = ""
-    if BEGIN in old and END in old:
-        before, rest = old.split(BEGIN, 1)
-        text = f"{before}{BEGIN}\n{text}\n{END}{rest.split(END, 1)[1]}"
+    if begin in old and end in old:
+        before, rest = old.split(begin, 1)
+        text = f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}"
     else:
         text += "\n"
     write_text(path, text)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fastconv.spec import ConvSpec, conv_spec, conv_transpose_spec
 
-__all__ = ["LARGE", "NETWORKS", "Shape", "select"]
+__all__ = ["LARGE", "NETWORKS", "Shape", "matching", "select"]
 
 Size = int | tuple[int, ...]
 
@@ -151,10 +152,15 @@ def select(words: str | None) -> list[Shape]:
         return list(LARGE)
     if words.strip().lower() == "all":
         return list(NETWORKS)
+    return matching(NETWORKS, words)
+
+
+def matching(shapes: Iterable[Shape], words: str) -> list[Shape]:
+    """Those of `shapes` that fit one of the comma-separated alternatives of :func:`select`."""
     alternatives = [part.lower().split() for part in words.split(",") if part.strip()]
     return [
         shape
-        for shape in NETWORKS
+        for shape in shapes
         if any(_fits(shape.name.lower().split(), asked) for asked in alternatives)
     ]
 

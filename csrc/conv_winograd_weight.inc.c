@@ -13,13 +13,15 @@ enum { WIN_CHUNK_BYTES = 12 << 20, WIN_GRAD_ROWS = 24 };
 /* The tile of dy, zero outside the grid, transformed to z(point) plane apart. */
 static void FN(win_load_grad)(const FN(win_block) * b, const T *dy, const win_tile *t, T *z,
                               int64_t plane) {
-    const conv_problem *p = b->p;
     const win_grid *g = b->grid;
-    const int64_t *st = p->dst_stride, K = p->cols, Kp = fc_round_up(K, VL);
+    const int64_t K = b->p->cols, Kp = fc_round_up(K, VL);
+    const int64_t rows = g->two ? t->count[g->row] : 1, cols = t->count[g->col];
+    const FN(win_place) to = {WIN_IN * plane, plane};
+    int64_t offset;
+    const FN(win_place) from = FN(win_target)(b, t, &offset);
+    const T *y = dy + offset + b->group * K;
     const int no = g->two ? WIN_OUT : 1;
-    const T *y = dy + t->n * st[0] + t->d * st[2] + t->h * st[3] + t->w * st[4] + b->group * K;
-    const FN(win_place) from = {g->step_h * st[3], g->step_w * st[4]}, to = {WIN_IN * plane, plane};
-    if (t->rows == no && t->cols == WIN_OUT && K == Kp) {
+    if (rows == no && cols == WIN_OUT && K == Kp) {
         FN(win_grad_output)(g->two, K, y, from, z, to, NULL);
         return;
     }
@@ -27,7 +29,7 @@ static void FN(win_load_grad)(const FN(win_block) * b, const T *dy, const win_ti
     for (int i = 0; i < no; i++) {
         for (int j = 0; j < WIN_OUT; j++, local += Kp) {
             int64_t k = 0;
-            if (i < t->rows && j < t->cols) {
+            if (i < rows && j < cols) {
                 memcpy(local, y + i * from.row + j * from.col, (size_t)K * sizeof(T));
                 k = K;
             }
@@ -50,16 +52,14 @@ static void FN(win_chunk_tile)(const FN(win_chunk) * c, int64_t i) {
     const FN(win_block) *b = &c->block;
     const int64_t pitch = b->size.pitch, n = b->count;
     const win_tile t = win_tile_at(b->p, b->grid, b->first + i);
-    if (!t.rows) {
+    if (!t.count[0]) {
         for (int x = 0; x < b->grid->points; x++) {
             memset(b->v + (x * n + i) * pitch, 0, (size_t)b->size.depth * sizeof(T));
             memset(c->z + (x * n + i) * c->z_pitch, 0, (size_t)c->z_pitch * sizeof(T));
         }
         return;
     }
-    for (int64_t a = 0; a < b->p->taps[0].count; a++)
-        FN(win_load)(b, &t, a, FN(win_grad_input), b->v + i * pitch + a * b->size.channels,
-                     n * pitch);
+    FN(win_load)(b, &t, FN(win_grad_input), b->v + i * pitch, n * pitch);
     FN(win_load_grad)(b, c->dy, &t, c->z + i * c->z_pitch, n * c->z_pitch);
 }
 
@@ -84,39 +84,57 @@ static void FN(win_chunk_block)(const FN(win_chunk) * c, int64_t k0, int64_t d0)
                             c->sum + (k0 + i) * c->taps * depth + d0, to, NULL);
 }
 
-static int FN(win_weight_solve)(const conv_problem *p, const T *dy, const T *x, T *dw,
-                                int threads) {
-    const win_grid grid = win_grid_of(p);
-    const FN(win_sizes) size = FN(win_sizes_of)(p, &grid);
-    const int64_t line = 64 / sizeof(T), taps = grid.two ? 9 : 3, kd = p->taps[0].count;
+/* sum[k][3x3 tap][groups * channels] of one group of the convolution to (K, C/groups, taps). */
+static void FN(win_lay_out_weight)(const conv_problem *p, const win_grid *g, const T *sum,
+                                   int64_t depth, T *dw) {
+    const int64_t C = p->channels, rows = g->two ? WIN_TAPS : 1, parts = rows * WIN_TAPS;
+    for (int64_t group = 0; group < g->groups; group++) {
+        int64_t at[3];
+        win_group_at(g, group, at);
+        for (int64_t x = 0; x < parts; x++) {
+            const int64_t tap = win_tap_at(p, g, at, (int)(x / WIN_TAPS), (int)(x % WIN_TAPS));
+            if (tap < 0) continue;
+            for (int64_t k = 0; k < p->cols; k++) {
+                const T *s = sum + (k * parts + x) * depth + group * C;
+                T *o = dw + k * C * p->ntaps + tap;
+                for (int64_t c = 0; c < C; c++) o[c * p->ntaps] = s[c];
+            }
+        }
+    }
+}
+
+static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, const T *dy,
+                                const T *x, T *dw, int threads) {
+    const FN(win_sizes) size = FN(win_sizes_of)(p, grid);
+    const int64_t line = 64 / sizeof(T), taps = grid->two ? 9 : 3;
     const int64_t z_pitch = (fc_ceil_div(fc_round_up(p->cols, VL), line) | 1) * line;
-    int64_t most = WIN_CHUNK_BYTES / ((int64_t)sizeof(T) * grid.points * (size.pitch + z_pitch));
+    int64_t most = WIN_CHUNK_BYTES / ((int64_t)sizeof(T) * grid->points * (size.pitch + z_pitch));
     most = fc_max(most, 2 * TILE_MR);
-    const int64_t count = fc_ceil_div(grid.tiles, fc_max(1, fc_ceil_div(grid.tiles, most)));
+    const int64_t count = fc_ceil_div(grid->tiles, fc_max(1, fc_ceil_div(grid->tiles, most)));
     const int64_t row_blocks = fc_ceil_div(p->cols, WIN_GRAD_ROWS);
     const int64_t depth_blocks = fc_ceil_div(size.depth, TILE_NR);
-    const int64_t m_items = grid.points * WIN_GRAD_ROWS * TILE_NR;
-    const int64_t local_items = WIN_IN * WIN_IN * fc_max(size.channels, z_pitch);
+    const int64_t m_items = grid->points * WIN_GRAD_ROWS * TILE_NR;
+    const int64_t local_items = size.samples * fc_max(size.depth, z_pitch) + VL;
     const int64_t sums = p->cols * taps * size.depth;
-    T *v = fc_scratch(grid.points * count * size.pitch, sizeof(T));
-    T *z = fc_scratch(grid.points * count * z_pitch, sizeof(T));
+    T *v = fc_scratch(grid->points * count * size.pitch, sizeof(T));
+    T *z = fc_scratch(grid->points * count * z_pitch, sizeof(T));
     T *scratch = fc_scratch(threads * (m_items + local_items), sizeof(T));
     T *sum = fc_scratch(sums, sizeof(T));
     const int status = v && z && scratch && sum ? FC_OK : FC_NOMEM;
     for (int64_t group = 0; status == FC_OK && group < p->groups; group++) {
         memset(sum, 0, (size_t)sums * sizeof(T));
-        for (int64_t first = 0; first < grid.tiles; first += count) {
+        for (int64_t first = 0; first < grid->tiles; first += count) {
 #pragma omp parallel num_threads(threads) if (threads > 1)
             {
                 T *mine = scratch + fc_thread() * (m_items + local_items);
                 const FN(win_chunk) chunk = {
                     .block = {.p = p,
-                              .grid = &grid,
+                              .grid = grid,
                               .size = size,
                               .src = x,
                               .group = group,
                               .first = first,
-                              .count = fc_min(count, grid.tiles - first),
+                              .count = fc_min(count, grid->tiles - first),
                               .v = v,
                               .m = mine,
                               .local = mine + m_items},
@@ -134,12 +152,8 @@ static int FN(win_weight_solve)(const conv_problem *p, const T *dy, const T *x, 
                                         i % depth_blocks * TILE_NR);
             }
         }
-        T *o = dw + group * p->cols * p->channels * kd * taps; /* (K, C/groups, kD, kH, kW) */
-        for (int64_t k = 0; k < p->cols; k++)
-            for (int64_t c = 0; c < p->channels; c++)
-                for (int64_t a = 0; a < kd; a++)
-                    for (int64_t t = 0; t < taps; t++)
-                        *o++ = sum[(k * taps + t) * size.depth + a * size.channels + c];
+        FN(win_lay_out_weight)(p, grid, sum, size.depth,
+                               dw + group * p->cols * p->channels * p->ntaps);
     }
     fc_free(sum);
     fc_free(scratch);
@@ -153,12 +167,14 @@ static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *
     (void)bias;
     int status = fc_conv_check(g);
     if (status) return status;
-    if (!winograd_can(g)) return FC_UNSUPPORTED;
     if (g->in_channels > 1 && g->x_stride[1] != 1) return FC_UNSUPPORTED;
     if (g->out_channels > 1 && g->y_stride[1] != 1) return FC_UNSUPPORTED;
     conv_problem p;
+    win_grid grid = {0};
     status = conv_problem_forward(&p, g);
-    if (status == FC_OK) status = FN(win_weight_solve)(&p, dy, x, dw, threads);
+    if (status == FC_OK) status = win_grid_make(&grid, &p);
+    if (status == FC_OK) status = FN(win_weight_solve)(&p, &grid, dy, x, dw, threads);
+    win_grid_free(&grid);
     conv_problem_free(&p);
     return status;
 }

@@ -1,66 +1,149 @@
 /* The tiles of a Winograd convolution, free of types.
  *
- * A tile is 4x4 positions of the target (1x4 where only W has a kernel of 3). With dilation, the
- * positions a dilation apart form sub-grids, each an ordinary convolution: a tile's neighbours are
- * then step_h and step_w apart. */
+ * One or two axes are transformed: there a tile has 4 outputs and 6 inputs, and takes 3 taps at a
+ * time. Longer kernels, strides and dilations are sums of such parts. With source = pos*s + off(t),
+ * off(t) = off0 + t*d, and e = lcm(s, d):
+ *
+ *   - taps e/d apart meet inputs e apart: they form a class, and every 3 of a class (the last ones
+ *     with zeros) are a group, at the origin off(first tap);
+ *   - outputs e/s apart share inputs: they form a sub-grid, whose neighbours make a tile.
+ *
+ * All groups add to the same tile of outputs, so they only lengthen the GEMM's depth:
+ * depth = groups * channels. On an axis that is not transformed every tap is a group of its own. */
 #ifndef WINOGRAD_GRID_H
 #define WINOGRAD_GRID_H
 
 #include "conv_problem.h"
 
-enum { WIN_TILE = 4 };
+enum { WIN_IN = 6, WIN_OUT = 4, WIN_TAPS = 3 };
 
 typedef struct {
-    int two;                  /* H is transformed too */
-    int points;               /* products per tile: 36 or 6 */
-    int64_t step_h, step_w;   /* between neighbours in a tile, and between taps */
-    int64_t tiles_h, tiles_w; /* of the largest sub-grid */
-    int64_t tiles;            /* of all sub-grids, depths and images */
+    int samples, outputs; /* of a tile: 6 and 4, or 1 and 1 */
+    int64_t groups;
+    int64_t *origin;        /* [groups]: source offset of the first tap */
+    int64_t *taps;          /* [groups][3]: indices into the problem's taps, or -1 */
+    int64_t src_step, step; /* between a tile's inputs, between its outputs */
+    int64_t tiles;          /* of the largest sub-grid */
+} win_axis;
+
+typedef struct {
+    win_axis axis[3];
+    int row, col;   /* the transformed axes; row is -1 where only one is */
+    int two;        /* both */
+    int points;     /* products per tile: 36 or 6 */
+    int64_t groups; /* product over the axes */
+    int64_t tiles;  /* of all sub-grids and images */
 } win_grid;
 
-/* First position of one tile; outside the grid where a sub-grid has fewer tiles. */
+/* One tile: first output and how many are inside the grid, per axis; count[0] is 0 for an empty
+ * tile, where a sub-grid has fewer tiles than the largest. */
 typedef struct {
-    int64_t n, d, h, w;
-    int64_t rows, cols; /* of the tile's positions inside the grid; rows is 0 for an empty tile */
+    int64_t n, first[3], count[3];
 } win_tile;
 
-/* Kernels 3x3 and 1x3 (after any depth) with unit stride, taps evenly spaced. */
-static inline int winograd_can(const fc_conv_geom *g) {
-    return g->kernel[2] == 3 && (g->kernel[1] == 3 || g->kernel[1] == 1) && g->stride[0] == 1 &&
-           g->stride[1] == 1 && g->stride[2] == 1;
+static inline void win_grid_free(win_grid *g) {
+    for (int i = 0; i < 3; i++) fc_free(g->axis[i].origin);
 }
 
-static inline win_grid win_grid_of(const conv_problem *p) {
-    win_grid g;
-    const tap_axis *th = &p->taps[1], *tw = &p->taps[2];
-    g.two = th->count == 3;
-    g.points = g.two ? 36 : 6;
-    g.step_h = g.two ? th->off[1] - th->off[0] : 1;
-    g.step_w = tw->off[1] - tw->off[0];
-    g.tiles_h = fc_ceil_div(fc_ceil_div(p->grid[1], g.step_h), g.two ? WIN_TILE : 1);
-    g.tiles_w = fc_ceil_div(fc_ceil_div(p->grid[2], g.step_w), WIN_TILE);
-    g.tiles = p->batch * p->grid[0] * g.step_h * g.step_w * g.tiles_h * g.tiles_w;
-    return g;
+static inline int64_t win_lcm(int64_t a, int64_t b) {
+    int64_t x = a, y = b;
+    while (y) {
+        const int64_t r = x % y;
+        x = y, y = r;
+    }
+    return a / x * b;
 }
 
-static inline win_tile win_tile_at(const conv_problem *p, const win_grid *g, int64_t i) {
+static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int transformed) {
+    const tap_axis *t = &p->taps[i];
+    const int64_t d = t->count > 1 ? t->off[1] - t->off[0] : 1;
+    const int64_t e = transformed ? win_lcm(p->src_step[i], d) : 1;
+    const int64_t apart = transformed ? e / d : 1, each = transformed ? WIN_TAPS : 1;
+    a->origin = (int64_t *)fc_scratch(4 * t->count, sizeof(int64_t));
+    if (!a->origin) return FC_NOMEM;
+    a->taps = a->origin + t->count;
+    a->samples = transformed ? WIN_IN : 1;
+    a->outputs = transformed ? WIN_OUT : 1;
+    a->groups = 0;
+    for (int64_t c = 0; c < fc_min(transformed ? apart : 1, t->count); c++) {
+        for (int64_t k = c; k < t->count; k += each * apart) {
+            a->origin[a->groups] = t->off[k];
+            for (int64_t j = 0; j < WIN_TAPS; j++) {
+                const int64_t tap = k + j * apart;
+                a->taps[a->groups * WIN_TAPS + j] = j < each && tap < t->count ? tap : -1;
+            }
+            a->groups++;
+        }
+    }
+    a->src_step = e;
+    a->step = transformed ? e / p->src_step[i] : 1;
+    a->tiles = fc_ceil_div(fc_ceil_div(p->grid[i], a->step), a->outputs);
+    return FC_OK;
+}
+
+/* Transforms the last two axes that have several taps; FC_UNSUPPORTED where none has. */
+static inline int win_grid_make(win_grid *g, const conv_problem *p) {
+    memset(g, 0, sizeof *g);
+    g->row = g->col = -1;
+    for (int i = 2; i >= 0; i--) {
+        if (p->taps[i].count < 2) continue;
+        if (g->col < 0) g->col = i;
+        else if (g->row < 0) g->row = i;
+    }
+    if (g->col < 0) return FC_UNSUPPORTED;
+    g->two = g->row >= 0;
+    g->points = g->two ? WIN_IN * WIN_IN : WIN_IN;
+    g->groups = 1;
+    g->tiles = p->batch;
+    for (int i = 0; i < 3; i++) {
+        win_axis *a = &g->axis[i];
+        if (win_axis_make(a, p, i, i == g->row || i == g->col)) return FC_NOMEM;
+        g->groups *= a->groups;
+        g->tiles *= a->step * a->tiles;
+    }
+    return FC_OK;
+}
+
+/* Products of the direct algorithm over those of this one. */
+static inline double win_gain(const conv_problem *p, const win_grid *g) {
+    const double outputs = g->two ? WIN_OUT * WIN_OUT : WIN_OUT;
+    return outputs * (double)p->ntaps / ((double)g->points * (double)g->groups);
+}
+
+static inline win_tile win_tile_at(const conv_problem *p, const win_grid *g, int64_t index) {
     win_tile t;
-    const int64_t x = i % g->tiles_w;
-    i /= g->tiles_w;
-    const int64_t y = i % g->tiles_h;
-    i /= g->tiles_h;
-    const int64_t first_w = i % g->step_w;
-    i /= g->step_w;
-    const int64_t first_h = i % g->step_h;
-    i /= g->step_h;
-    t.d = i % p->grid[0];
-    t.n = i / p->grid[0];
-    t.h = first_h + y * (g->two ? WIN_TILE : 1) * g->step_h;
-    t.w = first_w + x * WIN_TILE * g->step_w;
-    t.rows = fc_min(g->two ? WIN_TILE : 1, fc_ceil_div(p->grid[1] - t.h, g->step_h));
-    t.cols = fc_min(WIN_TILE, fc_ceil_div(p->grid[2] - t.w, g->step_w));
-    if (t.rows <= 0 || t.cols <= 0) t.rows = t.cols = 0;
+    int empty = 0;
+    for (int i = 2; i >= 0; i--) {
+        const win_axis *a = &g->axis[i];
+        const int64_t tile = index % a->tiles, sub = index / a->tiles % a->step;
+        index /= a->tiles * a->step;
+        t.first[i] = sub + tile * a->outputs * a->step;
+        t.count[i] = fc_min(a->outputs, fc_ceil_div(p->grid[i] - t.first[i], a->step));
+        empty |= t.count[i] <= 0;
+    }
+    t.n = index;
+    if (empty) t.count[0] = 0;
     return t;
+}
+
+/* Group number -> its number on each axis. */
+static inline void win_group_at(const win_grid *g, int64_t group, int64_t at[3]) {
+    at[2] = group % g->axis[2].groups;
+    at[1] = group / g->axis[2].groups % g->axis[1].groups;
+    at[0] = group / g->axis[2].groups / g->axis[1].groups;
+}
+
+/* The tap (an index of the problem's depth) of a group at (i, j) of its 3x3, or -1. */
+static inline int64_t win_tap_at(const conv_problem *p, const win_grid *g, const int64_t at[3],
+                                 int i, int j) {
+    int64_t place = 0;
+    for (int x = 0; x < 3; x++) {
+        const int k = x == g->col ? j : x == g->row ? i : 0;
+        const int64_t tap = g->axis[x].taps[at[x] * WIN_TAPS + k];
+        if (tap < 0) return -1;
+        place = place * p->taps[x].count + tap;
+    }
+    return place;
 }
 
 #endif

@@ -10,13 +10,14 @@
  * Forward uses a = 5/8, b = 5/4: half the rounding error of 1 and 2. Backward weight is F(3, 4),
  * the gradient's four values as taps, with a = 2/3, b = 3/2. Rows and columns are transformed
  * alike. */
+#include "winograd_grid.h"
+
 #ifndef WINOGRAD_TILE
 #define WINOGRAD_TILE
 #define WIN_A 0.625
 #define WIN_B 1.25
 #define WIN_GRAD_A (2.0 / 3.0)
 #define WIN_GRAD_B 1.5
-enum { WIN_IN = 6, WIN_OUT = 4, WIN_TAPS = 3 };
 enum { WIN_DATA, WIN_EXPAND, WIN_CONTRACT }; /* Bt, G, At */
 #endif
 

@@ -7,6 +7,7 @@ prints them all.  A new kernel is one line here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -34,11 +35,14 @@ class Candidate(NamedTuple):
 
 # Thresholds: `python -m bench.thresholds` measures the shapes around them, one thread, AVX-512.
 
-#: Winograd needs this many input channels per group (of the direction at hand): with 8 it is at
-#: 1.1 of the GEMM's speed, with 16 at 1.9 to 2.5.
+#: Winograd must save this factor of the products: 1x7 saves 1.56 and runs at 1.2 of the GEMM's
+#: speed, 2x2 saves 1.78 (1.3 to 1.6), 5x5 2.8 (2.1 to 2.4), 3x3 4 (2.5 to 3.4).
+WINOGRAD_GAIN = 1.5
+#: … and sum this many products per transformed element (channels times groups of taps): with 8 it
+#: is at 1.1 of the GEMM's speed, with 16 at 1.9 to 2.5.
+WINOGRAD_DEPTH = 16
+#: Backward weight has that many input channels and output channels per group instead.
 WINOGRAD_CHANNELS = 16
-#: … and, backward weight, this many output channels as well.
-WINOGRAD_COLUMNS = 16
 #: Forward and backward input transform K*C*9 weights into K*C*36 first: with 4 tiles and 512
 #: channels at 0.4 of the GEMM's speed, with 16 tiles at 1.2 to 1.9.
 WINOGRAD_TILES = 8
@@ -63,38 +67,75 @@ def _depthwise_alike(spec: Spec) -> str | None:
     return reason
 
 
+def _winograd_axes(spec: ConvSpec) -> list[int]:
+    """Axes that Winograd transforms: the last two with several taps."""
+    return [i for i in (2, 1, 0) if spec.kernel[i] > 1][:2]
+
+
 def _winograd_only(spec: Spec) -> str | None:
     if not isinstance(spec, ConvSpec):
         return "not a convolution"
-    if spec.kernel[2] != 3 or spec.kernel[1] not in (1, 3):
-        return f"kernel {spec.kernel[-spec.ndim :]}, needs 3 along W and 3 or 1 along H"
-    if spec.stride != (1, 1, 1):
-        return f"stride {spec.stride[-spec.ndim :]}, needs 1"
+    if not _winograd_axes(spec):
+        return "kernel 1: nothing to save"
     return None
 
 
+def _tap_groups(spec: ConvSpec, axis: int, direction: str) -> list[int]:
+    """Numbers of taps that meet the same inputs: they go in groups of three."""
+    k, s, d = spec.kernel[axis], spec.stride[axis], spec.dilation[axis]
+    if direction == "conv_backward_input":  # a phase of the stride meets some of the taps
+        phases = range(min(s, spec.in_size[axis]))
+        counts = [sum((f + spec.pad[axis] - t * d) % s == 0 for t in range(k)) for f in phases]
+        return [n for n in counts if n]
+    apart = math.lcm(s, d) // d
+    return [-(-(k - c) // apart) for c in range(min(apart, k))]
+
+
+def winograd_gain(spec: ConvSpec, direction: str) -> float:
+    """Products of the direct algorithm over those of Winograd, per output."""
+    gain = 1.0
+    for axis in _winograd_axes(spec):
+        groups = _tap_groups(spec, axis, direction)
+        # 6 products for 4 outputs of three taps; a single tap of a phase stays as it is
+        single = direction == "conv_backward_input"
+        cost = sum(1.0 if n == 1 and single else 1.5 * -(-n // 3) for n in groups)
+        gain *= spec.kernel[axis] / cost
+    return gain
+
+
 def winograd_tiles(spec: ConvSpec) -> int:
-    """Tiles of 4x4 outputs (1x4 where the kernel is 1 along H), roughly, with dilation."""
-    d, h, w = spec.out_size
-    rows = -(-h // 4) if spec.kernel[1] == 3 else h
-    return spec.batch * d * rows * -(-w // 4)
+    """Tiles of 4x4 outputs (1x4 with one transformed axis), without regard to dilation."""
+    tiles = spec.batch
+    for axis, size in enumerate(spec.out_size):
+        tiles *= -(-size // 4) if axis in _winograd_axes(spec) else size
+    return tiles
 
 
 def _winograd_slow(direction: str) -> Decline:
     def avoid(spec: Spec) -> str | None:
         if not isinstance(spec, ConvSpec):
             return None
+        gain = winograd_gain(spec, direction)
+        if gain < WINOGRAD_GAIN:
+            return f"saves a factor of {gain:.2g}, worth it from {WINOGRAD_GAIN} on"
         channels = spec.in_channels // spec.groups
         columns = spec.out_channels // spec.groups
         least = WINOGRAD_TILES
-        if direction == "conv_backward_input":
-            channels, columns = columns, channels
-        elif direction == "conv_backward_weight":
+        if direction == "conv_backward_weight":
             least = WINOGRAD_WEIGHT_TILES
-            if columns < WINOGRAD_COLUMNS:
-                return f"{columns} output channels per group, worth it from {WINOGRAD_COLUMNS} on"
-        if channels < WINOGRAD_CHANNELS:
-            return f"{channels} channels per group to sum, worth it from {WINOGRAD_CHANNELS} on"
+            if min(channels, columns) < WINOGRAD_CHANNELS:
+                return (
+                    f"{channels} to {columns} channels per group, worth it from "
+                    f"{WINOGRAD_CHANNELS} on"
+                )
+        else:
+            depth = columns if direction == "conv_backward_input" else channels
+            for axis in _winograd_axes(spec):
+                counts = _tap_groups(spec, axis, direction)
+                groups = [-(-n // 3) for n in counts]
+                depth *= max(groups) if direction == "conv_backward_input" else sum(groups)
+            if depth < WINOGRAD_DEPTH:
+                return f"sums {depth} products per element, worth it from {WINOGRAD_DEPTH} on"
         tiles = winograd_tiles(spec)
         if tiles < least:
             return f"{tiles} tiles of 4x4 outputs, worth it from {least} on"

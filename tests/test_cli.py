@@ -88,6 +88,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["bench", "--shapes", "no such net"], "--shapes: no shape fits 'no such net'"),
         (["bench", "--backends", "c,cuda"], "--backends: must be some of"),
         (["bench", "--directions", "sideways"], "--directions: must be some of"),
+        (["bench", "--algorithm", "magic"], "--algorithm: algorithm must be one of"),
         (["bench", "--seconds", "0"], "--seconds: must be a finite number above 0"),
         (["explain", "conv4d", "--input", "1", "--weight", "1"], "invalid choice: 'conv4d'"),
         (["explain", "conv2d", "--input", "1,a", "--weight", "1"], "--input: must be an integer"),
@@ -297,9 +298,9 @@ def test_bench_list(capsys: pytest.CaptureFixture[str]) -> None:
 def test_bench_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     page = tmp_path / "page.md"
-    page.write_text(f"# Title\n\n{bench.BEGIN}\nold\n{bench.END}\n\nafter\n")
+    page.write_text("# Title\n\n<!-- a: begin -->\nold\n<!-- a: end -->\n\nafter\n")
     files = {"--json": tmp_path / "a.json", "--plot": tmp_path / "a.png", "--markdown": page}
-    options = [str(part) for pair in files.items() for part in pair]
+    options = [str(part) for pair in files.items() for part in pair] + ["--mark", "a"]
     arguments = ["--shapes", "lenet conv1", "--seconds", "0.01", "--backends", "naive,c"]
     before = backends.load("c").get_isa()
     assert main(["bench", *arguments, "--isa", "generic", "--threads", "1", *options]) == 0

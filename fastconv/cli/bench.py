@@ -69,6 +69,12 @@ def add(commands: Any) -> None:
         help="instruction sets of the C backend (default: all there are)",
     )
     parser.add_argument(
+        "--algorithm",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help="algorithm to use where it can run, such as gemm (default: the planner's choice)",
+    )
+    parser.add_argument(
         "--dtype", choices=("float32", "float64"), default="float32", help="type of the operands"
     )
     parser.add_argument(
@@ -99,7 +105,13 @@ def add(commands: Any) -> None:
         type=Path,
         metavar="FILE",
         default=argparse.SUPPRESS,
-        help=f"write the table there, between '{BEGIN}' and '{END}' if the file has these lines",
+        help="write the table there, between the lines of --mark if the file has them",
+    )
+    parser.add_argument(
+        "--mark",
+        metavar="NAME",
+        default="bench",
+        help="the lines are '<!-- NAME: begin -->' and '<!-- NAME: end -->'",
     )
     add_engine(parser, backend=False)
 
@@ -115,6 +127,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"argument --shapes: no shape fits {arguments.shapes!r}; see --list")
     with contextlib.ExitStack() as stack:
         use_engine(arguments, stack)
+        if hasattr(arguments, "algorithm"):
+            try:
+                stack.enter_context(fastconv.algorithm(arguments.algorithm))
+            except ValueError as error:
+                raise UsageError(f"argument --algorithm: {error}") from None
         chosen, missing = measure.variants(arguments.backends, getattr(arguments, "isa", None))
         for line in missing:
             print(line, file=sys.stderr)
@@ -142,7 +159,7 @@ def deliver(
     arguments: argparse.Namespace, cells: Sequence[measure.Cell], peak: float | None
 ) -> None:
     """Print the table and write the files that were asked for."""
-    heading = headline(peak, arguments.dtype)
+    heading = headline(peak, arguments.dtype, getattr(arguments, "algorithm", None))
     head, rows = table(cells)
     print(heading)
     print()
@@ -165,15 +182,18 @@ def deliver(
     if hasattr(arguments, "markdown"):
         parts = [f"Made with `{command()}` on {facts['processor']}.", f"{heading}."]
         parts += [markdown_table(head, rows, left=2), *([f"{estimate}."] if estimated else [])]
-        insert(arguments.markdown, "\n\n".join(parts))
+        begin, end = (line.replace("bench", arguments.mark) for line in (BEGIN, END))
+        insert(arguments.markdown, "\n\n".join(parts), begin, end)
     if hasattr(arguments, "plot"):
         plot(cells, None if peak is None else peak * fastconv.get_num_threads(), arguments.plot)
 
 
-def headline(peak: float | None, dtype: str) -> str:
+def headline(peak: float | None, dtype: str, algorithm: str | None) -> str:
     """The line above the table: what the figures are measured against."""
     threads = fastconv.get_num_threads()
     what = f"{dtype}, {threads} thread{'s' * (threads > 1)}"
+    if algorithm is not None:
+        what += f", algorithm {algorithm}"
     if peak is None:
         return f"GFLOP/s, {what}; the FMA peak is not known without the C extension"
     total = f", {peak * threads:.1f} on {threads}" if threads > 1 else ""
@@ -225,7 +245,7 @@ def insert(path: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
         old = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         old = ""
-    if begin in old and end in old:
+    if begin in old and end in old.split(begin, 1)[1]:
         before, rest = old.split(begin, 1)
         text = f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}"
     else:

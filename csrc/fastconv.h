@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* cffi: begin */
-enum { FC_OK = 0, FC_NOMEM = 1, FC_OVERFLOW = 2, FC_UNSUPPORTED = 3 };
+enum { FC_OK = 0, FC_NOMEM = 1, FC_OVERFLOW = 2, FC_UNSUPPORTED = 3, FC_RANGE = 4 };
 enum { FC_F32 = 0, FC_F64 = 1, FC_DTYPES = 2 };
 
 /* Sizes are (D, H, W); strides are in elements, ordered N, C, D, H, W. x is the larger side of the
@@ -59,7 +59,7 @@ int fc_avg_pool_backward(int dtype, const fc_pool_geom *g, const void *dy, void 
 
 /* The kernels driven by stored indices (flat into D*H*W of x):
  * max pool backward: a = dy, out = dx, scatter and add; unpool forward: a = y, out = x, scatter;
- * unpool backward: a = dx, out = dy, gather. */
+ * unpool backward: a = dx, out = dy, gather. An index outside D*H*W is skipped: FC_RANGE. */
 int fc_index_pool(int kernel, int dtype, const fc_pool_geom *g, const void *a,
                   const int64_t *indices, void *out, int threads);
 

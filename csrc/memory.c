@@ -46,7 +46,7 @@ static header *from_system(size_t bytes) {
 
 void *fc_alloc(size_t bytes) {
     size_t size;
-    if (bytes > (size_t)INT64_MAX / 4) return NULL;
+    if (bytes > (size_t)1 << 48) return NULL; /* beyond any address space, and the size classes */
     const int class = class_of(bytes + HEADER, &size);
     pthread_mutex_lock(&lock);
     header *h = waiting[class];

@@ -306,8 +306,8 @@ static int FN(avg_pool_backward)(const fc_pool_geom *g, const void *dy_, void *d
     return FC_OK;
 }
 
-/* f(large side, its element, small side, its element) for every stored index that is in range;
- * positions ascend within a channel. */
+/* f(large side, its element, small side, its element) for every stored index; `inside` says whether
+ * it is in range; positions ascend within a channel. */
 #define FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, statement)                                \
     do {                                                                                          \
         const int64_t P_ = fc_volume((g)->out_size), xs_ = (g)->x_stride[4];                      \
@@ -327,6 +327,7 @@ static int FN(avg_pool_backward)(const fc_pool_geom *g, const void *dy_, void *d
 static int FN(max_pool_backward)(const fc_pool_geom *g, const void *a, const int64_t *indices,
                                  void *out, int threads) {
     const int64_t S = fc_volume(g->in_size);
+    int status = FC_OK;
     FC_FOR_BLOCKS(g, threads, {
         const T *dy = (const T *)a + n * g->y_stride[0];
         const int64_t *index = indices + n * g->index_stride[0];
@@ -334,14 +335,16 @@ static int FN(max_pool_backward)(const fc_pool_geom *g, const void *a, const int
         FN(clear_image)(g, dx, c0, c1);
         FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, {
             if (inside) dx[at_x] += dy[at_y];
+            else __atomic_store_n(&status, FC_RANGE, __ATOMIC_RELAXED);
         });
     });
-    return FC_OK;
+    return status;
 }
 
 static int FN(max_unpool_forward)(const fc_pool_geom *g, const void *a, const int64_t *indices,
                                   void *out, int threads) {
     const int64_t S = fc_volume(g->in_size);
+    int status = FC_OK;
     FC_FOR_BLOCKS(g, threads, {
         const T *y = (const T *)a + n * g->y_stride[0];
         const int64_t *index = indices + n * g->index_stride[0];
@@ -349,19 +352,24 @@ static int FN(max_unpool_forward)(const fc_pool_geom *g, const void *a, const in
         FN(clear_image)(g, x, c0, c1);
         FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, {
             if (inside) x[at_x] = y[at_y];
+            else __atomic_store_n(&status, FC_RANGE, __ATOMIC_RELAXED);
         });
     });
-    return FC_OK;
+    return status;
 }
 
 static int FN(max_unpool_backward)(const fc_pool_geom *g, const void *a, const int64_t *indices,
                                    void *out, int threads) {
     const int64_t S = fc_volume(g->in_size);
+    int status = FC_OK;
     FC_FOR_BLOCKS(g, threads, {
         const T *dx = (const T *)a + n * g->x_stride[0];
         const int64_t *index = indices + n * g->index_stride[0];
         T *dy = (T *)out + n * g->y_stride[0];
-        FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, { dy[at_y] = inside ? dx[at_x] : (T)0; });
+        FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, {
+            dy[at_y] = inside ? dx[at_x] : (T)0;
+            if (!inside) __atomic_store_n(&status, FC_RANGE, __ATOMIC_RELAXED);
+        });
     });
-    return FC_OK;
+    return status;
 }

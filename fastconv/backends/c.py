@@ -70,6 +70,8 @@ def _check(status: int, what: str) -> None:
         raise MemoryError(f"{what}: not enough memory for scratch space")
     if status == lib.FC_OVERFLOW:
         raise OverflowError(f"{what}: sizes do not fit 64 bits")
+    if status == lib.FC_RANGE:
+        raise IndexError(f"{what}(): indices has elements outside the array they point into")
     raise NotImplementedError(f"{what}: no such kernel for instruction set {get_isa()!r}")
 
 

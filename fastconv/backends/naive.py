@@ -180,7 +180,9 @@ def _flat(size: tuple[int, ...], at: Position) -> int:
 
 
 def _unflat(size: tuple[int, ...], index: int) -> Position:
-    """Inverse of `_flat`."""
+    """Inverse of `_flat`; IndexError where there is no such position."""
+    if not 0 <= index < prod(size):
+        raise IndexError(f"index {index} lies outside the array of size {size} it points into")
     rest, v = divmod(index, size[2])
     d, h = divmod(rest, size[1])
     return d, h, v

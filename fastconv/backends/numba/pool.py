@@ -121,8 +121,8 @@ def _avg_forward(x, out, strides, batch, channels, size, out_size, windows, over
                     for c in range(ww[width + w]):
                         at = n * in_size + row + ww[w] + c * ww[2 * width + w]
                         _add(total, x[at * channels : (at + 1) * channels])
-            divisor = wd[3 * depth + d] * wh[3 * height + h] * ww[3 * width + w]
-            divisor = float(override if override else divisor)
+            divisor = float(wd[3 * depth + d]) * wh[3 * height + h] * ww[3 * width + w]
+            divisor = float(override) if override else divisor
             p = (d * height + h) * width + w
             to = n * strides[0] + p * strides[2]
             for k in range(channels):
@@ -154,8 +154,8 @@ def _avg_backward(g, out, strides, batch, channels, size, out_size, windows, ove
         for d in range(depth):
             for h in range(height):
                 for w in range(width):
-                    divisor = wd[3 * depth + d] * wh[3 * height + h] * ww[3 * width + w]
-                    divisor = float(override if override else divisor)
+                    divisor = float(wd[3 * depth + d]) * wh[3 * height + h] * ww[3 * width + w]
+                    divisor = float(override) if override else divisor
                     at = (((n * depth + d) * height + h) * width + w) * channels + first
                     for k in range(count):
                         share[k] = g[at + k] / divisor
@@ -194,14 +194,34 @@ def _scattered(a: Array, indices: Array, out: Array, add: bool) -> None:
     source, source_strides = readable(a)
     index, index_strides = readable(indices)
     positions = a.shape[2] * a.shape[3] * a.shape[4]
+    outside = np.zeros(1, np.int64)
     _scatter(
         source, source_strides, index, index_strides, result, strides, a.shape[0], a.shape[1],
-        positions, add,
+        positions, out.shape[2] * out.shape[3] * out.shape[4], add, outside,
     )  # fmt: skip
+    _check("max_pool_backward" if add else "max_unpool_forward", outside)
+
+
+def _check(what: str, outside: Array) -> None:
+    if outside[0]:
+        raise IndexError(f"{what}(): indices has elements outside the array they point into")
 
 
 @Kernel
-def _scatter(a, a_strides, indices, index_strides, out, strides, batch, channels, positions, add):
+def _scatter(
+    a,
+    a_strides,
+    indices,
+    index_strides,
+    out,
+    strides,
+    batch,
+    channels,
+    positions,
+    size,
+    add,
+    outside,
+):
     blocks = (channels + BLOCK - 1) // BLOCK
     for task in prange(batch * blocks):
         n, first = task // blocks, task % blocks * BLOCK
@@ -213,6 +233,9 @@ def _scatter(a, a_strides, indices, index_strides, out, strides, batch, channels
             for k in range(count):
                 value = a[from_n + p * a_strides[2] + k * a_strides[1]]
                 at = indices[index_n + p * index_strides[2] + k * index_strides[1]]
+                if at < 0 or at >= size:
+                    outside[0] = 1
+                    continue
                 to = to_n + at * strides[2] + k * strides[1]
                 out[to] = out[to] + value if add else value
 
@@ -225,17 +248,24 @@ def max_unpool_backward(grad_out: Array, indices: Array, out: Array) -> None:
     index, index_strides = readable(indices)
     result, strides = flat(out)
     positions = out.shape[2] * out.shape[3] * out.shape[4]
+    outside = np.zeros(1, np.int64)
     _take(
         source, source_strides, index, index_strides, result, strides, out.shape[0], out.shape[1],
-        positions,
+        positions, grad_out.shape[2] * grad_out.shape[3] * grad_out.shape[4], outside,
     )  # fmt: skip
+    _check("max_unpool_backward", outside)
 
 
 @Kernel
-def _take(a, a_strides, indices, index_strides, out, strides, batch, channels, positions):
+def _take(
+    a, a_strides, indices, index_strides, out, strides, batch, channels, positions, size, outside
+):
     for task in prange(batch * positions):
         n, p = task // positions, task % positions
         for k in range(channels):
             at = indices[n * index_strides[0] + p * index_strides[2] + k * index_strides[1]]
+            if at < 0 or at >= size:
+                outside[0] = 1
+                at = 0
             value = a[n * a_strides[0] + at * a_strides[2] + k * a_strides[1]]
             out[n * strides[0] + p * strides[2] + k * strides[1]] = value

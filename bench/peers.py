@@ -24,6 +24,7 @@ from typing import Any
 
 from bench import layers as catalogue
 from bench import summary
+from bench.heap import HEAPS, set_heap
 from bench.pairs import FORMATS, Row, merge, time_layer
 from fastconv import backends
 from fastconv.cli.arguments import CommandError, new_command, positive_float, positive_int
@@ -69,6 +70,9 @@ def build_parser() -> argparse.ArgumentParser:
         default=FORMATS[:1],
         help="memory formats of our side; the ratios are those of the first",
     )
+    layer.add_argument("--heap", choices=tuple(HEAPS), default="system",
+                       help="what malloc does with large blocks: as it is, mapped anew for every "
+                       "result, or kept")  # fmt: skip
     layer.add_argument("--passes", type=positive_int, default=3, metavar="N",
                        help="times to go through the list")  # fmt: skip
     layer.add_argument(
@@ -170,6 +174,7 @@ def measure(
                 f"--directions must be some of {', '.join(DIRECTIONS)}, got {direction!r}"
             )
     passes = 1 if arguments.quick else arguments.passes
+    set_heap(arguments.heap)
     peaks, bandwidth = [], dict.fromkeys(arguments.threads, 0.0)
     found: dict[tuple[str, str, int], Row] = {}
     total = passes * len(chosen) * len(directions) * len(arguments.threads)
@@ -198,6 +203,7 @@ def measure(
             "torch": torch.__version__,
         },
         "dtype": arguments.dtype,
+        "heap": arguments.heap,
         "peak_gflops": max(peaks),
         "bandwidth_gbytes": {str(threads): value for threads, value in bandwidth.items()},
         "passes": passes,
@@ -246,8 +252,8 @@ def headline(facts: dict[str, Any]) -> str:
         f"{value:.1f} GB/s on {threads}" for threads, value in facts["bandwidth_gbytes"].items()
     )
     return (
-        f"{facts['dtype']}; FMA peak {facts['peak_gflops']:.1f} GFLOP/s a core; "
-        f"memory bandwidth (copy) {bandwidth}"
+        f"{facts['dtype']}, heap {facts['heap']}; "
+        f"FMA peak {facts['peak_gflops']:.1f} GFLOP/s a core; memory bandwidth (copy) {bandwidth}"
     )
 
 

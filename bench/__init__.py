@@ -1,0 +1,1 @@
+"""Benchmarks: kernels against the machine's peak, and against PyTorch."""

@@ -85,6 +85,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "mnist"], "--data: mnist needs the folder"),
         (["train", "digits", "--data", "."], "--data: digits come with scikit-learn"),
         (["train", "digits", "--model", "lenet5"], "lenet5 is for 28×28 images"),
+        (["train", "cifar10", "--model", "lenet5"], "CIFAR-10 has 32×32"),
         (["bench", "--shapes", "no such net"], "--shapes: no shape fits 'no such net'"),
         (["bench", "--backends", "c,cuda"], "--backends: must be some of"),
         (["bench", "--directions", "sideways"], "--directions: must be some of"),
@@ -249,6 +250,20 @@ def test_train(dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "epoch 2/2" in text and "test accuracy" in text and "220 training images" in text
     model = fastconv.models.LeNet5()
     model.load_state_dict(fastconv.load(out / "best.fc"))
+
+
+def test_train_cifar10(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 240), ("test", 20)):
+        records = rng.integers(0, 256, (count, 3073)).astype(np.uint8)
+        records[:, 0] = np.arange(count) % 10
+        (tmp_path / f"{part}_0000.bin.gz").write_bytes(gzip.compress(records.tobytes()))
+    arguments = ["--data", str(tmp_path), "--epochs", "1", "--out", str(tmp_path)]
+    assert main(["train", "cifar10", "--model", "resnet20", *arguments]) == 0
+    text = capsys.readouterr().out
+    assert "CIFAR-10: 220 training images" in text and "test accuracy" in text
+    model = fastconv.models.resnet20()
+    model.load_state_dict(fastconv.load(tmp_path / "best.fc"))
 
 
 def test_train_writes_a_report_when_asked(tmp_path: Path) -> None:

@@ -400,3 +400,67 @@ def test_metrics():
         confusion_matrix([2], [0], 2)
     with pytest.raises(ValueError, match="labels"):
         accuracy([1, 0], [1])
+
+
+# -- CIFAR-10 ------------------------------------------------------------------------------------
+
+
+def cifar(count: int, seed: int = 0) -> np.ndarray:
+    records = np.random.default_rng(seed).integers(0, 256, (count, 3073)).astype(np.uint8)
+    records[:, 0] = np.arange(count) % 10
+    return records
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("place", [".", "cifar-10-batches-bin"])
+@pytest.mark.parametrize("original", [False, True])
+def test_cifar10(tmp_path, compress, place, original):
+    folder = tmp_path / place
+    folder.mkdir(exist_ok=True)
+    names = [f"data_batch_{i}.bin" for i in range(1, 6)] if original else ["train_0-3.bin"]
+    parts = [cifar(4, seed) for seed in range(len(names))]
+    names.append("test_batch.bin" if original else "test_0-1.bin")
+    parts.append(cifar(2, 9))
+    for name, records in zip(names, parts):
+        data = records.tobytes()
+        path = folder / (name + ".gz" if compress else name)
+        path.write_bytes(gzip.compress(data) if compress else data)
+    for train, records in ((True, np.concatenate(parts[:-1])), (False, parts[-1])):
+        x, y = datasets.cifar10(tmp_path, train).tensors
+        assert x.shape == (len(records), 3, 32, 32) and x.dtype == fc.float32
+        assert y.dtype == fc.int64 and y.tolist() == records[:, 0].tolist()
+        pixels = records[:, 1:].reshape(-1, 3, 32, 32)
+        np.testing.assert_allclose(x.numpy() * 255, pixels, atol=1e-4)
+
+
+def test_cifar10_takes_no_part_twice(tmp_path):
+    (tmp_path / "train_0.bin").write_bytes(cifar(3).tobytes())
+    (tmp_path / "train_0.bin.gz").write_bytes(gzip.compress(cifar(3).tobytes()))
+    (tmp_path / "train_1.bin.gz").write_bytes(gzip.compress(cifar(2).tobytes()))
+    assert len(datasets.cifar10(tmp_path)) == 5
+
+
+def test_missing_cifar10_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"test_batch.bin missing: get https://.* and put"):
+        datasets.cifar10(tmp_path, train=False)
+    for i in (1, 2, 4, 5):
+        (tmp_path / f"data_batch_{i}.bin").write_bytes(cifar(1).tobytes())
+    with pytest.raises(FileNotFoundError, match=r"CIFAR-10: data_batch_3.bin missing"):
+        datasets.cifar10(tmp_path)
+
+
+def test_broken_cifar10(tmp_path):
+    path = tmp_path / "test_batch.bin"
+    good = cifar(3).tobytes()
+    for data in (b"", good[:-1], good + b"\0"):
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=f"{len(data)} bytes are not a multiple of 3073"):
+            datasets.cifar10(tmp_path, False)
+    records = cifar(3)
+    records[1, 0] = 10
+    path.write_bytes(records.tobytes())
+    with pytest.raises(ValueError, match="labels must be 0 to 9, found 10 in record 1"):
+        datasets.cifar10(tmp_path, False)
+    path.write_bytes(gzip.compress(good)[:-9])
+    with pytest.raises(ValueError, match="truncated gzip"):
+        datasets.cifar10(tmp_path, False)

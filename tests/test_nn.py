@@ -436,3 +436,31 @@ def test_imports_stay_light():
     )
     before = "import sys, numpy\nbefore = set(sys.modules)\n"
     subprocess.run([sys.executable, "-c", before + code], check=True)
+
+
+def test_resnet20():
+    net = fc.models.resnet20()
+    names = list(net.state_dict())
+    assert names[:2] == ["conv1.weight", "bn1.weight"] and "layer2.0.conv1.weight" in names
+    assert sum(p.numel() for p in net.parameters()) == 269722  # 0.27 million, as published
+    x = fc.randn(2, 3, 32, 32)
+    scores = net(x)
+    assert scores.shape == (2, 10)
+    scores.sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    block = net.layer2[0]
+    short = block.shortcut(fc.ones(1, 16, 4, 4))
+    assert short.shape == (1, 32, 2, 2)
+    assert short.sum((0, 2, 3)).tolist() == [0] * 8 + [4] * 16 + [0] * 8
+    with pytest.raises(ValueError, match="blocks and width must be positive"):
+        fc.models.CifarResNet(0)
+
+
+def test_state_from_before_batches_were_counted():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    state = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    net.load_state_dict(state)
+    assert int(net[1].num_batches_tracked) == 0
+    del state["1.running_mean"]
+    with pytest.raises(RuntimeError, match="running_mean"):
+        net.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""``fastconv train``: a classifier on MNIST, Fashion-MNIST or the embedded digits."""
+"""``fastconv train``: a classifier on MNIST, Fashion-MNIST, CIFAR-10 or the embedded digits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastconv.cli.arguments import (
 from fastconv.cli.classify import Images, arrays, train_classifier
 from fastconv.cli.demo import NAMES, digit_images
 from fastconv.cli.report import results_of
-from fastconv.datasets import fashion_mnist, mnist
+from fastconv.datasets import cifar10, fashion_mnist, mnist
 from fastconv.training import stratified_split
 
 CLOTHES = [
@@ -36,6 +36,18 @@ CLOTHES = [
     "sneaker",
     "bag",
     "ankle boot",
+]
+OBJECTS = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
 ]
 #: Share of the training images that decides which epoch is kept (5 000 of MNIST's 60 000).
 VALIDATION = 1 / 12
@@ -54,9 +66,15 @@ class Task(NamedTuple):
 TASKS = {
     "mnist": Task("MNIST", mnist, NAMES, 28, "lenet5"),
     "fashion-mnist": Task("Fashion-MNIST", fashion_mnist, CLOTHES, 28, "lenet5"),
+    "cifar10": Task("CIFAR-10", cifar10, OBJECTS, 32, "resnet20"),
     "digits": Task("scikit-learn's digits", None, NAMES, 8, "lenet-digits"),
 }
-MODELS = {"lenet5": (models.LeNet5, 28), "lenet-digits": (models.LeNetDigits, 8)}
+MODELS = {
+    "lenet5": (models.LeNet5, 28),
+    "lenet-digits": (models.LeNetDigits, 8),
+    "resnet20": (models.resnet20, 32),
+    "resnet32": (models.resnet32, 32),
+}
 
 
 def add(commands: Any) -> None:
@@ -69,7 +87,7 @@ def add(commands: Any) -> None:
         type=Path,
         metavar="DIR",
         default=argparse.SUPPRESS,
-        help="folder of the IDX files (mnist, fashion-mnist)",
+        help="folder of the files (mnist, fashion-mnist: IDX; cifar10: binary records)",
     )
     parser.add_argument("--epochs", type=positive_int, default=3, help="passes over the data")
     parser.add_argument("--batch-size", type=positive_int, default=64, help="images per step")
@@ -160,7 +178,7 @@ def read(task: Task, arguments: argparse.Namespace) -> tuple[Images, Images, Ima
             raise UsageError("argument --data: digits come with scikit-learn, there is no folder")
         return digit_images(arguments.seed)
     if not hasattr(arguments, "data"):
-        raise UsageError(f"argument --data: {arguments.dataset} needs the folder of its IDX files")
+        raise UsageError(f"argument --data: {arguments.dataset} needs the folder of its files")
     try:
         every = arrays(task.read(arguments.data, train=True))
         test = arrays(task.read(arguments.data, train=False))

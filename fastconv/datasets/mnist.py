@@ -14,12 +14,12 @@ import numpy as np
 
 from ..data import TensorDataset
 from ..tensor import wrap
+from .packed import read_at_most, unpacked
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_BYTES = 1 << 32
-CHUNK = 1 << 20
 
 
 def mnist(root: str | os.PathLike[str], train: bool = True) -> TensorDataset:
@@ -110,20 +110,8 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
         When the magic number, the dimensions or the length are not right. No more is read, or
         allocated, than the file really holds.
     """
-    name = os.fspath(path)
-    with open(name, "rb") as raw:
-        compressed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        if not compressed:
-            return _parse(raw, name)
-        import gzip
-        import zlib
-
-        try:
-            with gzip.open(raw, "rb") as stream:
-                return _parse(stream, name)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{name}: damaged or truncated gzip data: {error}") from error
+    with unpacked(path) as stream:
+        return _parse(stream, os.fspath(path))
 
 
 def _parse(stream: Any, name: str) -> np.ndarray:
@@ -140,12 +128,7 @@ def _parse(stream: Any, name: str) -> np.ndarray:
     size = math.prod(shape) * dtype.itemsize
     if size > MAX_BYTES:
         raise ValueError(f"{name}: IDX header claims shape {shape}, more than {MAX_BYTES} bytes")
-    data = bytearray()
-    while len(data) <= size:
-        chunk = stream.read(min(CHUNK, size + 1 - len(data)))
-        if not chunk:
-            break
-        data += chunk
+    data = read_at_most(stream, size)
     if len(data) != size:
         what = "truncated" if len(data) < size else "longer than it claims"
         raise ValueError(

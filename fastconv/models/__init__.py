@@ -2,5 +2,6 @@
 
 from .lenet import LeNet5
 from .lenet_digits import LeNetDigits
+from .resnet import CifarResNet, resnet20, resnet32
 
-__all__ = ["LeNet5", "LeNetDigits"]
+__all__ = ["CifarResNet", "LeNet5", "LeNetDigits", "resnet20", "resnet32"]

@@ -63,7 +63,9 @@ def load_state(
     if not isinstance(state, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
     own = {key: (table, name) for key, table, name in entries(module, "")}
-    missing = [key for key in own if key not in state]
+    # As in PyTorch, states from before the counter existed are complete without it.
+    counter = "num_batches_tracked"
+    missing = [key for key in own if key not in state and key.rpartition(".")[2] != counter]
     unexpected = [key for key in state if key not in own]
     errors = []
     if strict and missing:

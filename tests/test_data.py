@@ -452,9 +452,9 @@ def test_missing_cifar10_says_what_to_do(tmp_path):
 def test_broken_cifar10(tmp_path):
     path = tmp_path / "test_batch.bin"
     good = cifar(3).tobytes()
-    for data in (b"", good[:-1], good + b"\0"):
-        path.write_bytes(data)
-        with pytest.raises(ValueError, match=f"{len(data)} bytes are not a multiple of 3073"):
+    for broken in (b"", good[:-1], good + b"\0"):
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match=f"{len(broken)} bytes are not a multiple of 3073"):
             datasets.cifar10(tmp_path, False)
     records = cifar(3)
     records[1, 0] = 10

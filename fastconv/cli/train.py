@@ -69,7 +69,7 @@ TASKS = {
     "cifar10": Task("CIFAR-10", cifar10, OBJECTS, 32, "resnet20"),
     "digits": Task("scikit-learn's digits", None, NAMES, 8, "lenet-digits"),
 }
-MODELS = {
+MODELS: dict[str, tuple[Any, int]] = {
     "lenet5": (models.LeNet5, 28),
     "lenet-digits": (models.LeNetDigits, 8),
     "resnet20": (models.resnet20, 32),

@@ -8,7 +8,7 @@ from ..tensor import Tensor
 
 
 class BasicBlock(Module):
-    """Two 3×3 convolutions beside a shortcut: ``relu(bn2(conv2(relu(bn1(conv1(x))))) + shortcut(x))``.
+    """Two 3×3 convolutions beside a shortcut: ``relu(f(x) + shortcut(x))``.
 
     Where the block halves the image and widens the channels, the shortcut takes every second pixel
     and pads the new channels with zeros (the paper's option A): it has no parameters.

@@ -10,7 +10,8 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h)
 CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp
 SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
-.PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize aarch64 bench clean
+.PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize aarch64 \
+  bench peers clean
 .DEFAULT_GOAL := build
 
 demo: build $(VENV)/.vision
@@ -23,6 +24,21 @@ build: $(VENV)/.built
 
 bench: build $(VENV)/.dev
 	$(PY) -m pytest bench --benchmark-only $(BENCH)
+
+# Against PyTorch, in an environment of its own: make peers PEERS='--quick --threads 1 2'
+PEERS_VENV ?= .venv-peers
+TORCH ?= torch==2.13.0
+
+peers: build $(PEERS_VENV)/.installed
+	$(PEERS_VENV)/bin/python -m bench.peers layers $(PEERS)
+
+$(PEERS_VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip --disable-pip-version-check -q install \
+	  'setuptools>=64' wheel 'cffi>=1.15' $(TORCH)
+	$(PEERS_VENV)/bin/python -m pip --disable-pip-version-check -q install \
+	  --no-build-isolation -e '.[vision]'
+	@touch $@
 
 # `make -k check` goes on past the first that fails.
 check: check-python check-types check-c

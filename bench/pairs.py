@@ -172,7 +172,9 @@ def shortest(calls: Mapping[str, Call], seconds: float, threads: int = 1) -> dic
     Every call runs twice before, untimed. The sides take turns in bursts of a few milliseconds, in
     alternating order, for at least :data:`ROUNDS` rounds.
     """
-    count, faults, slowest = {}, {}, 0.0
+    count: dict[str, int] = {}
+    faults: dict[str, float] = {}
+    slowest = 0.0
     for name, call in calls.items():
         call()
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

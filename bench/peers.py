@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -175,6 +176,7 @@ def measure(
             )
     passes = 1 if arguments.quick else arguments.passes
     set_heap(arguments.heap)
+    load = [os.getloadavg()[0]]
     peaks, bandwidth = [], dict.fromkeys(arguments.threads, 0.0)
     found: dict[tuple[str, str, int], Row] = {}
     total = passes * len(chosen) * len(directions) * len(arguments.threads)
@@ -207,6 +209,7 @@ def measure(
         "peak_gflops": max(peaks),
         "bandwidth_gbytes": {str(threads): value for threads, value in bandwidth.items()},
         "passes": passes,
+        "load": [*load, os.getloadavg()[0]],  # processes that wanted a core, before and after
     }
     rows = sorted(found.values(), key=lambda row: row.threads)
     return facts, rows

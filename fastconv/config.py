@@ -101,11 +101,25 @@ def current_backend() -> str:
 
 def current_algorithm() -> str | None:
     """Name of the algorithm asked for, or None."""
+    if not _looked:
+        _find_algorithm()
     return _local.algorithm or _default_algorithm
 
 
 _default_backend: str | None = None
-_default_algorithm: str | None = os.environ.get("FASTCONV_ALGORITHM") or None
+_default_algorithm: str | None = None
+_looked = False
+
+
+def _find_algorithm() -> None:
+    global _default_algorithm, _looked
+    from fastconv import plan
+
+    asked = os.environ.get("FASTCONV_ALGORITHM") or None
+    if asked is not None and asked not in plan.algorithms():
+        raise ValueError(f"FASTCONV_ALGORITHM must be one of {plan.algorithms()}, got {asked!r}")
+    _default_algorithm = asked
+    _looked = True
 
 
 def _find_default() -> str:
@@ -139,7 +153,7 @@ def _initial_threads() -> int:
         text = os.environ.get(variable, "").split(",")[0].strip()
         if not text:
             continue
-        if text.isdigit() and 1 <= int(text) <= MAX_THREADS:
+        if text.isdecimal() and 1 <= int(text) <= MAX_THREADS:
             return int(text)
         if variable.startswith("FASTCONV"):
             raise ValueError(f"{variable} must be an int from 1 to {MAX_THREADS}, got {text!r}")

@@ -555,8 +555,8 @@ def memory_stats() -> dict[str, int]:
 
 
 def _limit_cache() -> None:
-    text = os.environ.get("FASTCONV_CACHE_MB", "1024")
-    if not text.isdigit() or int(text) >= 1 << 40:
+    text = os.environ.get("FASTCONV_CACHE_MB") or "1024"
+    if not text.isdecimal() or int(text) >= 1 << 40:
         raise ValueError(f"FASTCONV_CACHE_MB must be a number of megabytes, got {text!r}")
     lib.fc_memory_limit(int(text) << 20)
 

@@ -27,6 +27,8 @@ Array = NDArray[Any]
 Position = tuple[int, int, int]
 
 AXES = (0, 1, 2)
+#: float64 sums that float32 results cannot hold are infinite, without a warning.
+_quiet = np.errstate(over="ignore", invalid="ignore")
 
 
 def _positions(size: tuple[int, ...]) -> Iterator[Any]:
@@ -121,24 +123,28 @@ def conv_backward_weight_at(
     return total
 
 
+@_quiet
 def conv_forward(spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array) -> None:
     """Convolution of `x` ``spec.x_shape`` with `w` ``spec.w_shape`` into `out` ``spec.y_shape``."""
     for at in _positions(spec.y_shape):
         out[at] = conv_forward_at(spec, x, w, bias, at[0], at[1], at[2:])
 
 
+@_quiet
 def conv_backward_input(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
     """Gradient in the input, `out` ``spec.x_shape``, from `grad_out` ``spec.y_shape``."""
     for at in _positions(spec.x_shape):
         out[at] = conv_backward_input_at(spec, grad_out, w, at[0], at[1], at[2:])
 
 
+@_quiet
 def conv_backward_weight(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
     """Gradient in the weight, `out` ``spec.w_shape``, from `grad_out` ``spec.y_shape``."""
     for at in _positions(spec.w_shape):
         out[at] = conv_backward_weight_at(spec, grad_out, x, at[0], at[1], at[2:])
 
 
+@_quiet
 def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:
     """Gradient in the bias, `out` ``(K,)``: the sum of `grad_out` over batch and positions."""
     gs = grad_out.data
@@ -219,6 +225,7 @@ def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> No
         out[at], indices[at] = max_pool_forward_at(spec, x, at[0], at[1], at[2:])
 
 
+@_quiet
 def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Array) -> None:
     """``out[n, c, indices[n, c, o]] += grad_out[n, c, o]``, zero elsewhere."""
     total = np.zeros(out.shape, np.float64)
@@ -228,12 +235,14 @@ def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Arra
     out[...] = total
 
 
+@_quiet
 def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
     """Mean of every window into `out`."""
     for at in _positions(out.shape):
         out[at] = avg_pool_forward_at(spec, x, at[0], at[1], at[2:])
 
 
+@_quiet
 def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
     """``out[n, c, i] += grad_out[n, c, o] / divisor(o)`` for every `i` in the window of `o`."""
     total = np.zeros(out.shape, np.float64)

@@ -85,6 +85,11 @@ class DataLoader(Generic[T_co]):
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
+        for argument, count in (("num_workers", num_workers), ("prefetch_factor", prefetch_factor)):
+            if count is not None and (isinstance(count, bool) or not hasattr(count, "__index__")):
+                raise TypeError(f"DataLoader: {argument} must be an int, got {count!r}")
+        if generator is not None and not isinstance(generator, Generator):
+            raise TypeError(f"DataLoader: generator must be a Generator, got {generator!r}")
         if num_workers < 0:
             raise ValueError(f"DataLoader: num_workers should not be negative, got {num_workers}")
         if timeout < 0:

@@ -10,17 +10,17 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def plain_array(function: str, name: str, a: Any) -> np.ndarray[Any, Any]:
-    """Return an ndarray or a view of a subclass as one; TypeError for anything else.
+    """Return an ndarray, a view of a subclass or an aligned copy; TypeError for anything else.
 
     A masked array is refused: what its mask hides would count.
     """
     if type(a) is np.ndarray:
-        return a
+        return a if a.flags.aligned else a.copy(order="K")
     if not isinstance(a, np.ndarray):
         raise TypeError(f"{function}(): {name} must be an ndarray, got {type(a).__name__}")
     if hasattr(a, "mask"):
         raise TypeError(f"{function}(): {name} must not be masked, got {type(a).__name__}")
-    return a.view(np.ndarray)
+    return plain_array(function, name, a.view(np.ndarray))
 
 
 def float_arrays(function: str, /, **arrays: Any) -> tuple[Any, ...]:

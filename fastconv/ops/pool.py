@@ -291,12 +291,15 @@ def lp_pool_backward(
 def _lp_sums(
     name: str, x: Array, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
 ) -> Array:
-    if not isinstance(norm_type, (int, float)) or not norm_type > 0:
-        raise ValueError(f"{name}(): norm_type must be a positive number, got {norm_type!r}")
-    _rank(name, x)
+    if isinstance(norm_type, bool) or not isinstance(norm_type, (int, float, np.number)):
+        raise TypeError(f"{name}(): norm_type must be a number, got {norm_type!r}")
+    if not norm_type > 0:
+        raise ValueError(f"{name}(): norm_type must be positive, got {norm_type!r}")
+    nd = _rank(name, x)
+    spec = pool_spec(x.shape, kernel_size, stride, 0, 1, ceil_mode, True, 1, nd, name)
     with np.errstate(all="ignore"):
         powers = x ** x.dtype.type(norm_type)
-    return avg_pool_forward(powers, kernel_size, stride, 0, ceil_mode, True, 1)
+    return drop_axes(avg_forward(spec, as_5d(powers)), nd)
 
 
 def max_unpool_forward(
@@ -312,9 +315,11 @@ def max_unpool_forward(
     (x,) = float_arrays(name, x=x)
     nd = _rank(name, x)
     size = unpool_size(name, x.shape, kernel_size, stride, padding, output_size)
-    if not isinstance(indices, np.ndarray) or indices.shape != x.shape:
-        raise ValueError(f"{name}(): indices must be an array of the input's shape {x.shape}")
     indices = index_array(name, "indices", indices, math.prod(size))
+    if indices.shape != x.shape:
+        raise ValueError(
+            f"{name}(): indices must have the input's shape {x.shape}, got {indices.shape}"
+        )
     three = (1,) * (3 - nd) + size
     y = unpool_forward(as_5d(x), as_5d(indices), (three[0], three[1], three[2]))
     return drop_axes(y, nd)

@@ -40,6 +40,8 @@ class Optimizer:
                 "params should be an iterable of Tensors or dicts, got a single Tensor: "
                 "write [tensor]"
             )
+        if isinstance(params, (set, frozenset)):
+            raise TypeError("optimizer parameters need an order, but a set has none: use a list")
         self.defaults = defaults
         self.state: defaultdict[Tensor, State] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -91,10 +93,17 @@ class Optimizer:
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for values of a group that are out of range."""
         for key in ("lr", "weight_decay", "eps", "momentum", "lr_decay"):
-            value = group.get(key)
-            if value is not None and not value >= 0:
+            if key not in group:
+                continue
+            value = group[key]
+            if not hasattr(value, "__float__") or isinstance(value, str):
+                raise TypeError(f"{key} must be a number, got {value!r}")
+            if not value >= 0:
                 raise ValueError(f"Invalid {key} value: {value}")
-        for i, beta in enumerate(group.get("betas", ())):
+        betas = group.get("betas", (0, 0))
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"Invalid betas: expected two numbers, got {betas!r}")
+        for i, beta in enumerate(betas):
             if not 0 <= beta < 1:
                 raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
 
@@ -165,6 +174,8 @@ class Optimizer:
         ValueError
             When the groups or the parameters' numbers differ.
         """
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
+            raise ValueError("an optimizer's state dict is a dict of 'state' and 'param_groups'")
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError(
@@ -183,6 +194,8 @@ class Optimizer:
             parameters.update(zip(group["params"], mine["params"], strict=True))
         state: defaultdict[Tensor, State] = defaultdict(dict)
         for number, kept in state_dict["state"].items():
+            if number not in parameters:
+                raise ValueError(f"loaded state is of a parameter {number!r} that no group has")
             parameter = parameters[number]
             for key, value in kept.items():
                 array = value.array if isinstance(value, Tensor) else value

@@ -57,7 +57,11 @@ def plain(name: str, argument: str, value: Any) -> int | tuple[int, ...]:
                 break
         else:
             return value
-    if not hasattr(value, "__len__") or np.shape(value) == () or isinstance(value, (str, bytes)):
+    if (
+        isinstance(value, (str, bytes))
+        or not hasattr(value, "__len__")
+        or getattr(value, "shape", None) == ()
+    ):
         return as_int(name, argument, value)
     if isinstance(value, Mapping) or not hasattr(value, "__getitem__"):
         raise TypeError(

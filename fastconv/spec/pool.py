@@ -228,7 +228,7 @@ def adaptive_pool_spec(
     """
     x_shape = tuple(x_shape)
     _pool_input(name, x_shape, ndim)
-    many = isinstance(output_size, (tuple, list, np.ndarray)) and np.ndim(output_size)
+    many = isinstance(output_size, (tuple, list)) or getattr(output_size, "shape", ()) != ()
     wanted = tuple(output_size) if many else (output_size,) * ndim
     if len(wanted) != ndim:
         fail(name, f"output_size must have {ndim} elements, got {output_size} for {x_shape}")

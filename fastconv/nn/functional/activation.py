@@ -200,7 +200,10 @@ def softmin(
 ) -> Tensor:
     """`softmax` of -x."""
     check_tensor("softmin", "input", input)
-    return _soft("softmin", ops.Softmax, -input, dim, dtype)
+    if dtype is not None:
+        input = input.to(dtype)
+    check_floats("softmin", input=input)
+    return _soft("softmin", ops.Softmax, -input, dim, None)
 
 
 def log_softmax(

@@ -20,6 +20,19 @@ def _eps(name: str, eps: Any) -> float:
     return eps
 
 
+def _check_writable(name: str, **statistics: Tensor | None) -> None:
+    for argument, t in statistics.items():
+        if t is not None and not t.array.flags.writeable:
+            raise ValueError(f"{name}(): {argument} is read-only and cannot be updated")
+
+
+def _move(running: Tensor, value: np.ndarray, momentum: float) -> None:
+    """running ← (1 - momentum) · running + momentum · value"""
+    running.array *= 1 - momentum
+    running.array += momentum * value
+    running._version_box[0] += 1
+
+
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -74,16 +87,13 @@ def batch_norm(
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {shape}"
         )
+    _check_writable(name, running_mean=running_mean, running_var=running_var)
 
     def track(mean: np.ndarray, var: np.ndarray, count: int) -> None:
-        for running, value in (
-            (running_mean, mean),
-            (running_var, var * (count / (count - 1))),
-        ):
-            if running is not None:
-                running.array *= 1 - momentum
-                running.array += momentum * value
-                running._version_box[0] += 1
+        if running_mean is not None:
+            _move(running_mean, mean, momentum)
+        if running_var is not None:
+            _move(running_var, var * (count / (count - 1)), momentum)
 
     return BatchNorm.apply(input, weight, bias, None, eps, track)
 
@@ -163,19 +173,22 @@ def instance_norm(
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {shape}"
         )
-    for argument, given in (("running_mean", running_mean), ("running_var", running_var)):
+    for argument, given in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
         check_shape(name, argument, given, (shape[1],))
+    _check_writable(name, running_mean=running_mean, running_var=running_var)
     count = math.prod(shape[2:])
     axes = tuple(range(2, len(shape)))
-    for running, value in (
-        (running_mean, None if running_mean is None else input.array.mean(axes).mean(0)),
-        (running_var, None if running_var is None else input.array.var(axes).mean(0)),
-    ):
-        if running is not None and value is not None:
-            unbiased = value if running is running_mean else value * (count / (count - 1))
-            running.array *= 1 - momentum
-            running.array += momentum * unbiased
-            running._version_box[0] += 1
+    with np.errstate(all="ignore"):
+        if running_mean is not None:
+            _move(running_mean, input.array.mean(axes).mean(0), momentum)
+        if running_var is not None:
+            unbiased = input.array.var(axes).mean(0) * (count / (count - 1))
+            _move(running_var, unbiased, momentum)
     return group_norm(input, shape[1], weight, bias, eps)
 
 

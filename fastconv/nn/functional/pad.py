@@ -171,9 +171,10 @@ def _sizes(
         given = given if many else given * ndim
         sizes = [math.floor(n * s) for n, s in zip(shape[2:], given, strict=False)]
         scales = [None] * len(given) if recompute else list(given)
-    if len(sizes) != ndim:
+    if len(sizes) != ndim or len(scales) != ndim:
         raise ValueError(
-            f"{name}(): input of shape {shape} has {ndim} spatial axes, got {len(sizes)} values"
+            f"{name}(): input of shape {shape} has {ndim} spatial axes, got {len(scales)} values "
+            f"for {'scale_factor' if size is None else 'size'}"
         )
     if min(sizes) < 1 or 0 in shape[2:]:
         raise ValueError(f"{name}(): sizes must be positive, got input {shape}, output {sizes}")

@@ -10,7 +10,7 @@ from ...ops.check import index_array
 from ...ops.pool import unpool_size
 from ...spec import adaptive_pool_spec, as_tuple, pool_spec, split_batch
 from ...tensor import Tensor
-from .common import check_floats, check_tensor
+from .common import check_floats, check_tensor, number
 
 
 def _batched(input: Tensor, ndim: int, name: str) -> tuple[int, ...]:
@@ -251,12 +251,13 @@ def _lp(
     ndim: int, input: Tensor, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
 ) -> Tensor:
     name = f"lp_pool{ndim}d"
-    if isinstance(norm_type, bool) or not isinstance(norm_type, (int, float)) or norm_type == 0:
-        raise ValueError(f"{name}(): norm_type must be a number other than 0, got {norm_type!r}")
+    norm_type = number(name, "norm_type", norm_type)
+    if norm_type == 0:
+        raise ValueError(f"{name}(): norm_type must not be 0")
     shape = _batched(input, ndim, name)
     spec = pool_spec(shape, kernel_size, stride, 0, 1, ceil_mode, ndim=ndim, name=name)
     count = math.prod(as_tuple(name, "kernel_size", kernel_size, ndim))
-    return LPPool.apply(input, spec, float(norm_type), count)
+    return LPPool.apply(input, spec, norm_type, count)
 
 
 def lp_pool1d(

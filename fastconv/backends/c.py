@@ -17,26 +17,18 @@ from typing import Any
 import numpy as np
 
 from fastconv import config
+from fastconv.backends.openmp import short_spin
 from fastconv.memory import empty
 from fastconv.spec import ConvSpec, PoolSpec
 
-# libgomp reads this once, when it is loaded. By default its threads spin for milliseconds at every
-# barrier; where other processes want the same cores that makes a training step ten times slower.
-# 2000 turns are about 30 microseconds.
-_SPIN = "GOMP_SPINCOUNT"
-_own_spin = _SPIN not in os.environ and "OMP_WAIT_POLICY" not in os.environ
-if _own_spin:
-    os.environ[_SPIN] = "2000"
 try:
-    from fastconv._fastconv import ffi, lib
+    with short_spin():
+        from fastconv._fastconv import ffi, lib
 except ImportError as error:
     raise ImportError(
         f"the C extension was not built ({error}); install a C compiler (gcc or clang) and "
         "install fastconv again"
     ) from error
-finally:
-    if _own_spin:
-        del os.environ[_SPIN]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

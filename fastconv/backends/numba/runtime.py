@@ -7,6 +7,8 @@ of the thread pool is dead. Both are cached on disk.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import os
 import threading
 import types
@@ -15,7 +17,12 @@ from typing import Any
 
 import numba
 
+from fastconv.backends.openmp import short_spin
 from fastconv.config import get_num_threads
+
+# Numba's layer over OpenMP, if it has one: loaded here, it starts no threads yet.
+with short_spin(), contextlib.suppress(ImportError):
+    importlib.import_module("numba.np.ufunc.omppool")
 
 #: Fused multiply-add is allowed; sums are never reordered, NaN is never assumed away.
 FASTMATH = {"contract"}

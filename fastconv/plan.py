@@ -96,6 +96,8 @@ def winograd_gain(spec: ConvSpec, direction: str) -> float:
     gain = 1.0
     for axis in _winograd_axes(spec):
         groups = _tap_groups(spec, axis, direction)
+        if not groups:  # no tap meets anything
+            return 1.0
         # 6 products for 4 outputs of three taps; a single tap of a phase stays as it is
         single = direction == "conv_backward_input"
         cost = sum(1.0 if n == 1 and single else 1.5 * -(-n // 3) for n in groups)

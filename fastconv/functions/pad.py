@@ -9,7 +9,8 @@ import numpy as np
 from ..autograd import Op
 
 Array = np.ndarray
-Pads = tuple[tuple[int, int, int], ...]  # (axis, before, after); negative values crop
+#: (axis, before, after); negative values crop, in mode constant alone.
+Pads = tuple[tuple[int, int, int], ...]
 
 
 def window(ndim: int, axis: int, at: Any) -> tuple[Any, ...]:

@@ -104,7 +104,7 @@ def pool_spec(
     x_shape : tuple of int
         (N, C, *spatial), with the batch axis.
     kernel_size, stride, padding, dilation : int or tuple of `ndim` ints
-        `stride` None (or empty) means `kernel_size`; `padding` at most half the dilated kernel.
+        `stride` None (or empty) means `kernel_size`; `padding` at most half the kernel.
     ceil_mode : bool
         Round the output size up, as long as the last window starts inside the input or its left
         padding.
@@ -153,12 +153,8 @@ def _pool_spec(
     if divisor_override is not None and not 0 < abs(divisor_override) < 2**63:
         fail(name, f"divisor_override must not be 0 and fit 64 bits, got {divisor_override}")
     spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation_, kernel))
-    if any(p > e // 2 for p, e in zip(pad, spans)):
-        fail(
-            name,
-            f"padding={pad} must be at most half of the kernel's extent {spans} "
-            f"(kernel_size={kernel}, dilation={dilation_}, {shapes})",
-        )
+    if any(p > k // 2 for p, k in zip(pad, kernel)):
+        fail(name, f"padding={pad} must be at most half of kernel_size={kernel} ({shapes})")
     outs = []
     for n, s, p, span in zip(x_shape[2:], stride_, pad, spans):
         room = n + 2 * p - span

@@ -65,21 +65,32 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         size = shape[axis]
         if size + before + after < 0 or -before > size or -after > size:
             raise ValueError(f"pad(): {values} crops more than there is of input {shape}")
-        most = {"reflect": size - 1, "circular": size}.get(mode)
+        kept = size + min(before, 0) + min(after, 0)
+        most = {"reflect": size - 1, "circular": kept}.get(mode)
         if most is not None and max(before, after) > most:
             raise ValueError(
-                f"pad(): padding size should be less than{' or equal to' * (most == size)} the "
+                f"pad(): padding size should be less than{' or equal to' * (most == kept)} the "
                 f"input dimension in mode {mode!r}, got ({before}, {after}) on axis {axis} of "
                 f"input {shape}"
             )
-        if mode == "replicate" and size == 0:
-            raise ValueError(f"pad(): nothing to replicate along axis {axis} of input {shape}")
+        if mode != "constant" and (size == 0 or size + before + after < 1):
+            raise ValueError(
+                f"pad(): mode {mode!r} leaves nothing of axis {axis} of input {shape} "
+                f"with ({before}, {after})"
+            )
         if before or after:
             pads.append((axis, before, after))
     grown = list(shape)
     for axis, before, after in pads:
         grown[axis] += before + after
     check_elements("pad", "output", tuple(grown))
+    if mode != "constant" and any(min(before, after) < 0 for _, before, after in pads):
+        # a border repeats what the other side crops, but in mode circular
+        borders = tuple((axis, max(b, 0), max(a, 0)) for axis, b, a in pads)
+        crops = tuple((axis, min(b, 0), min(a, 0)) for axis, b, a in pads)
+        if mode == "circular":
+            return Pad.apply(Pad.apply(input, crops, "constant", 0), borders, mode, 0)
+        return Pad.apply(Pad.apply(input, borders, mode, 0), crops, "constant", 0)
     return Pad.apply(input, tuple(pads), mode, 0 if value is None else value)
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastconv
-from fastconv import backends, ops, plan
+from fastconv import backends, config, ops, plan
 from fastconv.cli.measure import DIRECTIONS
 from fastconv.memory import empty
 from fastconv.ops.layout import as_5d
@@ -156,11 +156,12 @@ def torch_calls(
 
 
 def algorithm(layer: Shape, direction: str) -> str:
-    """The algorithm that the planner chooses for a direction of a layer."""
+    """The algorithm that runs for a direction of a layer under the current switches."""
     op = DIRECTIONS[direction]
     if layer.transposed and direction != "backward weight":
         op = DIRECTIONS["forward" if direction == "backward input" else "backward input"]
-    return plan.pick(op, layer.spec(), fastconv.config.current_backend()).algorithm
+    backend, asked = config.current_backend(), config.current_algorithm()
+    return plan.pick(op, layer.spec(), backend, asked).algorithm
 
 
 # ---------------------------------------------------------------- time

@@ -1,7 +1,7 @@
 """CIFAR-10 from its binary records.
 
 The format is described at https://www.cs.toronto.edu/~kriz/cifar.html: a file is nothing but
-records of 3073 bytes, the label (0 to 9), then 1024 red, 1024 green and 1024 blue pixels, row by row.
+records of 3073 bytes: the label (0 to 9), then 1024 red, 1024 green and 1024 blue pixels, by rows.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
     avoid: Decline = _never  # why another one is faster; does not count when it is asked for
 
 
-# Thresholds: `python -m bench.thresholds` measures the shapes around them, one thread, AVX-512.
+# Thresholds: one thread, AVX-512; `fastconv bench --algorithm winograd` beside `--algorithm gemm`.
 
 #: Winograd must save this factor of the products: 1x7 saves 1.56 and runs at 1.2 of the GEMM's
 #: speed, 2x2 saves 1.78 (1.3 to 1.6), 5x5 2.8 (2.1 to 2.4), 3x3 4 (2.5 to 3.4).
@@ -199,8 +199,13 @@ def choose(op: str, spec: Spec) -> Callable[..., Any]:
 
 
 def pick(op: str, spec: Spec, backend: str, algorithm: str | None = None) -> Candidate:
-    """Return the first candidate of `backend` that accepts; `algorithm` goes first if it can."""
+    """Return the first candidate of `backend` that accepts; `algorithm` goes first if it can.
+
+    ``"direct"`` means no transformed data also where a backend's direct sum has another name.
+    """
     able = [c for c in candidates(op, backend) if c.decline(spec) is None]
+    if algorithm == "direct":
+        able = [c for c in able if c.algorithm != "winograd"]
     for c in able:
         if c.algorithm == algorithm:
             return c

@@ -1,0 +1,90 @@
+"""The planner: which candidate runs, what the switches change, what explain says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import backends, ops, plan
+from fastconv.spec import conv_spec
+from tests.shapes import SHAPES
+
+DIRECTIONS = ("conv_forward", "conv_backward_input", "conv_backward_weight")
+LAYER = conv_spec((2, 64, 28, 28), (64, 64, 3, 3), padding=1)
+needs_c = pytest.mark.skipif(backends.why_not("c") is not None, reason="no C extension")
+
+
+@pytest.mark.parametrize("backend", backends.ORDER)
+def test_every_candidate_is_a_function_of_its_backend(backend):
+    if backends.why_not(backend):
+        pytest.skip(backends.why_not(backend))
+    module = backends.load(backend)
+    for op in plan.CANDIDATES:
+        for candidate in plan.candidates(op, backend):
+            assert callable(getattr(module, candidate.function))
+
+
+@pytest.mark.parametrize("backend", backends.ORDER)
+@pytest.mark.parametrize("algorithm", [None, "direct", "gemm", "winograd", "depthwise"])
+def test_every_backend_runs_every_shape(backend, algorithm):
+    for shape in SHAPES:
+        for op in DIRECTIONS:
+            spec = shape.spec()
+            chosen = plan.pick(op, spec, backend, algorithm)
+            assert chosen.backend == backend
+            assert chosen.decline(spec) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "algorithm"),
+    [
+        (LAYER, "winograd"),
+        (conv_spec((1, 64, 14, 14), (64, 64, 1, 1)), "gemm"),
+        (conv_spec((1, 64, 14, 14), (64, 1, 3, 3), padding=1, groups=64), "depthwise"),
+    ],
+    ids=["3x3", "1x1", "depthwise"],
+)
+def test_choice_in_c(spec, algorithm):
+    assert plan.pick("conv_forward", spec, "c").algorithm == algorithm
+
+
+@needs_c
+@pytest.mark.parametrize("algorithm", ["direct", "gemm"])
+def test_direct_sums_are_exact_on_integers(algorithm):
+    generator = np.random.default_rng(0)
+    x = generator.integers(-3, 4, LAYER.x_shape[:2] + LAYER.in_size[1:]).astype(np.float32)
+    w = generator.integers(-3, 4, LAYER.w_shape[:2] + LAYER.kernel[1:]).astype(np.float32)
+    with fastconv.backend("c"), fastconv.algorithm(algorithm):
+        y = ops.conv_forward(x, w, padding=1)
+        gx = ops.conv_backward_input(y, w, x.shape, padding=1)
+        gw = ops.conv_backward_weight(y, x, w.shape, padding=1)
+        wide = ops.conv_forward(x.astype(np.float64), w.astype(np.float64), padding=1)
+    assert all((a == np.rint(a)).all() for a in (y, gx, gw))
+    assert (y == wide).all()
+
+
+def test_switches_nest_and_end():
+    with fastconv.algorithm("gemm"):
+        with fastconv.algorithm(None):
+            assert fastconv.config.current_algorithm() is None
+        assert fastconv.config.current_algorithm() == "gemm"
+    assert fastconv.config.current_algorithm() is None
+    with pytest.raises(ValueError, match=r"algorithm must be one of .*'fft'"):
+        fastconv.algorithm("fft")
+
+
+def test_explain_names_every_candidate_and_a_reason():
+    text = str(fastconv.explain("conv2d", (2, 64, 28, 28), (64, 64, 3, 3), padding=1))
+    for op in DIRECTIONS:
+        part = text.split(f"{op}:\n")[1].split(":\n")[0]
+        lines = [line.split() for line in part.splitlines()]
+        for candidate in plan.candidates(op):
+            (verdict,) = [v for v in lines if v[0] == f"{candidate.backend}/{candidate.algorithm}"]
+            assert len(verdict) > 1
+        assert sum(v[1:] == ["chosen"] for v in lines) == 1
+
+
+def test_explain_of_an_unknown_operation():
+    with pytest.raises(ValueError, match=r"op must be one of .*got 'conv4d'"):
+        fastconv.explain("conv4d", (1, 1, 1, 1), (1, 1, 1, 1))

@@ -1,0 +1,53 @@
+"""What may import what: the table of ARCHITECTURE.md, for the rooms a call passes through."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "fastconv"
+
+#: Room: the rooms it may import when it is itself imported.
+ALLOWED = {
+    "spec": set(),
+    "config": set(),
+    "memory": set(),
+    "backends": {"spec", "config", "memory"},
+    "plan": {"backends", "config", "spec"},
+    "ops": {"plan", "memory", "spec"},
+    "autograd": {"_engine", "_function", "_grad_mode", "_inplace"},
+    "_engine": {"autograd", "_grad_mode"},
+    "_function": {"autograd", "_grad_mode"},
+    "functions": {"autograd", "_grad_mode", "config", "dtypes", "ops", "spec"},
+}
+
+
+def imported(file: Path) -> set[str]:
+    """Rooms that a file imports at its top level."""
+    folders = file.relative_to(PACKAGE).parts[:-1]
+    found: set[str] = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        path = node.module.split(".") if node.module else []
+        if node.level:
+            path = [*folders[: len(folders) - node.level + 1], *path]
+        elif path[0] == "fastconv":
+            path = path[1:]
+        else:
+            continue
+        found |= {path[0]} if path else {alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_imports(room: str) -> None:
+    files = [PACKAGE / f"{room}.py"]
+    if not files[0].exists():
+        files = list((PACKAGE / room).rglob("*.py"))
+    assert files
+    for file in files:
+        extra = imported(file) - ALLOWED[room] - {room, "_fastconv"}
+        assert not extra, f"{file.relative_to(PACKAGE)} imports {sorted(extra)}"

@@ -7,6 +7,7 @@
 #include "peak.inc.c"
 #include "pool.inc.c"
 #include "conv_gemm.inc.c"
+#include "conv_scatter.inc.c"
 #include "conv_depthwise.inc.c"
 #include "winograd_tile.inc.c"
 #include "conv_winograd.inc.c"
@@ -24,6 +25,7 @@ const fc_kernels FN(fc_kernels) = {
             [FC_CONV_FORWARD_WINOGRAD] = FN(conv_forward_winograd),
             [FC_CONV_BACKWARD_INPUT_WINOGRAD] = FN(conv_backward_input_winograd),
             [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = FN(conv_backward_weight_winograd),
+            [FC_CONV_BACKWARD_INPUT_SCATTER] = FN(conv_backward_input_scatter),
         },
     .conv_backward_bias = FN(conv_backward_bias),
     .max_pool_forward = FN(max_pool_forward),

@@ -306,6 +306,7 @@ conv_backward_weight_depthwise = _backward_weight(
 conv_forward_winograd = _forward("winograd", lib.FC_CONV_FORWARD_WINOGRAD)
 conv_backward_input_winograd = _backward_input("winograd", lib.FC_CONV_BACKWARD_INPUT_WINOGRAD)
 conv_backward_weight_winograd = _backward_weight("winograd", lib.FC_CONV_BACKWARD_WEIGHT_WINOGRAD)
+conv_backward_input_scatter = _backward_input("scatter", lib.FC_CONV_BACKWARD_INPUT_SCATTER)
 
 
 def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:

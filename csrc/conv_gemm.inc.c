@@ -73,7 +73,7 @@ typedef struct {
     int64_t group, row0, rows, first, panel0, panel1, depth_block;
     int direct; /* tiles write the target itself; otherwise `stage`, which is laid out at the end */
     T *pack, *stage;
-    int64_t *offset; /* [rows]: elements from dst */
+    int64_t *offset; /* [rows]: elements from dst; behind them the runs of a line */
 } FN(gemm_block);
 
 /* stage[row][ld] to the target: rows where channels are adjacent, transposed where they are not. */
@@ -127,6 +127,8 @@ static void FN(gemm_run_block)(const FN(gemm_block) * b) {
     if (!b->direct) FN(lay_out)(b, col0, col1 - col0, ld);
 }
 
+#include "conv_lines.inc.c"
+
 /* Each group's bias, padded to whole panels; NULL when memory is short. */
 static T *FN(pad_bias)(const conv_problem *p, int64_t panels, const T *bias) {
     T *padded = fc_scratch(p->groups * panels * TILE_NR, sizeof(T));
@@ -137,19 +139,23 @@ static T *FN(pad_bias)(const conv_problem *p, int64_t panels, const T *bias) {
     return padded;
 }
 
-/* Solve one problem. Tasks are (group, row block, panel range): every element of the target belongs
- * to one task and sums its depth in one order, whatever the number of threads. */
-static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const T *bias, T *dst,
-                          int threads) {
+/* Solve one problem, by packed blocks or line by line. Tasks are (group, row block, panel range):
+ * every element of the target belongs to one task and sums its depth in one order, whatever the
+ * number of threads. */
+static int FN(gemm_solve)(const conv_problem *p, int lines, const T *src, const T *w, const T *bias,
+                          T *dst, int threads) {
     if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
     if (p->rows == 0) return FC_OK;
+    if (lines && !conv_has_lines(p)) return FC_UNSUPPORTED;
     const int64_t panels = fc_ceil_div(p->cols, TILE_NR);
     const int64_t most = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);
     const int64_t depth_block = fc_ceil_div(p->depth, fc_ceil_div(p->depth, most));
-    /* Rows: enough blocks for every thread several times over, each a whole number of tiles. */
+    /* Rows: enough blocks for every thread several times over, each a whole number of tiles, or of
+     * lines. */
     int64_t mb = ROW_BLOCK;
     if (threads > 1) mb = fc_min(mb, fc_max(48, fc_ceil_div(p->rows, 4 * threads)));
-    mb = fc_round_up(fc_ceil_div(p->rows, fc_ceil_div(p->rows, mb)), TILE_MR);
+    mb = fc_ceil_div(p->rows, fc_ceil_div(p->rows, mb));
+    mb = lines ? fc_max(1, mb / p->grid[2]) * p->grid[2] : fc_round_up(mb, TILE_MR);
     const int64_t row_blocks = fc_ceil_div(p->rows, mb);
     /* Columns: in turns that keep packed weights bounded, and split where rows are few. */
     const int64_t panel_items = TILE_NR * p->depth;
@@ -162,23 +168,28 @@ static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const
     const int64_t tasks = p->groups * row_blocks * splits;
     if (tasks < threads) threads = (int)tasks;
 
-    /* Tiles write the target where its rows are dense and its columns whole vectors. */
+    /* Tiles write the target where its columns are whole vectors and its rows dense (line by line,
+     * only evenly spaced). */
     int direct = p->dst_stride[1] == 1 && p->cols % VL == 0;
     int64_t dense = p->dst_stride[4];
-    for (int i = 2; i >= 0; i--) {
+    for (int i = 2; i >= 0 && !lines; i--) {
         direct &= p->dst_step[i] == 1 && p->dst_stride[2 + i] == dense;
         dense *= p->grid[i];
     }
-    direct &= p->dst_stride[0] == dense;
-    const int64_t pack_items = fc_round_up(mb * FN(pitch)(depth_block) + VL, 16);
+    direct &= lines || p->dst_stride[0] == dense;
+    const int64_t pitch = FN(pitch)(lines ? p->depth : depth_block);
+    int64_t w0, w1;
+    const int64_t pack_rows = lines ? FN(line_inside)(p, &w0, &w1) * (mb / p->grid[2]) : mb;
+    const int64_t pack_items = fc_round_up(pack_rows * pitch + VL, 16);
     const int64_t stage_items = direct ? 0 : mb * fc_ceil_div(turn, splits) * TILE_NR;
     const int64_t group_bytes = turn * panel_items * (int64_t)sizeof(T);
     const int64_t groups_at_once =
         turn < panels ? 1 : fc_min(p->groups, fc_max(1, WEIGHT_BYTES / group_bytes));
+    const int64_t offset_items = mb + 2 * p->taps[0].count * p->taps[1].count;
     T *weight = fc_scratch(groups_at_once * turn * panel_items, sizeof(T));
     T *pack = fc_scratch(threads * pack_items, sizeof(T));
     T *stage = fc_scratch(threads * stage_items, sizeof(T));
-    int64_t *offset = fc_scratch(threads * mb, sizeof(int64_t));
+    int64_t *offset = fc_scratch(threads * offset_items, sizeof(int64_t));
     T *padded = bias ? FN(pad_bias)(p, panels, bias) : NULL;
     int status = weight && pack && stage && offset && (padded || !bias) ? FC_OK : FC_NOMEM;
     for (int64_t g0 = 0; status == FC_OK && g0 < p->groups; g0 += groups_at_once) {
@@ -216,9 +227,9 @@ static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const
                         .direct = direct,
                         .pack = pack + me * pack_items,
                         .stage = stage + me * stage_items,
-                        .offset = offset + me * mb,
+                        .offset = offset + me * offset_items,
                     };
-                    FN(gemm_run_block)(&block);
+                    (lines ? FN(gemm_run_lines) : FN(gemm_run_block))(&block);
                 }
             }
         }
@@ -233,13 +244,13 @@ static int FN(gemm_solve)(const conv_problem *p, const T *src, const T *w, const
 
 /* ---------------------------------------------------------------- the three directions */
 
-static int FN(conv_forward_gemm)(const fc_conv_geom *g, const void *x, const void *w,
-                                 const void *bias, void *y, int threads) {
+static int FN(gemm_forward)(const fc_conv_geom *g, int lines, const T *x, const T *w, const T *bias,
+                            T *y, int threads) {
     conv_problem p;
     int status = fc_conv_check(g);
     if (status) return status;
     status = conv_problem_forward(&p, g);
-    if (status == FC_OK) status = FN(gemm_solve)(&p, x, w, bias, y, threads);
+    if (status == FC_OK) status = FN(gemm_solve)(&p, lines, x, w, bias, y, threads);
     conv_problem_free(&p);
     return status;
 }
@@ -259,8 +270,8 @@ static void FN(fill_phase)(const conv_problem *p, const T *bias, T *dst) {
                 }
 }
 
-static int FN(conv_backward_input_gemm)(const fc_conv_geom *g, const void *dy, const void *w,
-                                        const void *bias, void *dx, int threads) {
+static int FN(gemm_backward_input)(const fc_conv_geom *g, int lines, const T *dy, const T *w,
+                                   const T *bias, T *dx, int threads) {
     int status = fc_conv_check(g);
     int64_t phase[3];
     FOR_EACH_PHASE(g, phase) {
@@ -270,12 +281,23 @@ static int FN(conv_backward_input_gemm)(const fc_conv_geom *g, const void *dy, c
         if (status == FC_OK && p.depth == 0) {
             FN(fill_phase)(&p, bias, dx);
         } else if (status == FC_OK) {
-            status = FN(gemm_solve)(&p, dy, w, bias, dx, threads);
+            status = FN(gemm_solve)(&p, lines, dy, w, bias, dx, threads);
         }
         conv_problem_free(&p);
     }
     return status;
 }
+
+/* The kernels of the table: packed (gemm), or line by line (direct). */
+#define CONV_GEMM_DEFINE(name, direction, lines)                                               \
+    static int FN(name)(const fc_conv_geom *g, const void *a, const void *w, const void *bias, \
+                        void *out, int threads) {                                              \
+        return FN(direction)(g, lines, a, w, bias, out, threads);                              \
+    }
+CONV_GEMM_DEFINE(conv_forward_gemm, gemm_forward, 0)
+CONV_GEMM_DEFINE(conv_forward_direct, gemm_forward, 1)
+CONV_GEMM_DEFINE(conv_backward_input_gemm, gemm_backward_input, 0)
+CONV_GEMM_DEFINE(conv_backward_input_direct, gemm_backward_input, 1)
 
 /* One block of dW: `kb` output channels from k0 times the depth [d0, d0+len), summed over the rows
  * [row0, row0+rows) into acc[kb][ld], then laid out as (K, C/groups, taps). */

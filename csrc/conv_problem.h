@@ -192,4 +192,12 @@ static inline int conv_is_pointwise(const conv_problem *p) {
     return p->src_stride[0] == dense;
 }
 
+/* Neighbouring taps along w lie in neighbouring pixels that hold the group's channels alone. */
+static inline int conv_has_lines(const conv_problem *p) {
+    const tap_axis *tw = &p->taps[2];
+    int can = tw->count == 1 || p->src_stride[4] == p->channels;
+    for (int64_t k = 1; k < tw->count; k++) can &= tw->off[k] == tw->off[k - 1] + 1;
+    return can;
+}
+
 #endif

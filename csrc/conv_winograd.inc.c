@@ -341,7 +341,7 @@ static int FN(conv_backward_input_winograd)(const fc_conv_geom *g, const void *d
             if (status == FC_OK && win_gain(&p, &grid) >= WIN_LEAST_GAIN) {
                 status = FN(win_solve)(&p, &grid, dy, w, bias, dx, threads);
             } else if (status == FC_OK || status == FC_UNSUPPORTED) {
-                status = FN(gemm_solve)(&p, dy, w, bias, dx, threads);
+                status = FN(gemm_solve)(&p, 0, dy, w, bias, dx, threads);
             }
         }
         win_grid_free(&grid);

@@ -25,6 +25,8 @@ const fc_kernels FN(fc_kernels) = {
             [FC_CONV_FORWARD_WINOGRAD] = FN(conv_forward_winograd),
             [FC_CONV_BACKWARD_INPUT_WINOGRAD] = FN(conv_backward_input_winograd),
             [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = FN(conv_backward_weight_winograd),
+            [FC_CONV_FORWARD_DIRECT] = FN(conv_forward_direct),
+            [FC_CONV_BACKWARD_INPUT_DIRECT] = FN(conv_backward_input_direct),
             [FC_CONV_BACKWARD_INPUT_SCATTER] = FN(conv_backward_input_scatter),
         },
     .conv_backward_bias = FN(conv_backward_bias),

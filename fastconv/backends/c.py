@@ -294,6 +294,8 @@ def _through_channels_last(run: Callable[..., None]) -> Callable[..., None]:
 conv_forward_gemm = _forward("gemm", lib.FC_CONV_FORWARD_GEMM)
 conv_backward_input_gemm = _backward_input("gemm", lib.FC_CONV_BACKWARD_INPUT_GEMM)
 conv_backward_weight_gemm = _backward_weight("gemm", lib.FC_CONV_BACKWARD_WEIGHT_GEMM)
+conv_forward_direct = _forward("direct", lib.FC_CONV_FORWARD_DIRECT)
+conv_backward_input_direct = _backward_input("direct", lib.FC_CONV_BACKWARD_INPUT_DIRECT)
 conv_forward_depthwise = _through_channels_last(
     _forward("depthwise", lib.FC_CONV_FORWARD_DEPTHWISE)
 )

@@ -49,7 +49,7 @@ def bars(layers: Sequence[Layer], theme: Theme) -> Figure:
                 continue
             y = place + (i - 0.5) * height
             axes.barh(
-                y, standing.mean - 0.1, height * 0.9, left=0.1, color=theme.series[i], alpha=0.85,
+                y, standing.mean - 1, height * 0.9, left=1, color=theme.series[i], alpha=0.85,
                 label=f"{label}, geometric mean" if place == 0 else None,
             )  # fmt: skip
             ratios = [
@@ -74,11 +74,11 @@ def bars(layers: Sequence[Layer], theme: Theme) -> Figure:
     axes.xaxis.set_major_formatter("{x:g}×")
     axes.minorticks_off()
     axes.set_yticks(range(len(families)), [FAMILIES[name].title for name in families])
-    axes.invert_yaxis()
     axes.grid(axis="x")
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("PyTorch's time over fastconv's, logarithmic: longer is better")
+    axes.set_ylim(len(families) - 0.5, -0.5)
+    axes.set_xlabel("PyTorch's time over fastconv's, logarithmic: to the right of 1× is faster")
     figure.legend(loc="outside lower center", ncols=4)
     return figure
 

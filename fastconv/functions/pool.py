@@ -63,20 +63,16 @@ class LPPool(Op):
     def forward(ctx: Any, x: Array, spec: PoolSpec, p: float, count: int) -> Array:
         ctx.spec, ctx.p, ctx.count = spec, p, count
         ctx.single = x.ndim == spec.ndim + 1
-        total = back(ops.avg_forward(spec, five(x**p, ctx.single)), spec.ndim, ctx.single)
-        total *= count
-        ctx.save(x, total)
-        return total ** (1 / p)
+        y, sums = ops.lp_forward(spec, five(x, ctx.single), p, count)
+        ctx.save(x, sums)
+        return back(y, spec.ndim, ctx.single)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
-        x, total = ctx.saved
-        p = ctx.p
-        # a window of zeros passes no gradient: 0 instead of 0 · inf
-        inner = np.where(total == 0, 0, g * total ** (1 / p - 1)) * ctx.count
-        inner = inner.astype(x.dtype, copy=False)
-        spread = ops.avg_backward(ctx.spec, five(inner, ctx.single))
-        return back(spread, ctx.spec.ndim, ctx.single) * x ** (p - 1)
+        x, sums = ctx.saved
+        single = ctx.single
+        gx = ops.lp_backward(ctx.spec, five(g, single), five(x, single), sums, ctx.p, ctx.count)
+        return back(gx, ctx.spec.ndim, single)
 
 
 class MaxUnpool(Op):

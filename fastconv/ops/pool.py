@@ -65,6 +65,30 @@ def avg_backward(spec: PoolSpec, g: Array, channels_last: bool | None = None) ->
     return out
 
 
+def lp_forward(spec: PoolSpec, x: Array, p: float, count: int) -> tuple[Array, Array]:
+    """Power averages ``s^(1/p)`` (N, C, *out) of x (N, C, *in), and the sums s.
+
+    As in PyTorch, s is `count` (the elements of a full window) times the window's average of
+    ``x^p``; a negative s gives NaN.
+    """
+    with np.errstate(all="ignore"):
+        sums = avg_forward(spec, x**p)
+        sums *= count
+        return sums ** (1 / p), sums
+
+
+def lp_backward(spec: PoolSpec, g: Array, x: Array, sums: Array, p: float, count: int) -> Array:
+    """Gradient (N, C, *in): ``g * s^(1/p - 1)`` spread over each window, times ``x^(p - 1)``.
+
+    Where the slope is infinite (p > 1, s = 0) no gradient passes: 0 instead of 0 * inf.
+    """
+    with np.errstate(all="ignore"):
+        inner = g * sums ** (1 / p - 1) * count
+        if p > 1:
+            inner = np.where(sums == 0, 0, inner)
+        return avg_backward(spec, inner.astype(x.dtype, copy=False)) * x ** (p - 1)
+
+
 def _unpool_spec(shape: tuple[int, ...], size: tuple[int, int, int]) -> PoolSpec:
     # The candidates only need somewhere to keep their choice; unpooling has no windows.
     unit = np.ones((4, 1), np.int64)
@@ -251,13 +275,13 @@ def lp_pool_forward(
 ) -> Array:
     """Power-average pooling of x (N, C, *spatial): ``(sum over the window of x^p)^(1/p)``.
 
-    As PyTorch's ``lp_pool2d``: a negative sum gives zero.
+    As PyTorch's ``lp_pool2d``: a window that `ceil_mode` cuts off counts as a full one, and a
+    negative sum gives NaN.
     """
     name = "lp_pool_forward"
     (x,) = float_arrays(name, x=x)
-    sums = _lp_sums(name, x, norm_type, kernel_size, stride, ceil_mode)
-    with np.errstate(all="ignore"):
-        return np.maximum(sums, 0) ** x.dtype.type(1.0 / norm_type)
+    spec, p, count = _lp(name, x, norm_type, kernel_size, stride, ceil_mode)
+    return drop_axes(lp_forward(spec, as_5d(x), p, count)[0], spec.ndim)
 
 
 def lp_pool_backward(
@@ -268,38 +292,25 @@ def lp_pool_backward(
     stride: Any = None,
     ceil_mode: bool = False,
 ) -> Array:
-    """Gradient of LP pooling's input: ``g * s^(1/p - 1) * x^(p - 1)`` spread over each window,
-    with ``s`` the window's sum of ``x^p``; zero where ``s`` is not positive.
-    """
+    """Gradient of LP pooling's input, of the shape of x (N, C, *spatial)."""
     name = "lp_pool_backward"
     grad_output, x = float_arrays(name, grad_output=grad_output, x=x)
-    sums = _lp_sums(name, x, norm_type, kernel_size, stride, ceil_mode)
-    if grad_output.shape != sums.shape:
-        raise ValueError(
-            f"{name}(): grad_output must have the output's shape {sums.shape}, "
-            f"got {grad_output.shape}"
-        )
-    p = x.dtype.type(norm_type)
-    with np.errstate(all="ignore"):
-        slope = np.where(sums > 0, sums ** (1 / p - 1), 0).astype(x.dtype, copy=False)
-        spread = avg_pool_backward(
-            grad_output * slope, x.shape, kernel_size, stride, 0, ceil_mode, True, 1
-        )
-        return spread * x ** (p - 1)
+    spec, p, count = _lp(name, x, norm_type, kernel_size, stride, ceil_mode)
+    g = _like_output(name, spec, grad_output)
+    sums = lp_forward(spec, as_5d(x), p, count)[1]
+    return drop_axes(lp_backward(spec, g, as_5d(x), sums, p, count), spec.ndim)
 
 
-def _lp_sums(
+def _lp(
     name: str, x: Array, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool
-) -> Array:
+) -> tuple[PoolSpec, float, int]:
     if isinstance(norm_type, bool) or not isinstance(norm_type, (int, float, np.number)):
         raise TypeError(f"{name}(): norm_type must be a number, got {norm_type!r}")
-    if not norm_type > 0:
-        raise ValueError(f"{name}(): norm_type must be positive, got {norm_type!r}")
+    if norm_type == 0:
+        raise ValueError(f"{name}(): norm_type must not be 0")
     nd = _rank(name, x)
-    spec = pool_spec(x.shape, kernel_size, stride, 0, 1, ceil_mode, True, 1, nd, name)
-    with np.errstate(all="ignore"):
-        powers = x ** x.dtype.type(norm_type)
-    return drop_axes(avg_forward(spec, as_5d(powers)), nd)
+    spec = pool_spec(x.shape, kernel_size, stride, 0, 1, ceil_mode, ndim=nd, name=name)
+    return spec, float(norm_type), math.prod(as_tuple(name, "kernel_size", kernel_size, nd))
 
 
 def max_unpool_forward(

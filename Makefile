@@ -106,17 +106,17 @@ $(VENV)/.build-tools: $(VENV)/.venv
 	$(PIP) install 'setuptools>=64' wheel 'cffi>=1.15'
 	@touch $@
 
-# Editable: Python files are used where they lie, and .built rebuilds the extension beside them.
+# Editable: Python files are used where they lie; only .built compiles, beside them.
 $(VENV)/.installed: $(VENV)/.build-tools pyproject.toml
-	$(PIP) install --no-build-isolation -e .
+	FASTCONV_NO_EXT=1 $(PIP) install --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.vision: $(VENV)/.installed
-	$(PIP) install --no-build-isolation -e '.[vision]'
+	FASTCONV_NO_EXT=1 $(PIP) install --no-build-isolation -e '.[vision]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) install --no-build-isolation -e '.[vision,dev]'
+	FASTCONV_NO_EXT=1 $(PIP) install --no-build-isolation -e '.[vision,dev]'
 	@touch $@ $(VENV)/.vision
 
 $(VENV)/.built: $(VENV)/.installed setup.py $(CSRC)

@@ -43,6 +43,9 @@ WINOGRAD_GAIN = 1.5
 WINOGRAD_DEPTH = 16
 #: Backward weight has that many input channels and output channels per group instead.
 WINOGRAD_CHANNELS = 16
+#: Fewer channels have to be gathered tap by tap, which only many outputs pay for: LeNet's 6 to 16
+#: run at 0.4 of the direct kernel's speed, a 7x7 stem's 3 to 64 at 1.1.
+WINOGRAD_COLUMNS = 48
 #: Forward and backward input transform K*C*9 weights into K*C*36 first: with 4 tiles and 512
 #: channels at 0.4 of the GEMM's speed, with 16 tiles at 1.2 to 1.9.
 WINOGRAD_TILES = 8
@@ -51,11 +54,12 @@ WINOGRAD_WEIGHT_TILES = 4
 #: Reading the image as it lies pays where lines are long, a panel of weights stays in L2, and few
 #: columns share what would be packed: 64 columns of a 7x7 stem run at 1.15 of the GEMM's speed, 32
 #: of a 3x3 one at 1.4, 128 at 1.1.
-DIRECT_LINE = 14
+DIRECT_LINE = 8
 DIRECT_DEPTH = 1600
 DIRECT_COLUMNS = 256
-#: Backward input with 3 channels is at 3 to 8 of the GEMM's speed in the scattered form.
-SCATTER_CHANNELS = 4
+#: Backward input with 3 channels is at 3 to 8 of the GEMM's speed in the scattered form, with
+#: LeNet's 6 at 3.5.
+SCATTER_CHANNELS = 8
 
 
 def _depthwise_only(spec: Spec) -> str | None:
@@ -139,13 +143,17 @@ def _winograd_slow(direction: str) -> Decline:
                     f"{WINOGRAD_CHANNELS} on"
                 )
         else:
-            depth = columns if direction == "conv_backward_input" else channels
+            if direction == "conv_backward_input":
+                channels, columns = columns, channels
+            depth = channels
             for axis in _winograd_axes(spec):
                 counts = _tap_groups(spec, axis, direction)
                 groups = [-(-n // 3) for n in counts]
                 depth *= max(groups) if direction == "conv_backward_input" else sum(groups)
             if depth < WINOGRAD_DEPTH:
                 return f"sums {depth} products per element, worth it from {WINOGRAD_DEPTH} on"
+            if channels < WINOGRAD_CHANNELS and columns < WINOGRAD_COLUMNS:
+                return f"{channels} to {columns} channels, worth it from {WINOGRAD_COLUMNS} on"
         tiles = winograd_tiles(spec)
         if tiles < least:
             return f"{tiles} tiles of 4x4 outputs, worth it from {least} on"

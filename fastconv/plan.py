@@ -343,7 +343,7 @@ def explain_spec(spec: ConvSpec) -> Explanation:
             elif reason:
                 verdict = f"declined: {reason}"
             elif slow:
-                verdict = f"can run, not chosen: {slow}"
+                verdict = f"can run, avoided: {slow}"
             elif c.backend != backend:
                 verdict = f"can run; the backend in use is {backend}"
             else:

@@ -96,6 +96,13 @@ static void FN(lay_out)(const FN(gemm_block) * b, int64_t col0, int64_t width, i
     }
 }
 
+/* The epilogue of the block's columns; only a channels-last target has one here. */
+static void FN(finish_block)(const FN(gemm_block) * b, int64_t col0, int64_t col1) {
+    T *y = b->dst + b->group * b->p->cols + col0;
+    for (int64_t i = 0; b->p->epilogue && i < b->rows; i++)
+        FN(finish_part)(b->p->epilogue, col1 - col0, b->dst, y + b->offset[i]);
+}
+
 static void FN(gemm_run_block)(const FN(gemm_block) * b) {
     const conv_problem *p = b->p;
     const int pointwise = conv_is_pointwise(p);
@@ -125,6 +132,7 @@ static void FN(gemm_run_block)(const FN(gemm_block) * b) {
         }
     }
     if (!b->direct) FN(lay_out)(b, col0, col1 - col0, ld);
+    FN(finish_block)(b, col0, col1);
 }
 
 #include "conv_lines.inc.c"

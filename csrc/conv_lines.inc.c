@@ -120,4 +120,5 @@ static void FN(gemm_run_lines)(const FN(gemm_block) * b) {
         }
     }
     if (!b->direct) FN(lay_out)(b, col0, col1 - col0, ld);
+    FN(finish_block)(b, col0, col1);
 }

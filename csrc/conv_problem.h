@@ -38,8 +38,9 @@ typedef struct {
     int64_t depth; /* ntaps * channels */
     /* weight element (col, channel, tap): strides within one group, and between groups */
     int64_t w_col, w_channel, w_group;
-    int64_t kernel_taps; /* of the whole kernel; a phase uses some of them */
-    int64_t *position;   /* [kernel_taps]: a tap's place in the depth, or -1 */
+    int64_t kernel_taps;         /* of the whole kernel; a phase uses some of them */
+    const fc_epilogue *epilogue; /* or NULL */
+    int64_t *position;           /* [kernel_taps]: a tap's place in the depth, or -1 */
 } conv_problem;
 
 static inline int64_t fc_min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -115,6 +116,7 @@ static inline int conv_problem_forward(conv_problem *p, const fc_conv_geom *g) {
     p->w_channel = taps;
     p->w_col = p->channels * taps;
     p->w_group = p->cols * p->w_col;
+    p->epilogue = g->epilogue;
     memcpy(p->src_stride, g->x_stride, sizeof p->src_stride);
     memcpy(p->dst_stride, g->y_stride, sizeof p->dst_stride);
     for (int i = 0; i < 3; i++) {

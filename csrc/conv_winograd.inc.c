@@ -201,16 +201,18 @@ static void FN(win_store)(const FN(win_block) * b, const win_tile *t, int64_t co
     T *y = b->dst + offset + (b->group * p->cols + col) * cs;
     if (rows == (g->two ? WIN_OUT : 1) && cols == WIN_OUT && width == nr && cs == 1) {
         FN(win_output)(g->two, nr, m, from, y, to, bias);
-        return;
-    }
-    FN(win_output)(g->two, nr, m, from, b->local, (FN(win_place)){WIN_OUT * nr, nr}, bias);
-    for (int64_t i = 0; i < rows; i++) {
-        for (int64_t j = 0; j < cols; j++) {
-            const T *s = b->local + (i * WIN_OUT + j) * nr;
-            T *o = y + i * to.row + j * to.col;
-            for (int64_t k = 0; k < width; k++) o[k * cs] = s[k];
+    } else {
+        FN(win_output)(g->two, nr, m, from, b->local, (FN(win_place)){WIN_OUT * nr, nr}, bias);
+        for (int64_t i = 0; i < rows; i++) {
+            for (int64_t j = 0; j < cols; j++) {
+                const T *s = b->local + (i * WIN_OUT + j) * nr;
+                T *o = y + i * to.row + j * to.col;
+                for (int64_t k = 0; k < width; k++) o[k * cs] = s[k];
+            }
         }
     }
+    for (int64_t i = 0; p->epilogue && i < rows * cols; i++)
+        FN(finish_part)(p->epilogue, width, b->dst, y + i / cols * to.row + i % cols * to.col);
 }
 
 static void FN(win_run_block)(const FN(win_block) * b) {

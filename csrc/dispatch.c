@@ -84,6 +84,27 @@ int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const v
     return f ? f(g, a, b, bias, out, threads) : FC_UNSUPPORTED;
 }
 
+/* Kernels that apply the epilogue themselves, to a channels-last result. */
+static int finishes(int kernel, const fc_conv_geom *g) {
+    const int can = kernel == FC_CONV_FORWARD_GEMM || kernel == FC_CONV_FORWARD_DIRECT ||
+                    kernel == FC_CONV_FORWARD_WINOGRAD;
+    return can && g->y_stride[1] == 1;
+}
+
+int fc_conv_finish(int kernel, int dtype, const fc_conv_geom *g, const void *x, const void *w,
+                   const void *bias, const void *residual, double slope, double limit, void *y,
+                   int threads) {
+    const fc_epilogue epilogue = {residual, slope, limit};
+    fc_conv_geom with = *g;
+    if (finishes(kernel, g)) with.epilogue = &epilogue;
+    const int status = fc_conv(kernel, dtype, &with, x, w, bias, y, threads);
+    if (status || with.epilogue) return status;
+    table(dtype)->finish(
+        &epilogue, g->batch * g->out_channels * g->out_size[0] * g->out_size[1] * g->out_size[2],
+        residual, y);
+    return FC_OK;
+}
+
 int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void *out,
                           int threads) {
     const fc_kernels *k = table(dtype);

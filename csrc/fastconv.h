@@ -10,12 +10,20 @@
 enum { FC_OK = 0, FC_NOMEM = 1, FC_OVERFLOW = 2, FC_UNSUPPORTED = 3, FC_RANGE = 4 };
 enum { FC_F32 = 0, FC_F64 = 1, FC_DTYPES = 2 };
 
+/* What a result of the forward direction becomes on its way out: v = result + residual, then
+ * v < 0 ? slope * v : v, then at most limit. residual is NULL or laid out as the output. */
+typedef struct {
+    const void *residual;
+    double slope, limit;
+} fc_epilogue;
+
 /* Sizes are (D, H, W); strides are in elements, ordered N, C, D, H, W. x is the larger side of the
  * forward direction, y the smaller; a kernel reads zero wherever an index of x falls outside. */
 typedef struct {
     int64_t batch, in_channels, out_channels, groups;
     int64_t in_size[3], out_size[3], kernel[3], stride[3], pad[3], dilation[3];
     int64_t x_stride[5], y_stride[5];
+    const fc_epilogue *epilogue; /* NULL; fc_conv_finish sets it */
 } fc_conv_geom;
 
 /* windows[axis] holds four rows of out_size[axis]: start, count, step, divisor size.
@@ -50,6 +58,10 @@ enum { FC_MAX_POOL_BACKWARD, FC_MAX_UNPOOL_FORWARD, FC_MAX_UNPOOL_BACKWARD, FC_I
  * bias may be NULL. Every element of out is written. */
 int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const void *b,
             const void *bias, void *out, int threads);
+/* Convolution forward with an epilogue, while the result is in cache where the kernel can. */
+int fc_conv_finish(int kernel, int dtype, const fc_conv_geom *g, const void *x, const void *w,
+                   const void *bias, const void *residual, double slope, double limit, void *y,
+                   int threads);
 int fc_conv_available(int kernel, int dtype);
 
 /* out[k] = sum of dy over batch and space. */
@@ -93,6 +105,7 @@ int fc_openmp(void);
 
 typedef int (*fc_conv_fn)(const fc_conv_geom *, const void *a, const void *b, const void *bias,
                           void *out, int threads);
+typedef void (*fc_finish_fn)(const fc_epilogue *, int64_t count, const void *residual, void *y);
 typedef int (*fc_bias_fn)(const fc_conv_geom *, const void *dy, void *out, int threads);
 typedef int (*fc_max_pool_fn)(const fc_pool_geom *, const void *x, void *y, int64_t *indices,
                               int threads);
@@ -105,6 +118,7 @@ typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const 
 /* One table per instruction set and type; a NULL entry answers FC_UNSUPPORTED. */
 typedef struct {
     fc_conv_fn conv[FC_CONV_KERNELS];
+    fc_finish_fn finish;
     fc_bias_fn conv_backward_bias;
     fc_max_pool_fn max_pool_forward;
     fc_avg_pool_fn avg_pool_forward, avg_pool_backward;

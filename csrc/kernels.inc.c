@@ -6,6 +6,7 @@
 #include "layout.inc.c"
 #include "peak.inc.c"
 #include "pool.inc.c"
+#include "finish.inc.c"
 #include "conv_gemm.inc.c"
 #include "conv_scatter.inc.c"
 #include "conv_depthwise.inc.c"
@@ -29,6 +30,7 @@ const fc_kernels FN(fc_kernels) = {
             [FC_CONV_BACKWARD_INPUT_DIRECT] = FN(conv_backward_input_direct),
             [FC_CONV_BACKWARD_INPUT_SCATTER] = FN(conv_backward_input_scatter),
         },
+    .finish = FN(finish),
     .conv_backward_bias = FN(conv_backward_bias),
     .max_pool_forward = FN(max_pool_forward),
     .avg_pool_forward = FN(avg_pool_forward),

@@ -103,8 +103,19 @@ def _tap_groups(spec: ConvSpec, axis: int, direction: str) -> list[int]:
     return [-(-(k - c) // apart) for c in range(min(apart, k))]
 
 
+def _tiled(spec: ConvSpec, axis: int, direction: str) -> float:
+    """Share of an axis' tiles of 4 that lies inside: sub-grids and small sizes leave some empty."""
+    s = spec.stride[axis]
+    size = spec.out_size[axis]
+    if direction == "conv_backward_input":
+        size = -(-spec.in_size[axis] // s)
+    apart = math.lcm(s, spec.dilation[axis]) // s
+    tiles = apart * math.ceil(math.ceil(size / apart) / 4)
+    return size / (4 * tiles)
+
+
 def winograd_gain(spec: ConvSpec, direction: str) -> float:
-    """Products of the direct algorithm over those of Winograd, per output."""
+    """Products of the direct algorithm over those of Winograd."""
     gain = 1.0
     for axis in _winograd_axes(spec):
         groups = _tap_groups(spec, axis, direction)
@@ -113,7 +124,7 @@ def winograd_gain(spec: ConvSpec, direction: str) -> float:
         # 6 products for 4 outputs of three taps; a single tap of a phase stays as it is
         single = direction == "conv_backward_input"
         cost = sum(1.0 if n == 1 and single else 1.5 * -(-n // 3) for n in groups)
-        gain *= spec.kernel[axis] / cost
+        gain *= spec.kernel[axis] / cost * _tiled(spec, axis, direction)
     return gain
 
 

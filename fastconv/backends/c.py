@@ -205,7 +205,14 @@ def _weight(w: Array) -> Any:
 def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
     what = f"conv_forward_{algorithm}"
 
-    def run(spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array) -> None:
+    def run(
+        spec: ConvSpec,
+        x: Array,
+        w: Array,
+        bias: Array | None,
+        out: Array,
+        finish: tuple[float, float, Array | None] | None = None,
+    ) -> None:
         kept, code, dtype = _conv(spec), _dtype(what, x), x.dtype
         xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
         if not (
@@ -220,10 +227,28 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
             out[...] = 0 if bias is None else bias[:, None, None, None]
             return
         form, y = _output(what, out)
-        _run(what, kernel, code, kept, (_LAST, form), _from_buffer(_last(x)), _weight(w), b, y)
+        if finish is None:
+            _run(what, kernel, code, kept, (_LAST, form), _from_buffer(_last(x)), _weight(w), b, y)
+            return
+        slope, limit, residual = finish
+        r = _NULL
+        if residual is not None:
+            _same(what, "residual", residual, ys, dtype)
+            r = _from_buffer(_last(residual) if form else np.ascontiguousarray(residual))
+        threads = _threads(kept.parallel)
+        status = lib.fc_conv_finish(
+            kernel, code, kept.at(_LAST, form), _from_buffer(_last(x)), _weight(w), b, r, slope,
+            limit, y, threads,
+        )  # fmt: skip
+        if status:
+            _check(status, what)
 
     run.__name__ = run.__qualname__ = what
-    run.__doc__ = f"Convolution forward, {algorithm}: x, w, bias or None -> out."
+    run.__doc__ = (
+        f"Convolution forward, {algorithm}: x, w, bias or None -> out; then, with finish = (slope, "
+        "limit, residual or None), the epilogue."
+    )
+    run.finishes = True  # type: ignore[attr-defined]
     return run
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+#: Arguments that may be None.
+OPTIONAL = ("bias", "residual")
 
 
 def plain_array(function: str, name: str, a: Any) -> np.ndarray[Any, Any]:
@@ -24,7 +26,9 @@ def plain_array(function: str, name: str, a: Any) -> np.ndarray[Any, Any]:
 
 
 def float_arrays(function: str, /, **arrays: Any) -> tuple[Any, ...]:
-    """Return the named arrays, checked to be float ndarrays of one dtype; `bias` may be None.
+    """Return the named arrays, checked to be float ndarrays of one dtype.
+
+    Those named in ``OPTIONAL`` may be None.
 
     Raises
     ------
@@ -34,7 +38,7 @@ def float_arrays(function: str, /, **arrays: Any) -> tuple[Any, ...]:
     """
     first: tuple[str, np.dtype[Any]] | None = None
     for name, a in arrays.items():
-        if a is None and name == "bias":
+        if a is None and name in OPTIONAL:
             continue
         arrays[name] = a = plain_array(function, name, a)
         if a.dtype not in FLOATS:

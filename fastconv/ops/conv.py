@@ -12,6 +12,7 @@ import numpy as np
 
 from fastconv import plan
 from fastconv.memory import empty
+from fastconv.ops import epilogue
 from fastconv.ops.check import float_arrays
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
 from fastconv.spec import ConvSpec, as_shape, conv_spec, conv_transpose_spec
@@ -20,14 +21,32 @@ from fastconv.spec import ConvSpec, as_shape, conv_spec, conv_transpose_spec
 
 
 def forward(
-    spec: ConvSpec, x: Array, w: Array, b: Array | None = None, channels_last: bool | None = True
+    spec: ConvSpec,
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    channels_last: bool | None = True,
+    activation: tuple[float, float] = epilogue.NONE,
+    residual: Array | None = None,
 ) -> Array:
-    """y (N, K, *out) = x (N, C, *in) convolved with w (K, C/groups, *kernel), plus b (K,)."""
+    """y (N, K, *out) = x (N, C, *in) convolved with w (K, C/groups, *kernel), plus b (K,).
+
+    Then, if given, a residual (N, K, *out) is added and an activation (slope below zero, upper
+    limit) applied.
+    """
     if channels_last is None:
         channels_last = is_channels_last(x)
     out = empty(spec.y_shape, x.dtype, channels_last)
-    if out.size:
-        plan.choose("conv_forward", spec)(spec, x, w, b, out)
+    if not out.size:
+        return out
+    function = plan.choose("conv_forward", spec)
+    if residual is None and activation == epilogue.NONE:
+        function(spec, x, w, b, out)
+    elif getattr(function, "finishes", False):
+        function(spec, x, w, b, out, (*activation, residual))
+    else:
+        function(spec, x, w, b, out)
+        epilogue.apply(out, *activation, residual)
     return out
 
 
@@ -95,6 +114,8 @@ def conv_forward(
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    activation: Any = None,
+    residual: Array | None = None,
 ) -> Array:
     """Convolve (cross-correlate) in 1, 2 or 3 dimensions, as the rank of `x` says.
 
@@ -105,6 +126,10 @@ def conv_forward(
     bias : ndarray, same dtype, (K,), optional
     stride, padding, dilation, groups
         As ``torch.nn.functional.conv2d``; padding may be ``'same'`` or ``'valid'``.
+    activation : {None, 'relu', 'relu6', 'leaky_relu', ('leaky_relu', slope)}
+        Applied to the result, after the residual.
+    residual : ndarray, same dtype, (N, K, *out), optional
+        Added to the result.
 
     Returns
     -------
@@ -116,12 +141,17 @@ def conv_forward(
         Naming the argument, its value and the shapes.
     """
     name = "conv_forward"
-    x, weight, bias = float_arrays(name, x=x, weight=weight, bias=bias)
+    x, weight, bias, residual = float_arrays(name, x=x, weight=weight, bias=bias, residual=residual)
     ndim = _rank(name, "x", x)
     spec = conv_spec(x.shape, weight.shape, stride, padding, dilation, groups, ndim, name)
     if bias is not None:
         _check_bias(name, bias, spec.out_channels)
-    return drop_axes(forward(spec, as_5d(x), as_5d(weight), bias, None), ndim)
+    act = epilogue.activation_of(name, activation)
+    extra = None if residual is None else as_5d(residual)
+    if extra is not None:
+        _check_shape(name, "residual (as 5-D)", extra, spec.y_shape)
+    y = forward(spec, as_5d(x), as_5d(weight), bias, None, act, extra)
+    return drop_axes(y, ndim)
 
 
 def conv_backward_input(

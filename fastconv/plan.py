@@ -60,6 +60,8 @@ DIRECT_COLUMNS = 256
 #: Backward input with 3 channels is at 3 to 8 of the GEMM's speed in the scattered form, with
 #: LeNet's 6 at 3.5.
 SCATTER_CHANNELS = 8
+#: A scattered line's copy holds its padding too: this much, or four times the line, is fine.
+SCATTER_REACH = 1024
 
 
 def _depthwise_only(spec: Spec) -> str | None:
@@ -204,6 +206,15 @@ def _direct_slow(direction: str) -> Decline:
     return avoid
 
 
+def _scatter_only(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return "not a convolution"
+    reach = (spec.out_size[2] - 1) * spec.stride[2] + (spec.kernel[2] - 1) * spec.dilation[2] + 1
+    if reach > 4 * spec.in_size[2] + SCATTER_REACH:
+        return f"lines of {reach} positions with their padding, for {spec.in_size[2]} that count"
+    return None
+
+
 def _scatter_slow(spec: Spec) -> str | None:
     if not isinstance(spec, ConvSpec):
         return None
@@ -228,7 +239,9 @@ def _conv(direction: str) -> list[Candidate]:
         Candidate("naive", "direct", direction, _never),
     ]
     if direction == "conv_backward_input":
-        found.insert(1, Candidate("c", "scatter", f"{direction}_scatter", _never, _scatter_slow))
+        found.insert(
+            1, Candidate("c", "scatter", f"{direction}_scatter", _scatter_only, _scatter_slow)
+        )
     if direction == "conv_backward_weight":
         del found[2]  # no direct kernel
     return found

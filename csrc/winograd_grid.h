@@ -23,6 +23,7 @@ typedef struct {
     int64_t *origin;        /* [groups]: source offset of the first tap */
     int64_t *taps;          /* [groups][3]: indices into the problem's taps, or -1 */
     int64_t src_step, step; /* between a tile's inputs, between its outputs */
+    int64_t grids;          /* sub-grids that have an output */
     int64_t tiles;          /* of the largest sub-grid */
 } win_axis;
 
@@ -58,6 +59,7 @@ static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int t
     const tap_axis *t = &p->taps[i];
     const int64_t d = t->count > 1 ? t->off[1] - t->off[0] : 1;
     const int64_t e = transformed ? win_lcm(p->src_step[i], d) : 1;
+    if (e > INT64_C(1) << 32) return FC_OVERFLOW; /* a tile's inputs are up to 5 of it apart */
     const int64_t apart = transformed ? e / d : 1, each = transformed ? WIN_TAPS : 1;
     a->origin = (int64_t *)fc_scratch(4 * t->count, sizeof(int64_t));
     if (!a->origin) return FC_NOMEM;
@@ -77,6 +79,7 @@ static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int t
     }
     a->src_step = e;
     a->step = transformed ? e / p->src_step[i] : 1;
+    a->grids = fc_max(1, fc_min(a->step, p->grid[i]));
     a->tiles = fc_ceil_div(fc_ceil_div(p->grid[i], a->step), a->outputs);
     return FC_OK;
 }
@@ -97,9 +100,10 @@ static inline int win_grid_make(win_grid *g, const conv_problem *p) {
     g->tiles = p->batch;
     for (int i = 0; i < 3; i++) {
         win_axis *a = &g->axis[i];
-        if (win_axis_make(a, p, i, i == g->row || i == g->col)) return FC_NOMEM;
+        const int status = win_axis_make(a, p, i, i == g->row || i == g->col);
+        if (status) return status;
         g->groups *= a->groups;
-        g->tiles *= a->step * a->tiles;
+        g->tiles *= a->grids * a->tiles;
     }
     return FC_OK;
 }
@@ -115,8 +119,8 @@ static inline win_tile win_tile_at(const conv_problem *p, const win_grid *g, int
     int empty = 0;
     for (int i = 2; i >= 0; i--) {
         const win_axis *a = &g->axis[i];
-        const int64_t tile = index % a->tiles, sub = index / a->tiles % a->step;
-        index /= a->tiles * a->step;
+        const int64_t tile = index % a->tiles, sub = index / a->tiles % a->grids;
+        index /= a->tiles * a->grids;
         t.first[i] = sub + tile * a->outputs * a->step;
         t.count[i] = fc_min(a->outputs, fc_ceil_div(p->grid[i] - t.first[i], a->step));
         empty |= t.count[i] <= 0;

@@ -51,6 +51,7 @@ WINOGRAD_COLUMNS = 48
 WINOGRAD_TILES = 8
 #: The same for backward weight, which transforms sums back: 4 tiles of 256 channels are at 1.2.
 WINOGRAD_WEIGHT_TILES = 4
+WINOGRAD_APART = 2**31  # far from where indices would overflow
 #: Reading the image as it lies pays where lines are long, a panel of weights stays in L2, and few
 #: columns share what would be packed: 64 columns of a 7x7 stem run at 1.15 of the GEMM's speed, 32
 #: of a 3x3 one at 1.4, 128 at 1.1.
@@ -91,6 +92,9 @@ def _winograd_only(spec: Spec) -> str | None:
         return "not a convolution"
     if not _winograd_axes(spec):
         return "kernel 1: nothing to save"
+    apart = [math.lcm(spec.stride[i], spec.dilation[i]) for i in _winograd_axes(spec)]
+    if max(apart) > WINOGRAD_APART:
+        return f"inputs of a tile {max(apart)} positions apart, at most {WINOGRAD_APART}"
     return None
 
 
@@ -111,7 +115,7 @@ def _tiled(spec: ConvSpec, axis: int, direction: str) -> float:
     size = spec.out_size[axis]
     if direction == "conv_backward_input":
         size = -(-spec.in_size[axis] // s)
-    apart = math.lcm(s, spec.dilation[axis]) // s
+    apart = min(math.lcm(s, spec.dilation[axis]) // s, size)
     tiles = apart * math.ceil(math.ceil(size / apart) / 4)
     return size / (4 * tiles)
 

@@ -298,21 +298,22 @@ def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
 
 
 def _through_channels_last(run: Callable[..., None]) -> Callable[..., None]:
-    """Let a kernel that writes only channels-last have an NCHW result, through a transpose."""
+    """Let a kernel that is best at channels-last have an NCHW result, through a transpose."""
 
-    def staged(spec: ConvSpec, *arrays: Any) -> None:
+    def staged(spec: ConvSpec, *arrays: Any, **extra: Any) -> None:
         out = arrays[-1]
         if not out.flags.c_contiguous or out.transpose(0, 2, 3, 4, 1).flags.c_contiguous:
-            run(spec, *arrays)
+            run(spec, *arrays, **extra)
             return
         n, c, d, h, w = out.shape
         last = empty((n, d, h, w, c), out.dtype)
-        run(spec, *arrays[:-1], last.transpose(0, 4, 1, 2, 3))
+        run(spec, *arrays[:-1], last.transpose(0, 4, 1, 2, 3), **extra)
         if out.size:
             _transpose(last, n, d * h * w, c, out)
 
     staged.__name__ = staged.__qualname__ = run.__name__
     staged.__doc__ = run.__doc__
+    staged.finishes = hasattr(run, "finishes")  # type: ignore[attr-defined]
     return staged
 
 
@@ -330,8 +331,10 @@ conv_backward_input_depthwise = _through_channels_last(
 conv_backward_weight_depthwise = _backward_weight(
     "depthwise", lib.FC_CONV_BACKWARD_WEIGHT_DEPTHWISE
 )
-conv_forward_winograd = _forward("winograd", lib.FC_CONV_FORWARD_WINOGRAD)
-conv_backward_input_winograd = _backward_input("winograd", lib.FC_CONV_BACKWARD_INPUT_WINOGRAD)
+conv_forward_winograd = _through_channels_last(_forward("winograd", lib.FC_CONV_FORWARD_WINOGRAD))
+conv_backward_input_winograd = _through_channels_last(
+    _backward_input("winograd", lib.FC_CONV_BACKWARD_INPUT_WINOGRAD)
+)
 conv_backward_weight_winograd = _backward_weight("winograd", lib.FC_CONV_BACKWARD_WEIGHT_WINOGRAD)
 conv_backward_input_scatter = _backward_input("scatter", lib.FC_CONV_BACKWARD_INPUT_SCATTER)
 

@@ -43,7 +43,7 @@ def forward(
     if residual is None and activation == epilogue.NONE:
         function(spec, x, w, b, out)
     elif getattr(function, "finishes", False):
-        function(spec, x, w, b, out, (*activation, residual))
+        function(spec, x, w, b, out, finish=(*activation, residual))
     else:
         function(spec, x, w, b, out)
         epilogue.apply(out, *activation, residual)

@@ -320,15 +320,18 @@ typedef struct {
 static void FN(weight_run_block)(const FN(weight_block) * b) {
     const conv_problem *p = b->p;
     const int64_t C = p->channels, K = p->cols, dy_pitch = p->dst_stride[4];
-    const int pointwise = conv_is_pointwise(p);
+    /* The last vector of a pixel may reach past the array: only the packed copy allows that. */
+    const int whole = b->len % VL == 0, pointwise = whole && conv_is_pointwise(p);
     const int64_t pitch = pointwise ? p->src_stride[4] : FN(pitch)(b->len);
-    const int64_t ld = fc_round_up(b->len, VL);
+    /* With one tap dW is laid out as the sums are. */
+    const int in_place = whole && p->ntaps == 1;
+    const int64_t ld = in_place ? C : fc_round_up(b->len, VL);
+    T *acc = in_place ? b->dw + (b->group * K + b->k0) * C + b->d0 : b->acc;
     const T *dy = b->dy + b->group * K + b->k0;
     for (int64_t done = 0; done < b->rows; done += PIXEL_BLOCK) {
         const int64_t row = b->row0 + done, n = fc_min(PIXEL_BLOCK, b->rows - done);
         const T *x = b->pack;
-        /* The last vector of a pixel may reach past the array: only the packed copy allows that. */
-        if (pointwise && b->len % VL == 0) {
+        if (pointwise) {
             x = b->x + row * pitch + b->group * C + b->d0;
         } else {
             FN(pack_rows)(p, b->x, b->group, row, n, b->d0, b->len, b->pack, pitch);
@@ -336,13 +339,13 @@ static void FN(weight_run_block)(const FN(weight_block) * b) {
         for (int64_t j = 0; j < b->len; j += TILE_NR) {
             const int64_t nrv = fc_ceil_div(fc_min(TILE_NR, b->len - j), VL);
             for (int64_t i = 0; i < b->kb; i += TILE_MR) {
-                const int64_t mr = fc_min(TILE_MR, b->kb - i);
-                FN(tiles_by_cols)
-                [mr - 1][nrv - 1](n, dy + row *dy_pitch + i, dy_pitch, x + j, pitch,
-                                  b->acc + i *ld + j, ld, NULL, done ? TILE_ADD : TILE_STORE);
+                const tile_fn f = FN(tiles_by_cols)[fc_min(TILE_MR, b->kb - i) - 1][nrv - 1];
+                f(n, dy + row * dy_pitch + i, dy_pitch, x + j, pitch, acc + i * ld + j, ld, NULL,
+                  done ? TILE_ADD : TILE_STORE);
             }
         }
     }
+    if (in_place) return;
     const int64_t taps = p->ntaps;
     for (int64_t i = 0; i < b->kb; i++) {
         T *o = b->dw + ((b->group * K + b->k0 + i) * C) * taps;

@@ -73,6 +73,7 @@ AWKWARD: tuple[Shape, ...] = (
     Shape("groups 3", "groups", 2, 6, 9, (5, 5), (3, 3), padding=1, groups=3),
     Shape("groups of 17 to 5", "groups", 1, 34, 10, (4, 4), (2, 2), groups=2),
     Shape("groups of 1 to 33", "groups", 1, 2, 66, (4, 5), (3, 3), padding=1, groups=2),
+    Shape("32 groups of 5 to 2, 1x1", "groups", 2, 160, 64, (5, 6), (1, 1), groups=32),
     Shape("groups of 5 to 1", "groups", 1, 20, 4, (5, 4), (3, 3), padding=1, groups=4),
     Shape("depthwise multiplier 3", "depthwise", 2, 5, 15, (6, 5), (3, 3), padding=1, groups=5),
     Shape("depthwise stride 2 dilation 2", "depthwise", 1, 7, 7, (9, 8), (3, 3), stride=2,

@@ -13,8 +13,8 @@
 /* Rows of a block; bytes of x that neighbouring rows of it share: they and the weights stay in L1.
  */
 enum { DW_LEAST = 4, DW_ROWS = 8, DW_BLOCK_BYTES = 20 << 10 };
-#define DW_VECS 2
-enum { DW_MAX_SPLITS = 8, DW_ROWS_PER_SPLIT = 16 };
+/* Backward weight: lines of a tile and outputs of a strip at most; partial sums. */
+enum { DW_SUM_LINES = 5, DW_SUM_COLS = 16, DW_MAX_SPLITS = 8, DW_BLOCKS_PER_SPLIT = 4 };
 #define DW_UNROLL _Pragma("GCC unroll 32")
 #endif
 
@@ -181,12 +181,37 @@ static int FN(dw_plan)(FN(dw_job) * j, const T *w) {
     return FC_OK;
 }
 
+/* Fewer channels than lanes: whole vectors would reach past the end of an array. Rows nearer to it
+ * than `reach` are read from a copy of its end, with zeros after it. */
+typedef struct {
+    const T *limit, *tail; /* the end, and the copy's */
+    int64_t reach;
+} FN(dw_end);
+
+INLINE const T *FN(dw_row)(const FN(dw_end) * e, const T *row) {
+    return e->limit - row < e->reach ? e->tail - (e->limit - row) : row;
+}
+
+/* Elements of the copy, for rows of `row` elements. */
+static int64_t FN(dw_end_items)(int64_t C, int64_t row) { return C < VL ? row + 2 * VL : 0; }
+
+static FN(dw_end) FN(dw_end_of)(const T *a, int64_t items, int64_t C, int64_t row, T *copy) {
+    FN(dw_end) e = {a + items, NULL, 0};
+    if (C >= VL) return e;
+    e.reach = row + VL;
+    const int64_t n = fc_min(items, e.reach);
+    memcpy(copy, e.limit - n, (size_t)n * sizeof(T));
+    memset(copy + n, 0, VL * sizeof(T));
+    e.tail = copy + n;
+    return e;
+}
+
 /* One block: rows [h0, h1) of output plane (n, d) times channels [c0, c0 + vectors*VL). */
 typedef struct {
     const FN(dw_job) * job;
     const T *image, *bias; /* bias: of the block */
-    const T *limit, *tail; /* the end of the source; the end of a copy of its last row */
-    T *dst;                /* the plane's first element */
+    const FN(dw_end) * end;
+    T *dst; /* the plane's first element */
     int64_t d, h0, h1, c0, vectors;
     FN(dw_line) * lines; /* [h1 - h0][job->lines] */
     int64_t count[DW_ROWS];
@@ -200,7 +225,6 @@ static void FN(dw_list)(FN(dw_rows) * r) {
     const conv_problem *p = &j->p;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t *st = p->src_stride, zd = r->d * p->src_step[0];
-    const int64_t reach = p->src_size[2] * st[4] + VL;
     int64_t a0, a1;
     tap_range(td, zd, p->src_size[0], &a0, &a1);
     FN(dw_line) *out = r->lines;
@@ -211,8 +235,7 @@ static void FN(dw_list)(FN(dw_rows) * r) {
         for (int64_t a = a0; a < a1; a++)
             for (int64_t b = b0; b < b1; b++) {
                 const T *row = r->image + (zd + td->off[a]) * st[2] + (zh + th->off[b]) * st[3];
-                /* whole vectors of fewer channels would reach past the source */
-                if (j->C < VL && r->limit - row < reach) row = r->tail - (r->limit - row);
+                row = FN(dw_row)(r->end, row);
                 for (int64_t k = 0; k < j->parts; k++, n++) {
                     out[n].x = row + tw->off[k * j->kw] * st[4];
                     out[n].w = ((a * th->count + b) * tw->count + k * j->kw) * j->channels;
@@ -271,8 +294,9 @@ static void FN(dw_run_rows)(FN(dw_rows) * r) {
 /* What all blocks of a call have in common. */
 typedef struct {
     int64_t row_blocks, planes;
-    const T *src, *bias, *limit, *tail;
+    const T *src, *bias;
     T *dst;
+    FN(dw_end) end;
 } FN(dw_call);
 
 /* Block number i of one problem. */
@@ -288,8 +312,7 @@ static void FN(dw_run_block)(const FN(dw_call) * call, const FN(dw_job) * j, int
     FN(dw_rows)
     r = {.job = j,
          .image = call->src + n * p->src_stride[0],
-         .limit = call->limit,
-         .tail = call->tail,
+         .end = &call->end,
          .dst = call->dst + n * s[0] + (d * p->dst_step[0] + p->dst_first[0]) * s[2] +
                 p->dst_first[1] * s[3] + p->dst_first[2] * s[4],
          .d = d,
@@ -327,29 +350,24 @@ static int FN(dw_solve)(FN(dw_job) * jobs, int64_t count, const T *src, const T 
     while (threads > 1 && all * fc_ceil_div(C, block) < 2 * threads && block > VL)
         block = fc_round_up(block / 2, VL);
     for (int64_t i = 0; i < count; i++) jobs[i].block = block;
-    const int64_t source = p->batch * p->src_stride[0];
-    const int64_t tail = C < VL ? fc_min(source, p->src_size[2] * p->src_stride[4] + VL) : 0;
-    T *local = fc_scratch(threads * DW_POSITIONS * block + VL + tail + VL, sizeof(T));
+    const int64_t source = p->batch * p->src_stride[0], row = p->src_size[2] * p->src_stride[4];
+    const int64_t local_items = DW_POSITIONS * block;
+    T *local = fc_scratch(threads * local_items + VL + FN(dw_end_items)(C, row), sizeof(T));
     FN(dw_line) *list = fc_scratch(threads * lines, sizeof *list);
     uint32_t *inside = fc_scratch(threads * parts, sizeof *inside);
     if (local && list && inside) {
+        T *padded = local + threads * local_items;
         FN(dw_call)
-        call = {row_blocks, planes, src, bias, src + source, NULL, dst};
-        if (C < VL) {
-            T *padded = local + threads * DW_POSITIONS * block, *copy = padded + VL;
-            for (int64_t c = 0; c < VL; c++) padded[c] = bias && c < C ? bias[c] : 0;
-            if (bias) call.bias = padded;
-            memcpy(copy, call.limit - tail, (size_t)tail * sizeof(T));
-            memset(copy + tail, 0, VL * sizeof(T));
-            call.tail = copy + tail;
-        }
+        call = {row_blocks, planes, src,
+                bias,       dst,    FN(dw_end_of)(src, source, C, row, padded + VL)};
+        for (int64_t c = 0; bias && c < VL && C < VL; c++) padded[c] = c < C ? bias[c] : 0;
+        if (bias && C < VL) call.bias = padded;
         const int64_t tasks = all * fc_ceil_div(C, block);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (int64_t i = 0; i < tasks; i++)
             for (int64_t k = 0; k < count; k++)
                 FN(dw_run_block)(&call, jobs + k, i, list + fc_thread() * lines,
-                                 inside + fc_thread() * parts,
-                                 local + fc_thread() * DW_POSITIONS * block);
+                                 inside + fc_thread() * parts, local + fc_thread() * local_items);
     } else {
         status = FC_NOMEM;
     }
@@ -397,101 +415,233 @@ static int FN(conv_backward_input_depthwise)(const fc_conv_geom *g, const void *
 
 /* ---------------------------------------------------------------- backward weight */
 
-/* sum[k][c] += dy[w][c] * x[w][k][c] over n outputs, for nk taps (pitch apart) and nv vectors. */
-INLINE void FN(tile_dw_sum)(const int nk, const int nv, int64_t n, const T *dy, int64_t dy_pitch,
-                            const T *x, int64_t x_pitch, int64_t tap_pitch, T *sum, int64_t C) {
-    vec acc[7][DW_VECS];
-    UNROLL
-    for (int k = 0; k < nk; k++) {
+/* A strip of columns in rows [0, rows) of outputs, for one group of lines. */
+typedef struct {
+    const T *dy;
+    int64_t dy_row, dy_col, x_step, x_tap; /* x_step between outputs, x_tap between taps */
+    int64_t offset, cols, vectors;         /* offset: from a line's x to the strip's */
+    int64_t rows, row_lines;               /* lines of one row to those of the next */
+    const uint32_t *inside;                /* [cols]: bit k says that tap k is inside */
+    T *sum;                                /* [line's w][k][w_pitch] */
+    int64_t w_pitch;
+} FN(dw_strip);
+
+/* sum[line][k][c] += dy[i][c] * x[line][i][k][c] over the strip's outputs: kw * nr accumulators,
+ * 1 load of dy and kw * nr of x for as many FMAs. */
+INLINE void FN(tile_dw_sum)(const int kw, const int nr, const FN(dw_strip) * s,
+                            const FN(dw_line) * lines) {
+    const int64_t dy_col = s->dy_col, x_step = s->x_step, x_tap = s->x_tap, cols = s->cols;
+    const uint32_t *inside = s->inside;
+    for (int64_t c = 0; c < s->vectors * VL; c += VL) {
+        vec acc[DW_SUM_LINES][7];
         UNROLL
-        for (int v = 0; v < nv; v++) acc[k][v] = vload(sum + k * C + v * VL);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        UNROLL
-        for (int v = 0; v < nv; v++) {
-            const vec g = vload(dy + v * VL);
+        for (int r = 0; r < nr; r++) {
             UNROLL
-            for (int k = 0; k < nk; k++) acc[k][v] += g * vload(x + k * tap_pitch + v * VL);
+            for (int k = 0; k < kw; k++)
+                acc[r][k] = vload(s->sum + lines[r].w + k * s->w_pitch + c);
         }
-        dy += dy_pitch;
-        x += x_pitch;
-    }
-    UNROLL
-    for (int k = 0; k < nk; k++) {
-        UNROLL
-        for (int v = 0; v < nv; v++) vstore(sum + k * C + v * VL, acc[k][v]);
-    }
-}
-
-#define DW_SUM(nk)                                                                                \
-    NOINLINE void FN(tile_dw_sum_##nk)(int64_t n, const T *dy, int64_t dyp, const T *x,           \
-                                       int64_t xp, int64_t tp, T *sum, int64_t C, int64_t cols) { \
-        int64_t c = 0;                                                                            \
-        for (; c + DW_VECS * VL <= cols; c += DW_VECS * VL)                                       \
-            FN(tile_dw_sum)(nk, DW_VECS, n, dy + c, dyp, x + c, xp, tp, sum + c, C);              \
-        for (; c < cols; c += VL)                                                                 \
-            FN(tile_dw_sum)(nk, 1, n, dy + c, dyp, x + c, xp, tp, sum + c, C);                    \
-    }
-DW_SUM(1)
-DW_SUM(3)
-DW_SUM(5)
-DW_SUM(7)
-
-/* Taps [k, k+nk) of one kernel row over the outputs [lo, hi) of one row, all inside. */
-static void FN(dw_sum_taps)(int64_t nk, int64_t n, const T *dy, int64_t dyp, const T *x, int64_t xp,
-                            int64_t tp, T *sum, int64_t C) {
-    const int64_t cols = C / VL * VL;
-    if (n <= 0) return;
-    if (nk == 7) FN(tile_dw_sum_7)(n, dy, dyp, x, xp, tp, sum, C, cols);
-    else if (nk == 5) FN(tile_dw_sum_5)(n, dy, dyp, x, xp, tp, sum, C, cols);
-    else if (nk == 3) FN(tile_dw_sum_3)(n, dy, dyp, x, xp, tp, sum, C, cols);
-    else FN(tile_dw_sum_1)(n, dy, dyp, x, xp, tp, sum, C, cols);
-    for (int64_t c = cols; c < C; c++) {
-        for (int64_t k = 0; k < nk; k++) {
-            T s = sum[k * C + c];
-            for (int64_t i = 0; i < n; i++) s += dy[i * dyp + c] * x[i * xp + k * tp + c];
-            sum[k * C + c] = s;
-        }
-    }
-}
-
-/* One output row: sum[tap][C] += over its outputs. Taps go by 7, 5, 3 or 1; the outputs where all
- * of a group are inside go together, the others tap by tap. */
-static void FN(dw_sum_row)(const conv_problem *p, const T *image, const T *dy, int64_t d, int64_t h,
-                           T *sum) {
-    const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
-    const int64_t *st = p->src_stride, C = p->groups, W = p->grid[2], step = p->src_step[2];
-    const int64_t dyp = p->dst_stride[4], xp = step * st[4];
-    int64_t d0, d1, h0, h1;
-    tap_range(td, d * p->src_step[0], p->src_size[0], &d0, &d1);
-    tap_range(th, h * p->src_step[1], p->src_size[1], &h0, &h1);
-    for (int64_t a = d0; a < d1; a++) {
-        for (int64_t b = h0; b < h1; b++) {
-            const T *line = image + (d * p->src_step[0] + td->off[a]) * st[2] +
-                            (h * p->src_step[1] + th->off[b]) * st[3];
-            T *s = sum + (a * th->count + b) * tw->count * C;
-            for (int64_t k = 0, nk; k < tw->count; k += nk) {
-                const int64_t left = tw->count - k;
-                nk = left >= 7 ? 7 : left >= 5 ? 5 : left >= 3 ? 3 : 1;
-                const int64_t tp = nk > 1 ? (tw->off[k + 1] - tw->off[k]) * st[4] : 0;
-                /* outputs [lo, hi) with 0 <= w*step + off < size for the first and the last tap */
-                int64_t lo = 0, hi = W;
-                while (lo < W && lo * step + tw->off[k] < 0) lo++;
-                while (hi > lo && (hi - 1) * step + tw->off[k + nk - 1] >= p->src_size[2]) hi--;
-                FN(dw_sum_taps)(nk, hi - lo, dy + lo * dyp, dyp,
-                                line + (lo * step + tw->off[k]) * st[4], xp, tp, s + k * C, C);
-                for (int64_t j = k; nk > 1 && j < k + nk; j++) {
-                    for (int64_t w = 0; w < W; w++) {
-                        if (w == lo && hi > lo) w = hi;
-                        const int64_t z = w * step + tw->off[j];
-                        if (w >= W || z < 0 || z >= p->src_size[2]) continue;
-                        FN(dw_sum_taps)(1, 1, dy + w * dyp, dyp, line + z * st[4], xp, 0, s + j * C,
-                                        C);
-                    }
+        for (int64_t h = 0; h < s->rows; h++) {
+            const T *g = s->dy + h * s->dy_row + c, *x[DW_SUM_LINES];
+            UNROLL
+            for (int r = 0; r < nr; r++) x[r] = lines[h * s->row_lines + r].x + s->offset + c;
+            for (int64_t i = 0; i < cols; i++) {
+                const vec gv = vload(g);
+                const uint32_t in = inside[i];
+                UNROLL
+                for (int k = 0; k < kw; k++) {
+                    if (!(in & 1u << k)) continue;
+                    UNROLL
+                    for (int r = 0; r < nr; r++) acc[r][k] += gv * vload(x[r] + k * x_tap);
                 }
+                UNROLL
+                for (int r = 0; r < nr; r++) x[r] += x_step;
+                g += dy_col;
+            }
+        }
+        UNROLL
+        for (int r = 0; r < nr; r++) {
+            UNROLL
+            for (int k = 0; k < kw; k++)
+                vstore(s->sum + lines[r].w + k * s->w_pitch + c, acc[r][k]);
+        }
+    }
+}
+
+#define dw_sum_fn FN(dw_sum_fn)
+typedef void (*dw_sum_fn)(const FN(dw_strip) *, const FN(dw_line) *);
+#define DW_SUM(kw, nr)                                                                             \
+    NOINLINE void FN(tile_dw_sum_##kw##_##nr)(const FN(dw_strip) * s, const FN(dw_line) * lines) { \
+        FN(tile_dw_sum)(kw, nr, s, lines);                                                         \
+    }
+#define DW_SUM_NAME(kw, nr) [nr - 1] = FN(tile_dw_sum_##kw##_##nr),
+/* The accumulators and dy in registers. */
+#if VEC_BYTES == 64 || defined(__aarch64__)
+#define DW_SUMS_3(F) F(3, 1) F(3, 2) F(3, 3) F(3, 4) F(3, 5)
+#define DW_SUMS_5(F) F(5, 1) F(5, 2) F(5, 3) F(5, 4) F(5, 5)
+#define DW_SUMS_7(F) F(7, 1) F(7, 2) F(7, 3) F(7, 4)
+#else
+#define DW_SUMS_3(F) F(3, 1) F(3, 2) F(3, 3) F(3, 4)
+#define DW_SUMS_5(F) F(5, 1) F(5, 2)
+#define DW_SUMS_7(F) F(7, 1)
+#endif
+#define DW_SUMS_1(F) F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(1, 5)
+DW_SUMS_1(DW_SUM)
+DW_SUMS_3(DW_SUM)
+DW_SUMS_5(DW_SUM)
+DW_SUMS_7(DW_SUM)
+/* [kw][lines - 1] */
+static const dw_sum_fn FN(dw_sums)[8][DW_SUM_LINES] = {[1] = {DW_SUMS_1(DW_SUM_NAME)},
+                                                       [3] = {DW_SUMS_3(DW_SUM_NAME)},
+                                                       [5] = {DW_SUMS_5(DW_SUM_NAME)},
+                                                       [7] = {DW_SUMS_7(DW_SUM_NAME)}};
+#undef DW_SUMS_1
+#undef DW_SUMS_3
+#undef DW_SUMS_5
+#undef DW_SUMS_7
+
+/* Backward weight of one convolution. */
+typedef struct {
+    FN(dw_job) job;
+    FN(dw_end) x_end, dy_end;
+    const T *x, *dy;
+    int64_t row_blocks;
+} FN(dw_sum_call);
+
+/* Columns [w, w + s.cols) of the block, taps [k, k + kw) along w. */
+static void FN(dw_sum_strip)(const FN(dw_rows) * r, const FN(dw_end) * end, const T *dy,
+                             FN(dw_strip) s, int64_t w, int64_t k, int kw) {
+    const FN(dw_job) *j = r->job;
+    const conv_problem *p = &j->p;
+    for (int64_t i = 0; i < s.cols; i++) {
+        r->inside[i] = 0;
+        for (int t = 0; t < kw; t++) {
+            const int64_t z = (w + i) * p->src_step[2] + p->taps[2].off[k + t];
+            if (z >= 0 && z < p->src_size[2]) r->inside[i] |= 1u << t;
+        }
+    }
+    s.offset = w * s.x_step + k * s.x_tap + r->c0;
+    s.sum += k * s.w_pitch;
+    int most = DW_SUM_LINES;
+    while (!FN(dw_sums)[kw][most - 1]) most--;
+    for (int64_t h = 0, n = r->h1 - r->h0; h < n; h += s.rows) {
+        const FN(dw_line) *lines = r->lines + h * j->lines;
+        const int64_t count = r->count[h];
+        const T *row = FN(dw_row)(end, dy + h * s.dy_row);
+        s.dy = row + w * s.dy_col + r->c0;
+        /* rows that meet the same lines of the kernel go together */
+        for (s.rows = 1; h + s.rows < n; s.rows++) {
+            if (r->count[h + s.rows] != count || lines[s.rows * j->lines].w != lines->w) break;
+            if (FN(dw_row)(end, dy + (h + s.rows) * s.dy_row) != row + s.rows * s.dy_row) break;
+        }
+        const int64_t groups = fc_ceil_div(count, most);
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t e0 = g * count / groups, e1 = (g + 1) * count / groups;
+            FN(dw_sums)[kw][e1 - e0 - 1](&s, lines + e0);
+        }
+    }
+}
+
+/* Block i of rows, channels [c0, c0 + job.block), into sum[tap][job.channels]. */
+static void FN(dw_sum_block)(const FN(dw_sum_call) * call, int64_t i, int64_t c0,
+                             FN(dw_line) * lines, uint32_t *inside, T *sum) {
+    const FN(dw_job) *j = &call->job;
+    const conv_problem *p = &j->p;
+    const tap_axis *tw = &p->taps[2];
+    const int64_t *s = p->dst_stride, C = j->C, W = p->grid[2];
+    const int64_t plane = i / call->row_blocks, h0 = i % call->row_blocks * DW_ROWS;
+    const int64_t d = plane % p->grid[0], n = plane / p->grid[0];
+    FN(dw_rows)
+    r = {.job = j,
+         .image = call->x + n * p->src_stride[0],
+         .end = &call->x_end,
+         .d = d,
+         .h0 = h0,
+         .h1 = fc_min(h0 + DW_ROWS, p->grid[1]),
+         .lines = lines,
+         .inside = inside};
+    FN(dw_list)(&r);
+    const int64_t cols = fc_ceil_div(W, fc_ceil_div(W, DW_SUM_COLS));
+    FN(dw_strip)
+    strip = {.dy_row = s[3],
+             .dy_col = s[4],
+             .x_step = p->src_step[2] * p->src_stride[4],
+             .x_tap = tw->count > 1 ? (tw->off[1] - tw->off[0]) * p->src_stride[4] : 0,
+             .inside = inside,
+             .row_lines = j->lines,
+             .w_pitch = j->channels};
+    const T *dy = call->dy + n * s[0] + d * s[2] + h0 * s[3];
+    for (int64_t w = 0; w < W; w += cols) {
+        strip.cols = fc_min(cols, W - w);
+        for (int64_t c = c0, end = fc_min(C, c0 + j->block); c < end; c += strip.vectors * VL) {
+            /* the last vector overlaps the one before, and has sums of its own */
+            r.c0 = C >= VL ? fc_min(c, C - VL) : 0;
+            strip.vectors = fc_max(1, (end - c) / VL);
+            strip.sum = sum + c;
+            for (int64_t k = 0, kw; k < tw->count; k += kw) {
+                const int64_t left = tw->count - k;
+                kw = left >= 7 ? 7 : left >= 5 ? 5 : left >= 3 ? 3 : 1;
+                FN(dw_sum_strip)(&r, &call->dy_end, dy, strip, w, k, (int)kw);
             }
         }
     }
+}
+
+/* dw[channel][tap] = the partial sums [splits][tap][channels] together. */
+static void FN(dw_sum_up)(const FN(dw_job) * j, int64_t splits, T *sums, T *dw) {
+    const int64_t C = j->C, taps = j->p.ntaps, items = taps * j->channels;
+    for (int64_t s = 1; s < splits; s++)
+        for (int64_t i = 0; i < items; i += VL)
+            vstore(sums + i, vload(sums + i) + vload(sums + s * items + i));
+    const int64_t whole = C < VL ? C : C / VL * VL;
+    for (int64_t t = 0; t < taps; t++) {
+        const T *row = sums + t * j->channels;
+        for (int64_t c = 0; c < whole; c++) dw[c * taps + t] = row[c];
+        for (int64_t c = whole; c < C; c++) dw[c * taps + t] = row[c - C + j->channels];
+    }
+}
+
+static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {
+    FN(dw_job) *j = &call->job;
+    const conv_problem *p = &j->p;
+    const int64_t C = p->groups;
+    j->C = C;
+    j->channels = fc_round_up(C, VL);
+    j->kw = (int)p->taps[2].count; /* whole rows of the kernel in the list */
+    j->parts = 1;
+    j->lines = p->taps[0].count * p->taps[1].count;
+    j->block = j->channels;
+    call->row_blocks = fc_ceil_div(p->grid[1], DW_ROWS);
+    /* Splits by shape alone, so that sums do not depend on the threads. */
+    const int64_t blocks = p->batch * p->grid[0] * call->row_blocks;
+    const int64_t splits = fc_max(1, fc_min(DW_MAX_SPLITS, blocks / DW_BLOCKS_PER_SPLIT));
+    while (threads > 1 && splits * fc_ceil_div(C, j->block) < 2 * threads && j->block > VL)
+        j->block = fc_round_up(j->block / 2, VL);
+    const int64_t items = p->ntaps * j->channels, parts = fc_ceil_div(C, j->block);
+    const int64_t x_row = p->src_size[2] * p->src_stride[4], dy_row = p->dst_stride[3];
+    const int64_t x_end = FN(dw_end_items)(C, x_row), dy_end = FN(dw_end_items)(C, dy_row);
+    T *sums = fc_scratch(splits * items + x_end + dy_end, sizeof(T));
+    FN(dw_line) *lines = fc_scratch(threads * DW_ROWS * j->lines, sizeof *lines);
+    uint32_t *inside = fc_scratch(threads * DW_SUM_COLS, sizeof *inside);
+    const int status = sums && lines && inside ? FC_OK : FC_NOMEM;
+    if (status == FC_OK) {
+        T *ends = sums + splits * items;
+        call->x_end = FN(dw_end_of)(call->x, p->batch * p->src_stride[0], C, x_row, ends);
+        call->dy_end =
+            FN(dw_end_of)(call->dy, p->batch * p->dst_stride[0], C, dy_row, ends + x_end);
+        memset(sums, 0, (size_t)(splits * items) * sizeof(T));
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+        for (int64_t i = 0; i < splits * parts; i++) {
+            const int64_t s = i / parts, me = fc_thread();
+            for (int64_t b = s * blocks / splits; b < (s + 1) * blocks / splits; b++)
+                FN(dw_sum_block)(call, b, i % parts * j->block, lines + me * DW_ROWS * j->lines,
+                                 inside + me * DW_SUM_COLS, sums + s * items);
+        }
+        FN(dw_sum_up)(j, splits, sums, dw);
+    }
+    fc_free(inside);
+    fc_free(lines);
+    fc_free(sums);
+    return status;
 }
 
 static int FN(conv_backward_weight_depthwise)(const fc_conv_geom *g, const void *dy, const void *x,
@@ -499,35 +649,9 @@ static int FN(conv_backward_weight_depthwise)(const fc_conv_geom *g, const void 
     (void)bias;
     int status = FN(dw_check)(g);
     if (status) return status;
-    conv_problem p;
-    status = conv_problem_forward(&p, g);
-    const int64_t C = p.groups, taps = p.ntaps, rows = p.batch * p.grid[0] * p.grid[1];
-    const int64_t splits = fc_max(1, fc_min(DW_MAX_SPLITS, rows / DW_ROWS_PER_SPLIT));
-    T *sums = status == FC_OK ? fc_scratch(splits * taps * C, sizeof(T)) : NULL;
-    if (!sums) {
-        conv_problem_free(&p);
-        return FC_NOMEM;
-    }
-    const int64_t chunk = fc_ceil_div(rows, splits);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (int64_t s = 0; s < splits; s++) {
-        T *sum = sums + s * taps * C;
-        memset(sum, 0, (size_t)(taps * C) * sizeof(T));
-        for (int64_t i = s * chunk; i < fc_min(rows, (s + 1) * chunk); i++) {
-            const int64_t h = i % p.grid[1], d = i / p.grid[1] % p.grid[0];
-            const int64_t n = i / p.grid[1] / p.grid[0];
-            FN(dw_sum_row)(&p, (const T *)x + n * p.src_stride[0],
-                           (const T *)dy + i * p.grid[2] * p.dst_stride[4], d, h, sum);
-        }
-    }
-    for (int64_t c = 0; c < C; c++) {
-        for (int64_t t = 0; t < taps; t++) {
-            T total = 0;
-            for (int64_t s = 0; s < splits; s++) total += sums[(s * taps + t) * C + c];
-            ((T *)dw)[c * taps + t] = total;
-        }
-    }
-    fc_free(sums);
-    conv_problem_free(&p);
-    return FC_OK;
+    FN(dw_sum_call) call = {.x = x, .dy = dy};
+    status = conv_problem_forward(&call.job.p, g);
+    if (status == FC_OK) status = FN(dw_sum_solve)(&call, dw, threads);
+    conv_problem_free(&call.job.p);
+    return status;
 }

@@ -12,7 +12,7 @@
 #define DW_POSITIONS 8 /* and down to DW_LEAST, so that rows of 7, 10 or 12 divide well */
 /* Rows of a block; bytes of x that neighbouring rows of it share: they and the weights stay in L1.
  */
-enum { DW_LEAST = 4, DW_ROWS = 8, DW_BLOCK_BYTES = 20 << 10 };
+enum { DW_LEAST = 4, DW_ROWS = 8, DW_BLOCK_BYTES = 24 << 10 };
 /* Backward weight: lines of a tile and outputs of a strip at most; partial sums. */
 enum { DW_SUM_LINES = 5, DW_SUM_COLS = 16, DW_MAX_SPLITS = 8, DW_BLOCKS_PER_SPLIT = 4 };
 #define DW_UNROLL _Pragma("GCC unroll 32")
@@ -28,14 +28,107 @@ typedef struct {
 typedef struct {
     const T *weight, *bias; /* at the block's first channel; bias may be NULL */
     int64_t pitch;          /* of x: between taps, or between positions where kw = 1 */
-    int64_t w_pitch, y_pitch, vectors;
+    int64_t w_pitch, w_channel, y_pitch, vectors; /* of w: between taps, channels of a group */
     const uint32_t *inside; /* of each part: bit j says that column j of the tile's x is inside */
 } FN(dw_block);
 
-/* y[i][c] = bias[c] + sum over lines, k < kw of w[line][k][c] * x[line][i*step + k][c]. */
-INLINE void FN(tile_dw)(const int kw, const int step, const int np, const FN(dw_block) * b,
-                        const FN(dw_line) * lines, int64_t count, int64_t offset, T *y) {
-    static const T zero[VL] __attribute__((aligned(64)));
+/* Lane l of the result is lane l / group * group + j of x: channel j of every group. */
+#define DW_LANE(l, group, j) ((l) / (group) * (group) + (j))
+#undef DW_SPREAD
+#if VEC_BYTES / TYPE_BYTES == 2
+#define DW_SPREAD(x, n, j) SHUFFLE(x, x, DW_LANE(0, n, j), DW_LANE(1, n, j))
+#elif VEC_BYTES / TYPE_BYTES == 4
+#define DW_SPREAD(x, n, j) \
+    SHUFFLE(x, x, DW_LANE(0, n, j), DW_LANE(1, n, j), DW_LANE(2, n, j), DW_LANE(3, n, j))
+#elif VEC_BYTES / TYPE_BYTES == 8
+#define DW_SPREAD(x, n, j)                                                                \
+    SHUFFLE(x, x, DW_LANE(0, n, j), DW_LANE(1, n, j), DW_LANE(2, n, j), DW_LANE(3, n, j), \
+            DW_LANE(4, n, j), DW_LANE(5, n, j), DW_LANE(6, n, j), DW_LANE(7, n, j))
+#else
+#define DW_SPREAD(x, n, j)                                                                \
+    SHUFFLE(x, x, DW_LANE(0, n, j), DW_LANE(1, n, j), DW_LANE(2, n, j), DW_LANE(3, n, j), \
+            DW_LANE(4, n, j), DW_LANE(5, n, j), DW_LANE(6, n, j), DW_LANE(7, n, j),       \
+            DW_LANE(8, n, j), DW_LANE(9, n, j), DW_LANE(10, n, j), DW_LANE(11, n, j),     \
+            DW_LANE(12, n, j), DW_LANE(13, n, j), DW_LANE(14, n, j), DW_LANE(15, n, j))
+#endif
+
+/* The operand of channel j of a group, from x at the vector's place (at channel j itself where a
+ * group is whole vectors). The cases are constants, as shuffles must be. */
+INLINE vec FN(dw_spread)(const int group, const int j, const T *x) {
+    if (group >= VL && group > 1) return vset1(*x);
+    const vec v = vload(x);
+    switch (group > 1 ? group + j : 0) {
+#if VEC_BYTES / TYPE_BYTES > 2
+        case 2:
+            return DW_SPREAD(v, 2, 0);
+        case 3:
+            return DW_SPREAD(v, 2, 1);
+#endif
+#if VEC_BYTES / TYPE_BYTES > 4
+        case 4:
+            return DW_SPREAD(v, 4, 0);
+        case 5:
+            return DW_SPREAD(v, 4, 1);
+        case 6:
+            return DW_SPREAD(v, 4, 2);
+        case 7:
+            return DW_SPREAD(v, 4, 3);
+#endif
+#if VEC_BYTES / TYPE_BYTES > 8
+        case 8:
+            return DW_SPREAD(v, 8, 0);
+        case 9:
+            return DW_SPREAD(v, 8, 1);
+        case 10:
+            return DW_SPREAD(v, 8, 2);
+        case 11:
+            return DW_SPREAD(v, 8, 3);
+        case 12:
+            return DW_SPREAD(v, 8, 4);
+        case 13:
+            return DW_SPREAD(v, 8, 5);
+        case 14:
+            return DW_SPREAD(v, 8, 6);
+        case 15:
+            return DW_SPREAD(v, 8, 7);
+#endif
+        default:
+            return v;
+    }
+}
+
+/* acc[i] += w[k] * x[i*step + k][channel j of the lane's group], k < kw, i < np. */
+INLINE void FN(dw_taps)(const int group, const int kw, const int step, const int np, const int j,
+                        const T *w, int64_t w_pitch, const T *x, int64_t pitch, uint32_t inside,
+                        vec *acc) {
+    static const T zeros[VL] __attribute__((aligned(64)));
+    const T *zero = zeros;
+    /* Here and with PIN: one j after the other, or there are more vectors than registers. */
+    if (group > 1) __asm__ volatile("" : "+r"(inside), "+r"(zero) : : "memory");
+    vec wv[7];
+    UNROLL
+    for (int k = 0; k < kw; k++) wv[k] = vload(w + k * w_pitch);
+    DW_UNROLL
+    for (int q = 0; q < (np - 1) * step + kw; q++) {
+        const vec xv = FN(dw_spread)(group, j, inside & 1u << q ? x : zero);
+        UNROLL
+        for (int k = 0; k < kw; k++) {
+            const int i = (q - k) / step;
+            if (q >= k && i * step == q - k && i < np) acc[i] += wv[k] * xv;
+        }
+        x += pitch;
+    }
+    if (group > 1) {
+        UNROLL
+        for (int i = 0; i < np; i++) PIN(acc[i]);
+    }
+}
+
+/* y[i][c] = bias[c] + sum over lines, j < group, k < kw of
+ *     w[line][k][j][c] * x[line][i*step + k][channel j of c's group] */
+INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int np,
+                        const FN(dw_block) * b, const FN(dw_line) * lines, int64_t count,
+                        int64_t offset, T *y) {
     const int64_t pitch = b->pitch, w_pitch = b->w_pitch, y_pitch = b->y_pitch;
     for (int64_t c = 0; c < b->vectors * VL; c += VL) {
         vec acc[DW_POSITIONS];
@@ -43,20 +136,16 @@ INLINE void FN(tile_dw)(const int kw, const int step, const int np, const FN(dw_
         UNROLL
         for (int i = 0; i < np; i++) acc[i] = start;
         for (int64_t e = 0; e < count; e++) {
-            const T *xl = lines[e].x + offset + c, *wl = b->weight + lines[e].w + c;
             const uint32_t inside = b->inside[lines[e].part];
-            vec wv[7];
-            UNROLL
-            for (int k = 0; k < kw; k++) wv[k] = vload(wl + k * w_pitch);
-            DW_UNROLL
-            for (int j = 0; j < (np - 1) * step + kw; j++) {
-                const vec xv = vload(inside & 1u << j ? xl : zero);
+            const T *x = lines[e].x + offset, *w = b->weight + lines[e].w + c;
+            if (group > 1 && group >= VL) { /* a group is whole vectors */
+                x += c / group * group;
+                for (int j = 0; j < group; j++, w += b->w_channel)
+                    FN(dw_taps)(group, kw, step, np, j, w, w_pitch, x + j, pitch, inside, acc);
+            } else {
                 UNROLL
-                for (int k = 0; k < kw; k++) {
-                    const int i = (j - k) / step;
-                    if (j >= k && i * step == j - k && i < np) acc[i] += wv[k] * xv;
-                }
-                xl += pitch;
+                for (int j = 0; j < group; j++, w += b->w_channel)
+                    FN(dw_taps)(group, kw, step, np, j, w, w_pitch, x + c, pitch, inside, acc);
             }
         }
         T *o = y + c;
@@ -71,18 +160,21 @@ INLINE void FN(tile_dw)(const int kw, const int step, const int np, const FN(dw_
 #define dw_tile_fn FN(dw_tile_fn)
 typedef void (*dw_tile_fn)(const FN(dw_block) *, const FN(dw_line) *, int64_t count, int64_t offset,
                            T *y);
-#define DW_TILE(kw, step, np)                                                                     \
-    NOINLINE void FN(tile_dw_##kw##_##step##_##np)(                                               \
+/* [step - 1][kw][positions - DW_LEAST]; NULL where there is none */
+typedef dw_tile_fn FN(dw_tile_table)[2][8][DW_POSITIONS - DW_LEAST + 1];
+#define DW_TILE(kw, step, np) DW_GROUP_TILE(1, kw, step, np)
+#define DW_GROUP_TILE(group, kw, step, np)                                                        \
+    NOINLINE void FN(tile_dw_##group##_##kw##_##step##_##np)(                                     \
         const FN(dw_block) * b, const FN(dw_line) * lines, int64_t count, int64_t offset, T *y) { \
-        FN(tile_dw)(kw, step, np, b, lines, count, offset, y);                                    \
+        FN(tile_dw)(group, kw, step, np, b, lines, count, offset, y);                             \
     }
 #define DW_TILES(kw, step) \
     DW_TILE(kw, step, 4) DW_TILE(kw, step, 5) DW_TILE(kw, step, 6) DW_TILE(kw, step, 7)
-#define DW_NAMES(kw, step)                                                                       \
-    FN(tile_dw_##kw##_##step##_4), FN(tile_dw_##kw##_##step##_5), FN(tile_dw_##kw##_##step##_6), \
-        FN(tile_dw_##kw##_##step##_7)
+#define DW_NAMES(kw, step)                                            \
+    FN(tile_dw_1_##kw##_##step##_4), FN(tile_dw_1_##kw##_##step##_5), \
+        FN(tile_dw_1_##kw##_##step##_6), FN(tile_dw_1_##kw##_##step##_7)
 #define DW_TILES_8(kw, step) DW_TILES(kw, step) DW_TILE(kw, step, 8)
-#define DW_NAMES_8(kw, step) DW_NAMES(kw, step), FN(tile_dw_##kw##_##step##_8)
+#define DW_NAMES_8(kw, step) DW_NAMES(kw, step), FN(tile_dw_1_##kw##_##step##_8)
 /* 7 weights and 8 sums need more than 16 registers. */
 #if VEC_BYTES == 64 || defined(__aarch64__)
 #define DW_TILES_7 DW_TILES_8
@@ -100,23 +192,24 @@ DW_TILES_7(7, 1)
 DW_TILES_8(3, 2)
 DW_TILES_8(5, 2)
 DW_TILES_7(7, 2)
-/* [step - 1][kw][positions - DW_LEAST] */
-static const dw_tile_fn FN(dw_tiles)[2][8][DW_POSITIONS - DW_LEAST + 1] = {
-    {[1] = {DW_NAMES_8(1, 1)},
-     [2] = {DW_NAMES_8(2, 1)},
-     [3] = {DW_NAMES_8(3, 1)},
-     [4] = {DW_NAMES_8(4, 1)},
-     [5] = {DW_NAMES_8(5, 1)},
-     [7] = {DW_NAMES_7(7, 1)}},
-    {[3] = {DW_NAMES_8(3, 2)}, [5] = {DW_NAMES_8(5, 2)}, [7] = {DW_NAMES_7(7, 2)}}};
+static const FN(dw_tile_table)
+    FN(dw_tiles) = {{[1] = {DW_NAMES_8(1, 1)},
+                     [2] = {DW_NAMES_8(2, 1)},
+                     [3] = {DW_NAMES_8(3, 1)},
+                     [4] = {DW_NAMES_8(4, 1)},
+                     [5] = {DW_NAMES_8(5, 1)},
+                     [7] = {DW_NAMES_7(7, 1)}},
+                    {[3] = {DW_NAMES_8(3, 2)}, [5] = {DW_NAMES_8(5, 2)}, [7] = {DW_NAMES_7(7, 2)}}};
 #undef DW_TILES_7
 #undef DW_NAMES_7
 
 /* One problem (a phase, in backward input) and how it is cut. */
 typedef struct {
     conv_problem p;
-    int64_t C, channels; /* channels: C, or one vector */
-    T *weight;           /* [tap][channels] */
+    const FN(dw_tile_table) * tiles;
+    int64_t group;       /* channels of a group: 1, or a power of two */
+    int64_t C, channels; /* channels: C, or whole vectors */
+    T *weight;           /* [tap][group][channels] */
     int kw, np;          /* of a tile; kw = 1 takes the taps one by one */
     dw_tile_fn tile;
     int64_t block;        /* channels of a block */
@@ -129,27 +222,53 @@ static int FN(dw_check)(const fc_conv_geom *g) {
     return fc_conv_check(g);
 }
 
-/* w[channel][taps] to out[position of the tap][channels], zero beyond C. */
-static void FN(dw_pack_weight)(const conv_problem *p, const T *w, int64_t channels, T *out) {
-    const int64_t C = p->groups, taps = p->kernel_taps;
-    const T *const limit = w + C * taps;
+/* w[channel][j][taps], j from j0 on, to out[position of the tap][group][channels], zero beyond C.
+ */
+static void FN(dw_pack)(const FN(dw_job) * job, const T *w, int64_t length, int64_t j0) {
+    const conv_problem *p = &job->p;
+    const int64_t C = job->C, taps = p->kernel_taps, channels = job->channels;
+    const T *const limit = w + C * length;
     for (int64_t c = 0; c < channels; c += VL) {
         if (c + VL > channels) c = channels - VL;
-        for (int64_t t = 0; t < taps; t += VL) {
+        for (int64_t t = 0; t < length; t += VL) {
             T square[VL * VL] __attribute__((aligned(64)));
-            const T *s = w + c * taps + t;
-            if (s + (VL - 1) * taps + VL <= limit) {
-                FN(transpose_square)(s, taps, square, VL);
+            const T *s = w + c * length + t;
+            const int64_t n = fc_min(VL, length - t);
+            if (s + (VL - 1) * length + VL <= limit) {
+                FN(transpose_square)(s, length, square, VL);
             } else {
-                for (int64_t i = 0; i < fc_min(VL, taps - t); i++)
+                for (int64_t i = 0; i < n; i++)
                     for (int64_t l = 0; l < VL; l++)
-                        square[i * VL + l] = c + l < C ? s[l * taps + i] : 0;
+                        square[i * VL + l] = c + l < C ? s[l * length + i] : 0;
             }
-            for (int64_t i = 0; i < fc_min(VL, taps - t); i++)
-                if (p->position[t + i] >= 0)
-                    vstore(out + p->position[t + i] * channels + c, vload(square + i * VL));
+            for (int64_t i = 0; i < n; i++) {
+                const int64_t at = p->position[(t + i) % taps], j = j0 + (t + i) / taps;
+                if (at >= 0)
+                    vstore(job->weight + (at * job->group + j) * channels + c,
+                           vload(square + i * VL));
+            }
         }
     }
+}
+
+/* All weights: forward, the channels of a group lie in each column as they are wanted; backward,
+ * those of one channel are first brought together. */
+static int FN(dw_pack_weight)(const FN(dw_job) * job, const T *w) {
+    const conv_problem *p = &job->p;
+    const int64_t G = job->group, taps = p->kernel_taps;
+    if (p->w_channel == taps) {
+        FN(dw_pack)(job, w, G * taps, 0);
+        return FC_OK;
+    }
+    T *one = fc_scratch(job->C * taps, sizeof(T));
+    if (!one) return FC_NOMEM;
+    for (int64_t j = 0; j < G; j++) {
+        for (int64_t g = 0; g < p->groups; g++)
+            memcpy(one + g * G * taps, w + (g * G + j) * G * taps, (size_t)(G * taps) * sizeof(T));
+        FN(dw_pack)(job, one, taps, j);
+    }
+    fc_free(one);
+    return FC_OK;
 }
 
 /* From the problem to tile, blocks and packed weights. */
@@ -157,28 +276,29 @@ static int FN(dw_plan)(FN(dw_job) * j, const T *w) {
     const conv_problem *p = &j->p;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t W = p->grid[2], step = p->src_step[2];
-    j->C = p->groups;
+    j->group = p->channels;
+    j->C = p->groups * p->channels;
     j->channels = fc_max(j->C, VL);
     int even = step <= 2;
     for (int64_t k = 1; k < tw->count; k++) even &= tw->off[k] == tw->off[k - 1] + 1;
     j->kw = 1;
     for (int k = 2; even && k < 8; k++)
-        if (FN(dw_tiles)[step - 1][k][0] && tw->count % k == 0) j->kw = k;
-    const dw_tile_fn *tiles = FN(dw_tiles)[j->kw > 1 ? step - 1 : 0][j->kw];
-    const int most = tiles[DW_POSITIONS - DW_LEAST] ? DW_POSITIONS : DW_POSITIONS - 1;
-    j->np = (int)fc_max(DW_LEAST, fc_ceil_div(W, fc_ceil_div(W, most)));
+        if ((*j->tiles)[step - 1][k][0] && tw->count % k == 0) j->kw = k;
+    const dw_tile_fn *tiles = (*j->tiles)[j->kw > 1 ? step - 1 : 0][j->kw];
+    for (int np = DW_LEAST; np <= DW_POSITIONS; np++) /* the least positions in vain, the widest */
+        if (tiles[np - DW_LEAST] && (!j->np || fc_round_up(W, np) <= fc_round_up(W, j->np)))
+            j->np = np;
     j->tile = tiles[j->np - DW_LEAST];
-    /* the lines that neighbouring rows of tiles share stay in L1 */
+    /* the weights, and the lines that neighbouring rows of tiles share, stay in L1 */
     const int64_t cols = (j->np - 1) * step + tw->count;
-    const int64_t shared = fc_max(1, cols * th->count * td->count) * (int64_t)sizeof(T);
-    j->block = fc_max(1, DW_BLOCK_BYTES / shared / VL) * VL;
+    const int64_t shared = cols * th->count * td->count + p->ntaps * j->group;
+    const int64_t unit = fc_max(VL, j->group); /* whole vectors of whole groups */
+    j->block = fc_max(1, DW_BLOCK_BYTES / (int64_t)sizeof(T) / fc_max(1, shared) / unit) * unit;
     j->block = fc_min(j->block, fc_round_up(j->C, VL));
     j->parts = tw->count / j->kw;
     j->lines = td->count * th->count * j->parts;
-    j->weight = fc_scratch(fc_max(1, p->ntaps) * j->channels, sizeof(T));
-    if (!j->weight) return FC_NOMEM;
-    FN(dw_pack_weight)(p, w, j->channels, j->weight);
-    return FC_OK;
+    j->weight = fc_scratch(fc_max(1, p->ntaps) * j->group * j->channels, sizeof(T));
+    return j->weight ? FN(dw_pack_weight)(j, w) : FC_NOMEM;
 }
 
 /* Fewer channels than lanes: whole vectors would reach past the end of an array. Rows nearer to it
@@ -238,7 +358,8 @@ static void FN(dw_list)(FN(dw_rows) * r) {
                 row = FN(dw_row)(r->end, row);
                 for (int64_t k = 0; k < j->parts; k++, n++) {
                     out[n].x = row + tw->off[k * j->kw] * st[4];
-                    out[n].w = ((a * th->count + b) * tw->count + k * j->kw) * j->channels;
+                    out[n].w =
+                        ((a * th->count + b) * tw->count + k * j->kw) * j->group * j->channels;
                     out[n].part = k;
                 }
             }
@@ -275,7 +396,8 @@ static void FN(dw_run_rows)(FN(dw_rows) * r) {
         block = {.weight = j->weight + r->c0,
                  .bias = r->bias,
                  .pitch = j->kw > 1 ? st[4] : step * st[4],
-                 .w_pitch = j->channels,
+                 .w_pitch = j->group * j->channels,
+                 .w_channel = j->channels,
                  .y_pitch = local ? wide : y_col,
                  .vectors = r->vectors,
                  .inside = r->inside};
@@ -346,9 +468,10 @@ static int FN(dw_solve)(FN(dw_job) * jobs, int64_t count, const T *src, const T 
     }
     if (status) return status;
     const int64_t C = jobs->C, row_blocks = fc_ceil_div(rows, DW_ROWS);
+    const int64_t unit = fc_max(VL, jobs->group);
     const int64_t all = p->batch * planes * row_blocks;
-    while (threads > 1 && all * fc_ceil_div(C, block) < 2 * threads && block > VL)
-        block = fc_round_up(block / 2, VL);
+    while (threads > 1 && all * fc_ceil_div(C, block) < 2 * threads && block > unit)
+        block = fc_round_up(block / 2, unit);
     for (int64_t i = 0; i < count; i++) jobs[i].block = block;
     const int64_t source = p->batch * p->src_stride[0], row = p->src_size[2] * p->src_stride[4];
     const int64_t local_items = DW_POSITIONS * block;
@@ -384,33 +507,43 @@ static void FN(dw_free)(FN(dw_job) * jobs, int64_t count) {
     }
 }
 
-static int FN(conv_forward_depthwise)(const fc_conv_geom *g, const void *x, const void *w,
-                                      const void *bias, void *y, int threads) {
-    int status = FN(dw_check)(g);
-    if (status) return status;
-    FN(dw_job) job = {.weight = NULL};
-    status = conv_problem_forward(&job.p, g);
+static int FN(dw_forward)(const fc_conv_geom *g, const FN(dw_tile_table) * tiles, const T *x,
+                          const T *w, const T *bias, T *y, int threads) {
+    FN(dw_job) job = {.tiles = tiles};
+    int status = conv_problem_forward(&job.p, g);
     if (status == FC_OK) status = FN(dw_solve)(&job, 1, x, w, bias, y, threads);
     FN(dw_free)(&job, 1);
     return status;
 }
 
-static int FN(conv_backward_input_depthwise)(const fc_conv_geom *g, const void *dy, const void *w,
-                                             const void *bias, void *dx, int threads) {
-    int status = FN(dw_check)(g);
-    if (status) return status;
+static int FN(dw_backward_input)(const fc_conv_geom *g, const FN(dw_tile_table) * tiles,
+                                 const T *dy, const T *w, const T *bias, T *dx, int threads) {
     int64_t phase[3], phases = 1, n = 0;
+    int status = FC_OK;
     for (int i = 0; i < 3; i++) phases *= fc_min(g->stride[i], g->in_size[i]);
     FN(dw_job) *jobs = fc_scratch(phases, sizeof *jobs);
     if (!jobs) return FC_NOMEM;
     memset(jobs, 0, (size_t)phases * sizeof *jobs);
     FOR_EACH_PHASE(g, phase) {
+        jobs[n].tiles = tiles;
         if (status == FC_OK) status = conv_problem_backward_input(&jobs[n++].p, g, phase);
     }
     if (status == FC_OK) status = FN(dw_solve)(jobs, n, dy, w, bias, dx, threads);
     FN(dw_free)(jobs, n);
     fc_free(jobs);
     return status;
+}
+
+static int FN(conv_forward_depthwise)(const fc_conv_geom *g, const void *x, const void *w,
+                                      const void *bias, void *y, int threads) {
+    const int status = FN(dw_check)(g);
+    return status ? status : FN(dw_forward)(g, &FN(dw_tiles), x, w, bias, y, threads);
+}
+
+static int FN(conv_backward_input_depthwise)(const fc_conv_geom *g, const void *dy, const void *w,
+                                             const void *bias, void *dx, int threads) {
+    const int status = FN(dw_check)(g);
+    return status ? status : FN(dw_backward_input)(g, &FN(dw_tiles), dy, w, bias, dx, threads);
 }
 
 /* ---------------------------------------------------------------- backward weight */
@@ -422,63 +555,79 @@ typedef struct {
     int64_t offset, cols, vectors;         /* offset: from a line's x to the strip's */
     int64_t rows, row_lines;               /* lines of one row to those of the next */
     const uint32_t *inside;                /* [cols]: bit k says that tap k is inside */
-    T *sum;                                /* [line's w][k][w_pitch] */
-    int64_t w_pitch;
+    T *sum;                                /* [line's w][k][group][w_channel] */
+    int64_t w_pitch, w_channel;
 } FN(dw_strip);
 
-/* sum[line][k][c] += dy[i][c] * x[line][i][k][c] over the strip's outputs: kw * nr accumulators,
- * 1 load of dy and kw * nr of x for as many FMAs. */
-INLINE void FN(tile_dw_sum)(const int kw, const int nr, const FN(dw_strip) * s,
-                            const FN(dw_line) * lines) {
+/* One j of tile_dw_sum, for the vector at c. */
+INLINE void FN(dw_sum_channel)(const int group, const int kw, const int nr, const int j,
+                               const FN(dw_strip) * s, const FN(dw_line) * lines, int64_t c) {
     const int64_t dy_col = s->dy_col, x_step = s->x_step, x_tap = s->x_tap, cols = s->cols;
     const uint32_t *inside = s->inside;
-    for (int64_t c = 0; c < s->vectors * VL; c += VL) {
-        vec acc[DW_SUM_LINES][7];
+    if (group > 1) __asm__ volatile("" : "+r"(inside) : : "memory"); /* one j at a time */
+    T *sum = s->sum + j * s->w_channel + c;
+    vec acc[DW_SUM_LINES][7];
+    UNROLL
+    for (int r = 0; r < nr; r++) {
         UNROLL
-        for (int r = 0; r < nr; r++) {
+        for (int k = 0; k < kw; k++) acc[r][k] = vload(sum + lines[r].w + k * s->w_pitch);
+    }
+    for (int64_t h = 0; h < s->rows; h++) {
+        const T *x[DW_SUM_LINES], *g = s->dy + h * s->dy_row;
+        g += group > 1 && group >= VL ? c / group * group + j : c;
+        UNROLL
+        for (int r = 0; r < nr; r++) x[r] = lines[h * s->row_lines + r].x + s->offset + c;
+        for (int64_t i = 0; i < cols; i++) {
+            const vec gv = FN(dw_spread)(group, j, g);
+            const uint32_t in = inside[i];
             UNROLL
-            for (int k = 0; k < kw; k++)
-                acc[r][k] = vload(s->sum + lines[r].w + k * s->w_pitch + c);
-        }
-        for (int64_t h = 0; h < s->rows; h++) {
-            const T *g = s->dy + h * s->dy_row + c, *x[DW_SUM_LINES];
-            UNROLL
-            for (int r = 0; r < nr; r++) x[r] = lines[h * s->row_lines + r].x + s->offset + c;
-            for (int64_t i = 0; i < cols; i++) {
-                const vec gv = vload(g);
-                const uint32_t in = inside[i];
+            for (int k = 0; k < kw; k++) {
+                if (!(in & 1u << k)) continue;
                 UNROLL
-                for (int k = 0; k < kw; k++) {
-                    if (!(in & 1u << k)) continue;
-                    UNROLL
-                    for (int r = 0; r < nr; r++) acc[r][k] += gv * vload(x[r] + k * x_tap);
-                }
-                UNROLL
-                for (int r = 0; r < nr; r++) x[r] += x_step;
-                g += dy_col;
+                for (int r = 0; r < nr; r++) acc[r][k] += gv * vload(x[r] + k * x_tap);
             }
-        }
-        UNROLL
-        for (int r = 0; r < nr; r++) {
             UNROLL
-            for (int k = 0; k < kw; k++)
-                vstore(s->sum + lines[r].w + k * s->w_pitch + c, acc[r][k]);
+            for (int r = 0; r < nr; r++) x[r] += x_step;
+            g += dy_col;
+        }
+    }
+    UNROLL
+    for (int r = 0; r < nr; r++) {
+        UNROLL
+        for (int k = 0; k < kw; k++) vstore(sum + lines[r].w + k * s->w_pitch, acc[r][k]);
+    }
+}
+
+/* sum[line][k][j][c] += dy[i][channel j of c's group] * x[line][i][k][c] over the strip's outputs:
+ * kw * nr accumulators, 1 load of dy and kw * nr of x for as many FMAs. */
+INLINE void FN(tile_dw_sum)(const int group, const int kw, const int nr, const FN(dw_strip) * s,
+                            const FN(dw_line) * lines) {
+    for (int64_t c = 0; c < s->vectors * VL; c += VL) {
+        if (group > 1 && group >= VL) {
+            for (int j = 0; j < group; j++) FN(dw_sum_channel)(group, kw, nr, j, s, lines, c);
+        } else {
+            UNROLL
+            for (int j = 0; j < group; j++) FN(dw_sum_channel)(group, kw, nr, j, s, lines, c);
         }
     }
 }
 
 #define dw_sum_fn FN(dw_sum_fn)
 typedef void (*dw_sum_fn)(const FN(dw_strip) *, const FN(dw_line) *);
-#define DW_SUM(kw, nr)                                                                             \
-    NOINLINE void FN(tile_dw_sum_##kw##_##nr)(const FN(dw_strip) * s, const FN(dw_line) * lines) { \
-        FN(tile_dw_sum)(kw, nr, s, lines);                                                         \
+/* [kw][lines - 1]; NULL where there is none */
+typedef dw_sum_fn FN(dw_sum_table)[8][DW_SUM_LINES];
+#define DW_GROUP_SUM(group, kw, nr)                                                  \
+    NOINLINE void FN(tile_dw_sum_##group##_##kw##_##nr)(const FN(dw_strip) * s,      \
+                                                        const FN(dw_line) * lines) { \
+        FN(tile_dw_sum)(group, kw, nr, s, lines);                                    \
     }
-#define DW_SUM_NAME(kw, nr) [nr - 1] = FN(tile_dw_sum_##kw##_##nr),
+#define DW_SUM(kw, nr) DW_GROUP_SUM(1, kw, nr)
+#define DW_SUM_NAME(kw, nr) [nr - 1] = FN(tile_dw_sum_1_##kw##_##nr),
 /* The accumulators and dy in registers. */
 #if VEC_BYTES == 64 || defined(__aarch64__)
 #define DW_SUMS_3(F) F(3, 1) F(3, 2) F(3, 3) F(3, 4) F(3, 5)
 #define DW_SUMS_5(F) F(5, 1) F(5, 2) F(5, 3) F(5, 4) F(5, 5)
-#define DW_SUMS_7(F) F(7, 1) F(7, 2) F(7, 3) F(7, 4)
+#define DW_SUMS_7(F) F(7, 1) F(7, 2) F(7, 3)
 #else
 #define DW_SUMS_3(F) F(3, 1) F(3, 2) F(3, 3) F(3, 4)
 #define DW_SUMS_5(F) F(5, 1) F(5, 2)
@@ -489,11 +638,10 @@ DW_SUMS_1(DW_SUM)
 DW_SUMS_3(DW_SUM)
 DW_SUMS_5(DW_SUM)
 DW_SUMS_7(DW_SUM)
-/* [kw][lines - 1] */
-static const dw_sum_fn FN(dw_sums)[8][DW_SUM_LINES] = {[1] = {DW_SUMS_1(DW_SUM_NAME)},
-                                                       [3] = {DW_SUMS_3(DW_SUM_NAME)},
-                                                       [5] = {DW_SUMS_5(DW_SUM_NAME)},
-                                                       [7] = {DW_SUMS_7(DW_SUM_NAME)}};
+static const FN(dw_sum_table) FN(dw_sums) = {[1] = {DW_SUMS_1(DW_SUM_NAME)},
+                                             [3] = {DW_SUMS_3(DW_SUM_NAME)},
+                                             [5] = {DW_SUMS_5(DW_SUM_NAME)},
+                                             [7] = {DW_SUMS_7(DW_SUM_NAME)}};
 #undef DW_SUMS_1
 #undef DW_SUMS_3
 #undef DW_SUMS_5
@@ -502,13 +650,14 @@ static const dw_sum_fn FN(dw_sums)[8][DW_SUM_LINES] = {[1] = {DW_SUMS_1(DW_SUM_N
 /* Backward weight of one convolution. */
 typedef struct {
     FN(dw_job) job;
+    const FN(dw_sum_table) * tiles;
     FN(dw_end) x_end, dy_end;
     const T *x, *dy;
     int64_t row_blocks;
 } FN(dw_sum_call);
 
 /* Columns [w, w + s.cols) of the block, taps [k, k + kw) along w. */
-static void FN(dw_sum_strip)(const FN(dw_rows) * r, const FN(dw_end) * end, const T *dy,
+static void FN(dw_sum_strip)(const FN(dw_sum_call) * call, const FN(dw_rows) * r, const T *dy,
                              FN(dw_strip) s, int64_t w, int64_t k, int kw) {
     const FN(dw_job) *j = r->job;
     const conv_problem *p = &j->p;
@@ -522,21 +671,24 @@ static void FN(dw_sum_strip)(const FN(dw_rows) * r, const FN(dw_end) * end, cons
     s.offset = w * s.x_step + k * s.x_tap + r->c0;
     s.sum += k * s.w_pitch;
     int most = DW_SUM_LINES;
-    while (!FN(dw_sums)[kw][most - 1]) most--;
+    const dw_sum_fn *tiles = (*call->tiles)[kw];
+    while (!tiles[most - 1]) most--;
     for (int64_t h = 0, n = r->h1 - r->h0; h < n; h += s.rows) {
         const FN(dw_line) *lines = r->lines + h * j->lines;
         const int64_t count = r->count[h];
-        const T *row = FN(dw_row)(end, dy + h * s.dy_row);
+        const T *row = FN(dw_row)(&call->dy_end, dy + h * s.dy_row);
         s.dy = row + w * s.dy_col + r->c0;
         /* rows that meet the same lines of the kernel go together */
         for (s.rows = 1; h + s.rows < n; s.rows++) {
             if (r->count[h + s.rows] != count || lines[s.rows * j->lines].w != lines->w) break;
-            if (FN(dw_row)(end, dy + (h + s.rows) * s.dy_row) != row + s.rows * s.dy_row) break;
+            if (FN(dw_row)(&call->dy_end, dy + (h + s.rows) * s.dy_row) != row + s.rows * s.dy_row)
+                break;
         }
-        const int64_t groups = fc_ceil_div(count, most);
-        for (int64_t g = 0; g < groups; g++) {
-            const int64_t e0 = g * count / groups, e1 = (g + 1) * count / groups;
-            FN(dw_sums)[kw][e1 - e0 - 1](&s, lines + e0);
+        for (int64_t e = 0, n_lines; e < count; e += n_lines) {
+            const int64_t left = count - e;
+            n_lines = fc_ceil_div(left, fc_ceil_div(left, most));
+            while (!tiles[n_lines - 1]) n_lines--;
+            tiles[n_lines - 1](&s, lines + e);
         }
     }
 }
@@ -568,7 +720,8 @@ static void FN(dw_sum_block)(const FN(dw_sum_call) * call, int64_t i, int64_t c0
              .x_tap = tw->count > 1 ? (tw->off[1] - tw->off[0]) * p->src_stride[4] : 0,
              .inside = inside,
              .row_lines = j->lines,
-             .w_pitch = j->channels};
+             .w_pitch = j->group * j->channels,
+             .w_channel = j->channels};
     const T *dy = call->dy + n * s[0] + d * s[2] + h0 * s[3];
     for (int64_t w = 0; w < W; w += cols) {
         strip.cols = fc_min(cols, W - w);
@@ -578,45 +731,51 @@ static void FN(dw_sum_block)(const FN(dw_sum_call) * call, int64_t i, int64_t c0
             strip.vectors = fc_max(1, (end - c) / VL);
             strip.sum = sum + c;
             for (int64_t k = 0, kw; k < tw->count; k += kw) {
-                const int64_t left = tw->count - k;
-                kw = left >= 7 ? 7 : left >= 5 ? 5 : left >= 3 ? 3 : 1;
-                FN(dw_sum_strip)(&r, &call->dy_end, dy, strip, w, k, (int)kw);
+                kw = fc_min(7, tw->count - k);
+                while (!(*call->tiles)[kw][0]) kw--;
+                FN(dw_sum_strip)(call, &r, dy, strip, w, k, (int)kw);
             }
         }
     }
 }
 
-/* dw[channel][tap] = the partial sums [splits][tap][channels] together. */
-static void FN(dw_sum_up)(const FN(dw_job) * j, int64_t splits, T *sums, T *dw) {
-    const int64_t C = j->C, taps = j->p.ntaps, items = taps * j->channels;
+/* dw[group][j][channel][tap] = the partial sums [splits][tap][j][channels] together. */
+static void FN(dw_sum_up)(const FN(dw_job) * job, int64_t splits, T *sums, T *dw) {
+    const int64_t C = job->C, G = job->group, taps = job->p.ntaps;
+    const int64_t items = taps * G * job->channels, whole = C < VL ? C : C / VL * VL;
     for (int64_t s = 1; s < splits; s++)
         for (int64_t i = 0; i < items; i += VL)
             vstore(sums + i, vload(sums + i) + vload(sums + s * items + i));
-    const int64_t whole = C < VL ? C : C / VL * VL;
-    for (int64_t t = 0; t < taps; t++) {
-        const T *row = sums + t * j->channels;
-        for (int64_t c = 0; c < whole; c++) dw[c * taps + t] = row[c];
-        for (int64_t c = whole; c < C; c++) dw[c * taps + t] = row[c - C + j->channels];
-    }
+    enum { BLOCK = 64 }; /* channels whose dw stays in L1 */
+    for (int64_t j = 0; j < G; j++)
+        for (int64_t c0 = 0; c0 < C; c0 += BLOCK)
+            for (int64_t t = 0; t < taps; t++)
+                for (int64_t c = c0; c < fc_min(C, c0 + BLOCK); c++) {
+                    const int64_t at = c < whole ? c : c - C + job->channels;
+                    dw[((c / G * G + j) * G + c % G) * taps + t] =
+                        sums[(t * G + j) * job->channels + at];
+                }
 }
 
 static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {
     FN(dw_job) *j = &call->job;
     const conv_problem *p = &j->p;
-    const int64_t C = p->groups;
+    const int64_t C = p->groups * p->channels;
     j->C = C;
+    j->group = p->channels;
     j->channels = fc_round_up(C, VL);
     j->kw = (int)p->taps[2].count; /* whole rows of the kernel in the list */
     j->parts = 1;
     j->lines = p->taps[0].count * p->taps[1].count;
     j->block = j->channels;
     call->row_blocks = fc_ceil_div(p->grid[1], DW_ROWS);
+    const int64_t unit = fc_max(VL, j->group);
     /* Splits by shape alone, so that sums do not depend on the threads. */
     const int64_t blocks = p->batch * p->grid[0] * call->row_blocks;
     const int64_t splits = fc_max(1, fc_min(DW_MAX_SPLITS, blocks / DW_BLOCKS_PER_SPLIT));
-    while (threads > 1 && splits * fc_ceil_div(C, j->block) < 2 * threads && j->block > VL)
-        j->block = fc_round_up(j->block / 2, VL);
-    const int64_t items = p->ntaps * j->channels, parts = fc_ceil_div(C, j->block);
+    while (threads > 1 && splits * fc_ceil_div(C, j->block) < 2 * threads && j->block > unit)
+        j->block = fc_round_up(j->block / 2, unit);
+    const int64_t items = p->ntaps * j->group * j->channels, parts = fc_ceil_div(C, j->block);
     const int64_t x_row = p->src_size[2] * p->src_stride[4], dy_row = p->dst_stride[3];
     const int64_t x_end = FN(dw_end_items)(C, x_row), dy_end = FN(dw_end_items)(C, dy_row);
     T *sums = fc_scratch(splits * items + x_end + dy_end, sizeof(T));
@@ -644,14 +803,18 @@ static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {
     return status;
 }
 
-static int FN(conv_backward_weight_depthwise)(const fc_conv_geom *g, const void *dy, const void *x,
-                                              const void *bias, void *dw, int threads) {
-    (void)bias;
-    int status = FN(dw_check)(g);
-    if (status) return status;
-    FN(dw_sum_call) call = {.x = x, .dy = dy};
-    status = conv_problem_forward(&call.job.p, g);
+static int FN(dw_backward_weight)(const fc_conv_geom *g, const FN(dw_sum_table) * tiles,
+                                  const T *dy, const T *x, T *dw, int threads) {
+    FN(dw_sum_call) call = {.tiles = tiles, .x = x, .dy = dy};
+    int status = conv_problem_forward(&call.job.p, g);
     if (status == FC_OK) status = FN(dw_sum_solve)(&call, dw, threads);
     conv_problem_free(&call.job.p);
     return status;
+}
+
+static int FN(conv_backward_weight_depthwise)(const fc_conv_geom *g, const void *dy, const void *x,
+                                              const void *bias, void *dw, int threads) {
+    (void)bias;
+    const int status = FN(dw_check)(g);
+    return status ? status : FN(dw_backward_weight)(g, &FN(dw_sums), dy, x, dw, threads);
 }

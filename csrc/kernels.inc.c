@@ -10,6 +10,7 @@
 #include "conv_gemm.inc.c"
 #include "conv_scatter.inc.c"
 #include "conv_depthwise.inc.c"
+#include "conv_grouped.inc.c"
 #include "winograd_tile.inc.c"
 #include "conv_winograd.inc.c"
 #include "conv_winograd_weight.inc.c"
@@ -23,6 +24,9 @@ const fc_kernels FN(fc_kernels) = {
             [FC_CONV_FORWARD_DEPTHWISE] = FN(conv_forward_depthwise),
             [FC_CONV_BACKWARD_INPUT_DEPTHWISE] = FN(conv_backward_input_depthwise),
             [FC_CONV_BACKWARD_WEIGHT_DEPTHWISE] = FN(conv_backward_weight_depthwise),
+            [FC_CONV_FORWARD_GROUPED] = FN(conv_forward_grouped),
+            [FC_CONV_BACKWARD_INPUT_GROUPED] = FN(conv_backward_input_grouped),
+            [FC_CONV_BACKWARD_WEIGHT_GROUPED] = FN(conv_backward_weight_grouped),
             [FC_CONV_FORWARD_WINOGRAD] = FN(conv_forward_winograd),
             [FC_CONV_BACKWARD_INPUT_WINOGRAD] = FN(conv_backward_input_winograd),
             [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = FN(conv_backward_weight_winograd),

@@ -12,6 +12,15 @@
 #define NOINLINE static __attribute__((noinline))
 /* On every loop of a tile with a constant trip count: without it the accumulators spill. */
 #define UNROLL _Pragma("GCC unroll 16")
+/* The value exists here, in a register: keeps the compiler from putting off unrolled steps, whose
+ * operands would then all be live at once. */
+#if defined(__x86_64__)
+#define PIN(v) __asm__ volatile("" : "+v"(v))
+#elif defined(__aarch64__)
+#define PIN(v) __asm__ volatile("" : "+w"(v))
+#else
+#define PIN(v) ((void)0)
+#endif
 #define VL ((int)(VEC_BYTES / sizeof(T)))
 #define vec FN(vec)
 #define vec_u FN(vec_u)

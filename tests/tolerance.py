@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 
 #: Error of an algorithm relative to that of direct summation.
-GROWTH = {"direct": 1.0, "gemm": 1.0, "depthwise": 1.0, "scatter": 1.0, "winograd": 8.0}
+GROWTH = {
+    "direct": 1.0,
+    "gemm": 1.0,
+    "depthwise": 1.0,
+    "grouped": 1.0,
+    "scatter": 1.0,
+    "winograd": 8.0,
+}
 
 #: Algorithms that are exact on small integers.
 EXACT = frozenset(GROWTH) - {"winograd"}

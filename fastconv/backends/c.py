@@ -331,6 +331,11 @@ conv_backward_input_depthwise = _through_channels_last(
 conv_backward_weight_depthwise = _backward_weight(
     "depthwise", lib.FC_CONV_BACKWARD_WEIGHT_DEPTHWISE
 )
+conv_forward_grouped = _through_channels_last(_forward("grouped", lib.FC_CONV_FORWARD_GROUPED))
+conv_backward_input_grouped = _through_channels_last(
+    _backward_input("grouped", lib.FC_CONV_BACKWARD_INPUT_GROUPED)
+)
+conv_backward_weight_grouped = _backward_weight("grouped", lib.FC_CONV_BACKWARD_WEIGHT_GROUPED)
 conv_forward_winograd = _through_channels_last(_forward("winograd", lib.FC_CONV_FORWARD_WINOGRAD))
 conv_backward_input_winograd = _through_channels_last(
     _backward_input("winograd", lib.FC_CONV_BACKWARD_INPUT_WINOGRAD)

@@ -64,8 +64,8 @@ SCATTER_CHANNELS = 8
 #: A scattered line's copy holds its padding too: this much, or four times the line, is fine.
 SCATTER_REACH = 1024
 
-#: Where Winograd can run, groups of this many channels go there: with 16 it is at 1.0 of the
-#: grouped kernel's speed forward and backward input, 2.5 backward weight; with 8 at 0.3 to 0.6.
+#: Where Winograd pays, groups of this many channels go there: with 16 it is at 1.0 to 1.7 of the
+#: grouped kernel's speed forward, 2.1 to 2.5 backward weight; with 8 at 0.3 to 0.6.
 GROUPED_BELOW = 16
 
 
@@ -275,7 +275,7 @@ def _conv(direction: str) -> list[Candidate]:
             1, Candidate("c", "scatter", f"{direction}_scatter", _scatter_only, _scatter_slow)
         )
     if direction == "conv_backward_weight":
-        del found[2]  # no direct kernel
+        found = [c for c in found if (c.backend, c.algorithm) != ("c", "direct")]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +142,7 @@ def filters(weights: np.ndarray, theme: Theme) -> Figure:
     """
     pictures = np.asarray(weights, np.float64).mean(axis=1)
     limit = float(np.abs(pictures).max()) or 1.0
-    columns = min(4 if len(pictures) <= 16 else 8, len(pictures))
+    columns = min(8, math.ceil(math.sqrt(len(pictures))))
     rows = -(-len(pictures) // columns)
     side = 4.2 / max(columns, 4)
     figure = _figure(side * columns + 0.7, side * rows)

@@ -1,6 +1,7 @@
 /* Every instruction set and type against plain loops, without Python: a standalone program
  * (`make selfcheck`, and on aarch64 under an emulator `make aarch64`).
- * Small integers make every sum exact, so results are compared with ==. */
+ * Small integers make every sum exact, so results are compared with ==; Winograd's within a bound.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,10 +50,11 @@ static array make(int dtype, i64 size, unsigned seed) {
     return a;
 }
 
-static void compare(const char *what, const char *where, const array *got, const double *want) {
+static void compare_within(double bound, const char *what, const char *where, const array *got,
+                           const double *want) {
     i64 bad = 0, first = -1;
     for (i64 i = 0; i < got->size; i++)
-        if (get(got, i) != want[i]) {
+        if (!(get(got, i) - want[i] <= bound && want[i] - get(got, i) <= bound)) {
             if (!bad++) first = i;
         }
     for (i64 i = 0; i < GUARD; i++)
@@ -63,6 +65,10 @@ static void compare(const char *what, const char *where, const array *got, const
         printf("FAILED %s %s: %lld of %lld wrong, first at %lld\n", what, where, (long long)bad,
                (long long)got->size, (long long)first);
     }
+}
+
+static void compare(const char *what, const char *where, const array *got, const double *want) {
+    compare_within(0, what, where, got, want);
 }
 
 /* ---------------------------------------------------------------- convolution */
@@ -157,31 +163,46 @@ static void check_conv(const char *isa, int dtype, int number, int threads) {
         want[2][wi] += get(&dy, yi) * get(&x, xi);
     })
 
-    static const char *const names[FC_CONV_KERNELS] = {
-        [FC_CONV_FORWARD_GEMM] = "forward gemm",
-        [FC_CONV_BACKWARD_INPUT_GEMM] = "backward input gemm",
-        [FC_CONV_BACKWARD_WEIGHT_GEMM] = "backward weight gemm",
-        [FC_CONV_FORWARD_DEPTHWISE] = "forward depthwise",
-        [FC_CONV_BACKWARD_INPUT_DEPTHWISE] = "backward input depthwise",
-        [FC_CONV_BACKWARD_WEIGHT_DEPTHWISE] = "backward weight depthwise",
+    enum { EVERY, WINOGRAD, DEPTHWISE, DIRECT };
+    static const struct {
+        const char *name;
+        int way, kind;
+    } kernels[FC_CONV_KERNELS] = {
+        [FC_CONV_FORWARD_GEMM] = {"forward gemm", 0, EVERY},
+        [FC_CONV_BACKWARD_INPUT_GEMM] = {"backward input gemm", 1, EVERY},
+        [FC_CONV_BACKWARD_WEIGHT_GEMM] = {"backward weight gemm", 2, EVERY},
+        [FC_CONV_FORWARD_DEPTHWISE] = {"forward depthwise", 0, DEPTHWISE},
+        [FC_CONV_BACKWARD_INPUT_DEPTHWISE] = {"backward input depthwise", 1, DEPTHWISE},
+        [FC_CONV_BACKWARD_WEIGHT_DEPTHWISE] = {"backward weight depthwise", 2, DEPTHWISE},
+        [FC_CONV_FORWARD_WINOGRAD] = {"forward winograd", 0, WINOGRAD},
+        [FC_CONV_BACKWARD_INPUT_WINOGRAD] = {"backward input winograd", 1, WINOGRAD},
+        [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = {"backward weight winograd", 2, WINOGRAD},
+        [FC_CONV_BACKWARD_INPUT_SCATTER] = {"backward input scatter", 1, EVERY},
+        [FC_CONV_FORWARD_DIRECT] = {"forward direct", 0, DIRECT},
+        [FC_CONV_BACKWARD_INPUT_DIRECT] = {"backward input direct", 1, DIRECT},
     };
     const array *const operands[3][2] = {{&x, &w}, {&dy, &w}, {&dy, &x}};
     char where[64];
     snprintf(where, sizeof where, "%s f%d conv %d threads %d", isa, dtype == FC_F32 ? 32 : 64,
              number, threads);
     for (int kernel = 0; kernel < FC_CONV_KERNELS; kernel++) {
-        const int way = kernel % 3, depthwise = kernel >= FC_CONV_FORWARD_DEPTHWISE;
-        if (!names[kernel] || !fc_conv_available(kernel, dtype)) continue;
-        if (depthwise && (g.groups == 1 || g.groups != g.in_channels)) continue;
+        const int way = kernels[kernel].way, kind = kernels[kernel].kind;
+        if (!kernels[kernel].name || !fc_conv_available(kernel, dtype)) continue;
+        if (kind == DEPTHWISE && (g.groups == 1 || g.groups != g.in_channels)) continue;
+        if (kind == WINOGRAD && volume(g.kernel) == 1) continue;
+        if (kind == DIRECT && g.kernel[2] > 1 && (g.groups > 1 || g.dilation[2] > 1)) continue;
+        for (i64 i = 0; i < out[way].size; i++) set(&out[way], i, 55);
         const int status =
             fc_conv(kernel, dtype, &g, data(operands[way][0]), data(operands[way][1]),
                     way == 0 ? data(&b) : NULL, data(&out[way]), threads);
         if (status != FC_OK) {
             failures++;
-            printf("FAILED %s %s: status %d\n", names[kernel], where, status);
+            printf("FAILED %s %s: status %d\n", kernels[kernel].name, where, status);
             continue;
         }
-        compare(names[kernel], where, &out[way], want[way]);
+        const double bound = dtype == FC_F32 ? 0.03 : 1e-9; /* of values up to some hundreds */
+        compare_within(kind == WINOGRAD ? bound : 0, kernels[kernel].name, where, &out[way],
+                       want[way]);
     }
     if (fc_conv_backward_bias(dtype, &g, data(&dy), data(&out[3]), threads) == FC_OK)
         compare("backward bias", where, &out[3], want[3]);

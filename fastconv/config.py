@@ -1,8 +1,8 @@
 """Switches: which backend and algorithm to use, and how many threads.
 
-``backend`` and ``algorithm`` are per thread of Python and nest; the thread count is the process's.
-The environment sets the start: ``FASTCONV_BACKEND``, ``FASTCONV_ALGORITHM`` and
-``FASTCONV_NUM_THREADS`` (``OMP_NUM_THREADS`` as the fallback).
+``backend``, ``algorithm`` and ``autotune`` are per thread of Python and nest; the thread count is
+the process's.  The environment sets the start: ``FASTCONV_BACKEND``, ``FASTCONV_ALGORITHM``,
+``FASTCONV_AUTOTUNE`` and ``FASTCONV_NUM_THREADS`` (``OMP_NUM_THREADS`` as the fallback).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ BACKENDS = ("c", "numba", "naive")
 class _Local(threading.local):
     backend: str | None = None
     algorithm: str | None = None
+    autotune: bool | None = None
 
 
 _local = _Local()
@@ -33,10 +34,10 @@ class _Switch:
 
     __slots__ = ("_name", "_value", "_saved")
 
-    def __init__(self, name: str, value: str | None) -> None:
+    def __init__(self, name: str, value: str | bool | None) -> None:
         self._name = name
         self._value = value
-        self._saved: list[str | None] = []
+        self._saved: list[str | bool | None] = []
 
     def __enter__(self) -> None:
         self._saved.append(getattr(_local, self._name))
@@ -91,6 +92,41 @@ def algorithm(name: str | None) -> _Switch:
     if name is not None and name not in plan.algorithms():
         raise ValueError(f"algorithm must be one of {plan.algorithms()} or None, got {name!r}")
     return _Switch("algorithm", name)
+
+
+def autotune(enabled: bool = True) -> _Switch:
+    """Let measurements choose the algorithm inside a ``with`` block (in this thread), or not.
+
+    The first time a convolution's geometry is met on the C backend with a type, an instruction set
+    and a number of threads, every algorithm that can run it is timed, for a few calls each; the
+    fastest is kept in memory and on disk (``FASTCONV_CACHE_DIR``, or the user's cache directory).
+    ``FASTCONV_AUTOTUNE=1`` switches it on everywhere.  ``algorithm`` goes before it.  Since other
+    threads may get another algorithm, results may then depend on their number, by roundings.
+
+    Raises
+    ------
+    TypeError
+        If `enabled` is not a bool.
+    """
+    if not isinstance(enabled, bool):
+        raise TypeError(f"autotune(): expected True or False, got {enabled!r}")
+    return _Switch("autotune", enabled)
+
+
+def autotuning() -> bool:
+    """Whether measurements choose the algorithm."""
+    asked = _local.autotune
+    return _default_autotune if asked is None else asked
+
+
+def _initial_autotune() -> bool:
+    text = os.environ.get("FASTCONV_AUTOTUNE", "")
+    if text not in ("", "0", "1"):
+        raise ValueError(f"FASTCONV_AUTOTUNE must be 0 or 1, got {text!r}")
+    return text == "1"
+
+
+_default_autotune = _initial_autotune()
 
 
 def current_backend() -> str:

@@ -2,7 +2,8 @@
 
 ``choose`` takes the first candidate of the current backend that neither declines (it cannot run the
 geometry) nor should be avoided (another is faster there).  Both come with a reason, and ``explain``
-prints them all.  A new kernel is one line here.
+prints them all.  A new kernel is one line here.  With ``fastconv.autotune``, measurements decide
+among the candidates that can run (``fastconv.tuning``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from fastconv import backends, config
+import numpy as np
+
+from fastconv import backends, config, tuning
 from fastconv.spec import ConvSpec, PoolSpec, as_shape, conv_spec, conv_transpose_spec
 
 Spec = ConvSpec | PoolSpec
@@ -307,21 +310,30 @@ def algorithms() -> tuple[str, ...]:
     return tuple(sorted({c.algorithm for found in CANDIDATES.values() for c in found}))
 
 
-def choose(op: str, spec: Spec) -> Callable[..., Any]:
-    """Return the function that carries out `op` on this geometry under the current switches."""
-    key = (op, config.current_backend(), config.current_algorithm())
+def choose(op: str, spec: Spec, dtype: Any = None) -> Callable[..., Any]:
+    """Return the function that carries out `op` on this geometry under the current switches.
+
+    The type of the arrays matters to ``fastconv.autotune`` only.
+    """
+    backend, algorithm = config.current_backend(), config.current_algorithm()
+    key: tuple[Any, ...] = (op, backend, algorithm)
+    if config.autotuning() and backend == "c":
+        key += (dtype, *tuning.condition())
     function = spec.cache.get(key)
     if function is None:
-        chosen = pick(op, spec, key[1], key[2])
+        chosen = pick(op, spec, backend, algorithm, dtype)
         function = getattr(backends.load(chosen.backend), chosen.function)
         spec.cache[key] = function
     return function  # type: ignore[no-any-return]
 
 
-def pick(op: str, spec: Spec, backend: str, algorithm: str | None = None) -> Candidate:
+def pick(
+    op: str, spec: Spec, backend: str, algorithm: str | None = None, dtype: Any = None
+) -> Candidate:
     """Return the first candidate of `backend` that accepts; `algorithm` goes first if it can.
 
     ``"direct"`` means no transformed data also where a backend's direct sum has another name.
+    With ``fastconv.autotune`` and a `dtype`, the one measured as the fastest.
     """
     able = [c for c in candidates(op, backend) if c.decline(spec) is None]
     if algorithm == "direct":
@@ -329,7 +341,9 @@ def pick(op: str, spec: Spec, backend: str, algorithm: str | None = None) -> Can
     for c in able:
         if c.algorithm == algorithm:
             return c
-    return next(c for c in able if c.avoid(spec) is None)  # the last one accepts everything
+    own = next(c for c in able if c.avoid(spec) is None)  # the last one accepts everything
+    measured = tuning.winner(op, spec, able, dtype) if algorithm is None else None
+    return measured or own
 
 
 # ---------------------------------------------------------------- explain
@@ -345,7 +359,15 @@ class Explanation(str):
 _DIRECTIONS = ("conv_forward", "conv_backward_input", "conv_backward_weight")
 
 
-def explain(op: str, input_size: Any, weight_size: Any, **arguments: Any) -> Explanation:
+def explain(
+    op: str,
+    input_size: Any,
+    weight_size: Any,
+    *,
+    measure: bool = False,
+    dtype: Any = np.float32,
+    **arguments: Any,
+) -> Explanation:
     """Say which kernel each direction of a convolution would use, and why not the others.
 
     Parameters
@@ -356,6 +378,11 @@ def explain(op: str, input_size: Any, weight_size: Any, **arguments: Any) -> Exp
         (N, C, *spatial).
     weight_size : tuple of int
         (K, C/groups, *kernel); for a transposed convolution (C_in, C_out/groups, *kernel).
+    measure : bool
+        Also time every candidate of every backend there is, on channels-last arrays: the shortest
+        of several calls in turns. The naive backend is timed for very small convolutions only.
+    dtype : float32 or float64
+        Type to measure with.
     **arguments
         ``stride``, ``padding``, ``dilation``, ``groups`` (and ``output_padding``).
 
@@ -378,22 +405,31 @@ def explain(op: str, input_size: Any, weight_size: Any, **arguments: Any) -> Exp
     x_shape = as_shape("explain", "input_size", input_size)
     w_shape = as_shape("explain", "weight_size", weight_size)
     spec = make(x_shape, w_shape, ndim=ndim, name=op, **arguments)
-    return explain_spec(spec)
+    return explain_spec(spec, measure, dtype)
 
 
-def explain_spec(spec: ConvSpec) -> Explanation:
+def explain_spec(spec: ConvSpec, measure: bool = False, dtype: Any = np.float32) -> Explanation:
     """Say which kernel each direction of `spec` would use, and why not the others."""
+    dtype = np.dtype(dtype)
+    if dtype.char not in "fd":
+        raise TypeError(f"explain(): dtype must be float32 or float64, got {dtype}")
     backend, asked = config.current_backend(), config.current_algorithm()
     lines = [repr(spec), f"{spec.flops / 1e9:.4g} GFLOP per direction, depth {spec.depth}"]
     lines.append(f"backend: {backend}" + (f", algorithm asked for: {asked}" if asked else ""))
+    if measure:
+        threads = config.get_num_threads()
+        lines.append(f"measured: {dtype}, {threads} thread{'s' * (threads > 1)}")
     for op in _DIRECTIONS:
-        chosen = pick(op, spec, backend, asked)
+        chosen = pick(op, spec, backend, asked, dtype)
+        took = _measured(op, spec, dtype) if measure else {}
         lines.append(f"{op}:")
         for c in CANDIDATES[op]:
             missing = backends.why_not(c.backend)
             reason, slow = c.decline(spec), c.avoid(spec)
             if c == chosen:
                 verdict = "chosen"
+                if slow and c.algorithm != asked:
+                    verdict += f": measured as the fastest, though {slow}"
             elif missing:
                 verdict = f"backend not available: {missing}"
             elif reason:
@@ -404,5 +440,20 @@ def explain_spec(spec: ConvSpec) -> Explanation:
                 verdict = f"can run; the backend in use is {backend}"
             else:
                 verdict = f"can run; {chosen.algorithm} comes first"
-            lines.append(f"  {c.backend + '/' + c.algorithm:<18} {verdict}")
+            column = f" {took.get(c, ''):>12} " if measure else ""
+            lines.append(f"  {c.backend + '/' + c.algorithm:<18}{column} {verdict}")
     return Explanation("\n".join(lines))
+
+
+def _measured(op: str, spec: ConvSpec, dtype: Any) -> dict[Candidate, str]:
+    """Times of the candidates that can run, as text; the fastest has a star."""
+    able = [c for c in CANDIDATES[op] if not backends.why_not(c.backend) and not c.decline(spec)]
+    texts = {}
+    if spec.flops > 2 * tuning.NAIVE_PRODUCTS:
+        texts = {c: "not timed" for c in able if c.backend == "naive"}
+        able = [c for c in able if c.backend != "naive"]
+    took = dict(zip(able, tuning.times(op, spec, able, dtype, seconds=0.3, most=30)))
+    best = min(took.values(), default=0)
+    for c, seconds in took.items():
+        texts[c] = f"{1e3 * seconds:.4g} ms" + ("*" if seconds == best else " ")
+    return texts

@@ -73,12 +73,24 @@ def add(commands: Any) -> None:
         default=argparse.SUPPRESS,
         help="algorithm to ask for, as fastconv.algorithm does",
     )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="time every candidate as well; * marks the fastest (naive: small convolutions only)",
+    )
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64"), default="float32", help="type to measure with"
+    )
     add_engine(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the explanation."""
-    options: dict[str, Any] = {"groups": arguments.groups}
+    options: dict[str, Any] = {
+        "groups": arguments.groups,
+        "measure": arguments.measure,
+        "dtype": arguments.dtype,
+    }
     for name in ("stride", "padding", "dilation", "output_padding"):
         if hasattr(arguments, name):
             value = getattr(arguments, name)

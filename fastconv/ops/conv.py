@@ -39,7 +39,7 @@ def forward(
     out = empty(spec.y_shape, x.dtype, channels_last)
     if not out.size:
         return out
-    function = plan.choose("conv_forward", spec)
+    function = plan.choose("conv_forward", spec, x.dtype)
     if residual is None and activation == epilogue.NONE:
         function(spec, x, w, b, out)
     elif getattr(function, "finishes", False):
@@ -61,7 +61,7 @@ def backward_input(
         channels_last = is_channels_last(g)
     out = empty(spec.x_shape, g.dtype, channels_last)
     if out.size:
-        plan.choose("conv_backward_input", spec)(spec, g, w, out)
+        plan.choose("conv_backward_input", spec, g.dtype)(spec, g, w, out)
     if b is not None:
         out += b[:, None, None, None]
     return out
@@ -71,7 +71,7 @@ def backward_weight(spec: ConvSpec, g: Array, x: Array) -> Array:
     """Gradient (K, C/groups, *kernel) of the weight from g (N, K, *out) and x (N, C, *in)."""
     out = empty(spec.w_shape, x.dtype)
     if g.size:
-        plan.choose("conv_backward_weight", spec)(spec, g, x, out)
+        plan.choose("conv_backward_weight", spec, x.dtype)(spec, g, x, out)
     else:
         out.fill(0)
     return out

@@ -72,9 +72,14 @@ static void FN(win_chunk_block)(const FN(win_chunk) * c, int64_t k0, int64_t d0)
     for (int x = 0; x < b->grid->points; x++) {
         const T *z = c->z + x * n * c->z_pitch + k0, *v = b->v + x * n * pitch + d0;
         T *m = b->m + x * WIN_GRAD_ROWS * TILE_NR;
-        for (int64_t i = 0; i < rows; i += TILE_MR) {
-            const tile_fn f = FN(tiles_by_cols)[fc_min(TILE_MR, rows - i) - 1][nrv - 1];
-            f(n, z + i, c->z_pitch, v, pitch, m + i * TILE_NR, TILE_NR, NULL, TILE_STORE);
+        for (int64_t t = 0; t < n; t += WIN_SUM) {
+            const int64_t some = fc_min(WIN_SUM, n - t);
+            const int mode = t ? TILE_ADD : TILE_STORE;
+            for (int64_t i = 0; i < rows; i += TILE_MR) {
+                const tile_fn f = FN(tiles_by_cols)[fc_min(TILE_MR, rows - i) - 1][nrv - 1];
+                f(some, z + t * c->z_pitch + i, c->z_pitch, v + t * pitch, pitch, m + i * TILE_NR,
+                  TILE_NR, NULL, mode);
+            }
         }
     }
     const int64_t plane = WIN_GRAD_ROWS * TILE_NR;

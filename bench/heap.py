@@ -9,8 +9,13 @@ what the process did before, so the state can be set here for a comparison that 
 from __future__ import annotations
 
 import ctypes
+import os
 
 __all__ = ["HEAPS", "set_heap"]
+
+# fastconv tells the C library to keep its heap when its kernels are loaded. PyTorch alone does not:
+# a comparison in one process leaves the heap as PyTorch's users have it.
+os.environ.setdefault("FASTCONV_HEAP", "0")
 
 # <malloc.h>
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4

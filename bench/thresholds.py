@@ -58,7 +58,7 @@ def sections() -> Iterator[tuple[str, list[tuple[str, ConvSpec]], tuple[str, ...
     )
     sizes = ((4, 1), (8, 1), (8, 2), (12, 1), (16, 1), (16, 2))
     tiles = [
-        (f"{channels}: {-(-size // 4) ** 2 * n}", conv(n, channels, channels, size, 3))
+        (f"{channels}: {-((-size // 4) ** 2) * n}", conv(n, channels, channels, size, 3))
         for channels in (64, 256, 512)
         for size, n in sizes
     ]

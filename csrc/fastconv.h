@@ -96,6 +96,7 @@ void fc_empty_cache(void);
 int64_t fc_memory_cached(void);
 int64_t fc_memory_in_use(void);
 void fc_memory_limit(int64_t bytes);
+int fc_keep_heap(void);
 
 int fc_isa_count(void);
 const char *fc_isa_name(int isa);

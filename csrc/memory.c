@@ -4,6 +4,9 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
@@ -130,6 +133,18 @@ void fc_memory_limit(int64_t bytes) {
     const int over = cached > limit;
     pthread_mutex_unlock(&lock);
     if (over) fc_empty_cache();
+}
+
+/* NumPy's temporaries come from malloc. By default glibc gives the top of its heap back whenever
+ * 128 KiB of it are free, and the next step pays a fault for each of those pages again; from here
+ * on it keeps 256 MiB, and maps blocks one by one only from 32 MiB on (the largest it takes).
+ * Returns whether that could be set. */
+int fc_keep_heap(void) {
+#ifdef __GLIBC__
+    return mallopt(M_MMAP_THRESHOLD, 32 << 20) && mallopt(M_TRIM_THRESHOLD, 256 << 20);
+#else
+    return 0;
+#endif
 }
 
 /* A fork while another thread holds the lock would leave it held in the child for ever. */

@@ -591,6 +591,19 @@ def _limit_cache() -> None:
 
 _limit_cache()
 
+
+def _keep_heap() -> None:
+    # For the whole process, so those who set their heap themselves are left alone.
+    text = os.environ.get("FASTCONV_HEAP", "")
+    if text not in ("", "0", "1"):
+        raise ValueError(f"FASTCONV_HEAP must be 0 or 1, got {text!r}")
+    own = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+    if text == "1" or (not text and not any(name in os.environ for name in own)):
+        lib.fc_keep_heap()
+
+
+_keep_heap()
+
 # ---------------------------------------------------------------- the machine
 
 

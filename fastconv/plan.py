@@ -36,23 +36,25 @@ class Candidate(NamedTuple):
     avoid: Decline = _never  # why another one is faster; does not count when it is asked for
 
 
-# Thresholds: one thread, AVX-512; `fastconv bench --algorithm winograd` beside `--algorithm gemm`.
+# Thresholds: one thread, AVX-512; `python -m bench.thresholds` measures around Winograd's.
 
-#: Winograd must save this factor of the products: 1x7 saves 1.56 and runs at 1.2 of the GEMM's
-#: speed, 2x2 saves 1.78 (1.3 to 1.6), 5x5 2.8 (2.1 to 2.4), 3x3 4 (2.5 to 3.4).
+#: Winograd must save this factor of the products: 1x4 saves 1.33 and runs at 1.0 of the GEMM's
+#: speed, 1x7 1.56 (1.3), 1x3 2 (1.6), 5x5 2.8 (2.1), 3x3 4 (2.8); 7x7/2 1.56 (1.0 to 1.2).
 WINOGRAD_GAIN = 1.5
 #: … and sum this many products per transformed element (channels times groups of taps): with 8 it
-#: is at 1.1 of the GEMM's speed, with 16 at 1.9 to 2.5.
-WINOGRAD_DEPTH = 16
-#: Backward weight has that many input channels and output channels per group instead.
+#: is at 0.8 to 1.1 of the GEMM's speed, with 12 at 1.0 to 1.7, with 16 at 1.8.
+WINOGRAD_DEPTH = 12
+#: Backward weight has that many input channels and output channels per group instead: 12 to 12 are
+#: at 0.7 to 1.1, 16 to 64 at 2.3.
 WINOGRAD_CHANNELS = 16
 #: Fewer channels have to be gathered tap by tap, which only many outputs pay for: LeNet's 6 to 16
 #: run at 0.4 of the direct kernel's speed, a 7x7 stem's 3 to 64 at 1.1.
 WINOGRAD_COLUMNS = 48
-#: Forward and backward input transform K*C*9 weights into K*C*36 first: with 4 tiles and 512
-#: channels at 0.4 of the GEMM's speed, with 16 tiles at 1.2 to 1.9.
+#: Forward and backward input transform K*C*9 weights into K*C*36 first: 4 tiles of 512 channels
+#: are at 0.8 of the GEMM's speed, of 64 channels at 1.5; 8 tiles at 1.0 to 1.9.
 WINOGRAD_TILES = 8
-#: The same for backward weight, which transforms sums back: 4 tiles of 256 channels are at 1.2.
+#: The same for backward weight, which transforms sums back: 4 tiles are at 1.6 with 64 channels,
+#: 1.5 with 256, 0.9 with 512; 1 tile at 1.2, 1.1, 0.6.
 WINOGRAD_WEIGHT_TILES = 4
 WINOGRAD_APART = 2**31  # far from where indices would overflow
 #: Reading the image as it lies pays where lines are long, a panel of weights stays in L2, and few

@@ -9,7 +9,6 @@ cache directory (``FASTCONV_CACHE_DIR``).
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import backends, config
-from fastconv.files import write_text
 from fastconv.memory import empty
 from fastconv.spec import ConvSpec, PoolSpec
 
@@ -178,6 +176,8 @@ def forget() -> None:
 
 def _load(path: Path) -> dict[str, dict[str, str]]:
     """Contents of the file; none, with a warning, where it is damaged."""
+    import json
+
     try:
         with open(path, "rb") as stream:
             data = stream.read(MOST_BYTES + 1)
@@ -218,6 +218,10 @@ def _write() -> None:
     Two processes that write at once may lose what the other has just added; each adds all it
     knows whenever it writes again.
     """
+    import json
+
+    from fastconv.files import write_text
+
     path = cache_file()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # said when it was read

@@ -140,7 +140,8 @@ static int FN(conv_backward_input_scatter)(const fc_conv_geom *g, const void *dy
     const int64_t bands = fc_ceil_div(p.src_size[1], height);
     height = fc_ceil_div(p.src_size[1], bands);
     const int64_t band_items = height * row_items + VL, panel_items = p.cols * ld;
-    const int64_t each = fc_round_up(band_items, VL) + SCATTER_ROWS * ld;
+    /* the last run's tail reads, and drops, up to VL - 1 elements behind its products */
+    const int64_t each = fc_round_up(band_items, VL) + SCATTER_ROWS * ld + VL;
     const int64_t tasks = p.groups * p.batch * bands;
     if (tasks < threads) threads = (int)tasks;
     T *weight = fc_scratch(p.groups * panel_items, sizeof(T));

@@ -741,20 +741,22 @@ static void FN(dw_sum_block)(const FN(dw_sum_call) * call, int64_t i, int64_t c0
 
 /* dw[group][j][channel][tap] = the partial sums [splits][tap][j][channels] together. */
 static void FN(dw_sum_up)(const FN(dw_job) * job, int64_t splits, T *sums, T *dw) {
+    enum { BLOCK = 64 }; /* channels whose dw stays in L1 */
     const int64_t C = job->C, G = job->group, taps = job->p.ntaps;
     const int64_t items = taps * G * job->channels, whole = C < VL ? C : C / VL * VL;
+    const int64_t shift = job->channels - C; /* to the last vector's own sums */
     for (int64_t s = 1; s < splits; s++)
         for (int64_t i = 0; i < items; i += VL)
             vstore(sums + i, vload(sums + i) + vload(sums + s * items + i));
-    enum { BLOCK = 64 }; /* channels whose dw stays in L1 */
     for (int64_t j = 0; j < G; j++)
         for (int64_t c0 = 0; c0 < C; c0 += BLOCK)
-            for (int64_t t = 0; t < taps; t++)
-                for (int64_t c = c0; c < fc_min(C, c0 + BLOCK); c++) {
-                    const int64_t at = c < whole ? c : c - C + job->channels;
-                    dw[((c / G * G + j) * G + c % G) * taps + t] =
-                        sums[(t * G + j) * job->channels + at];
-                }
+            for (int64_t t = 0; t < taps; t++) {
+                const T *from = sums + (t * G + j) * job->channels;
+                T *to = dw + (c0 * G + j * G) * taps + t;
+                for (int64_t c = c0; c < fc_min(C, c0 + BLOCK); to += (G - 1) * G * taps)
+                    for (int64_t i = 0; i < G; i++, c++, to += taps)
+                        *to = from[c < whole ? c : c + shift];
+            }
 }
 
 static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {

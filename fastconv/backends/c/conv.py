@@ -1,0 +1,247 @@
+"""Convolution: one function per direction and algorithm, named as in the planner's lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastconv.backends.c.formats import (
+    LAST,
+    dense_view,
+    element_strides,
+    last_view,
+    output_pointer,
+    transpose,
+)
+from fastconv.backends.c.library import (
+    NULL,
+    SERIAL_ELEMENTS,
+    SERIAL_FLOPS,
+    Array,
+    check_same,
+    check_status,
+    dtype_code,
+    ffi,
+    from_buffer,
+    lib,
+    raise_difference,
+    thread_count,
+)
+from fastconv.memory import empty
+from fastconv.spec import ConvSpec
+
+
+class _Conv:
+    """What is kept of a convolution: its shapes, whether threads pay, one geometry per format."""
+
+    __slots__ = ("empty", "geometry", "parallel", "spec", "w_shape", "x_shape", "y_shape")
+
+    def __init__(self, spec: ConvSpec) -> None:
+        self.x_shape, self.w_shape, self.y_shape = spec.x_shape, spec.w_shape, spec.y_shape
+        self.parallel = spec.flops >= SERIAL_FLOPS
+        self.empty = 0 in self.x_shape + self.w_shape + self.y_shape
+        self.geometry: dict[int, Any] = {}
+        self.spec = _geometry_fields(spec)
+
+    def at(self, x_form: int, y_form: int) -> Any:
+        """Return the ``fc_conv_geom *`` for these formats."""
+        geometry = self.geometry.get(x_form + 2 * y_form)
+        if geometry is None:
+            geometry = ffi.new("fc_conv_geom *", self.spec)
+            geometry.x_stride = element_strides(x_form, self.x_shape[1], self.x_shape[2:])
+            geometry.y_stride = element_strides(y_form, self.y_shape[1], self.y_shape[2:])
+            self.geometry[x_form + 2 * y_form] = geometry
+        return geometry
+
+
+def _geometry_fields(spec: ConvSpec) -> dict[str, Any]:
+    names = (
+        "batch", "in_channels", "out_channels", "groups", "in_size", "out_size",
+        "kernel", "stride", "pad", "dilation",
+    )  # fmt: skip
+    return {name: getattr(spec, name) for name in names}
+
+
+def _conv(spec: ConvSpec) -> _Conv:
+    kept = spec.cache.get("c")
+    if kept is None:
+        kept = spec.cache["c"] = _Conv(spec)
+    return kept
+
+
+def _run(
+    what: str, kernel: int, code: int, kept: _Conv, forms: tuple[int, int], a: Any, b: Any,
+    bias: Any, out: Any,
+) -> None:  # fmt: skip
+    threads = thread_count(kept.parallel)
+    status = lib.fc_conv(kernel, code, kept.at(*forms), a, b, bias, out, threads)
+    if status:
+        check_status(status, what)
+
+
+def _weight(w: Array) -> Any:
+    return from_buffer(w if w.flags.c_contiguous else np.ascontiguousarray(w))
+
+
+def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
+    what = f"conv_forward_{algorithm}"
+
+    def run(
+        spec: ConvSpec,
+        x: Array,
+        w: Array,
+        bias: Array | None,
+        out: Array,
+        finish: tuple[float, float, Array | None] | None = None,
+    ) -> None:
+        kept, code, dtype = _conv(spec), dtype_code(what, x), x.dtype
+        xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
+        if not (
+            x.shape == xs and w.shape == ws and out.shape == ys and w.dtype == out.dtype == dtype
+        ):
+            raise_difference(what, dtype, x=(x, xs), w=(w, ws), out=(out, ys))
+        b = NULL
+        if bias is not None:
+            check_same(what, "bias", bias, ws[:1], dtype)
+            b = _weight(bias)
+        if kept.empty:
+            out[...] = 0 if bias is None else bias[:, None, None, None]
+            return
+        form, y = output_pointer(what, out)
+        if finish is None:
+            _run(
+                what, kernel, code, kept, (LAST, form), from_buffer(last_view(x)), _weight(w), b, y
+            )
+            return
+        slope, limit, residual = finish
+        r = NULL
+        if residual is not None:
+            check_same(what, "residual", residual, ys, dtype)
+            r = from_buffer(last_view(residual) if form else np.ascontiguousarray(residual))
+        threads = thread_count(kept.parallel)
+        status = lib.fc_conv_finish(
+            kernel, code, kept.at(LAST, form), from_buffer(last_view(x)), _weight(w), b, r, slope,
+            limit, y, threads,
+        )  # fmt: skip
+        if status:
+            check_status(status, what)
+
+    run.__name__ = run.__qualname__ = what
+    run.__doc__ = (
+        f"Convolution forward, {algorithm}: x, w, bias or None -> out; then, with finish = (slope, "
+        "limit, residual or None), the epilogue."
+    )
+    run.finishes = True  # type: ignore[attr-defined]
+    return run
+
+
+def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
+    what = f"conv_backward_input_{algorithm}"
+
+    def run(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
+        kept, code, dtype, g = _conv(spec), dtype_code(what, grad_out), grad_out.dtype, grad_out
+        xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
+        if not (
+            g.shape == ys and w.shape == ws and out.shape == xs and w.dtype == out.dtype == dtype
+        ):
+            raise_difference(what, dtype, grad_out=(g, ys), w=(w, ws), out=(out, xs))
+        if kept.empty:
+            out[...] = 0
+            return
+        form, x = output_pointer(what, out)
+        _run(what, kernel, code, kept, (form, LAST), from_buffer(last_view(g)), _weight(w), NULL, x)
+
+    run.__name__ = run.__qualname__ = what
+    run.__doc__ = f"Convolution backward input, {algorithm}: grad_out, w -> out."
+    return run
+
+
+def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
+    what = f"conv_backward_weight_{algorithm}"
+
+    def run(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
+        kept, code, dtype, g = _conv(spec), dtype_code(what, grad_out), grad_out.dtype, grad_out
+        xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
+        if not (
+            g.shape == ys and x.shape == xs and out.shape == ws and x.dtype == out.dtype == dtype
+        ):
+            raise_difference(what, dtype, grad_out=(g, ys), x=(x, xs), out=(out, ws))
+        if kept.empty:
+            out[...] = 0
+            return
+        if not out.flags.c_contiguous:
+            raise ValueError(f"{what}: out must be C-contiguous, got strides {out.strides}")
+        dw = from_buffer("char[]", out, True)
+        a, b = from_buffer(last_view(g)), from_buffer(last_view(x))
+        _run(what, kernel, code, kept, (LAST, LAST), a, b, NULL, dw)
+
+    run.__name__ = run.__qualname__ = what
+    run.__doc__ = f"Convolution backward weight, {algorithm}: grad_out, x -> out."
+    return run
+
+
+def _through_channels_last(run: Callable[..., None]) -> Callable[..., None]:
+    """Let a kernel that is best at channels-last have an NCHW result, through a transpose."""
+
+    def staged(spec: ConvSpec, *arrays: Any, **extra: Any) -> None:
+        out = arrays[-1]
+        if not out.flags.c_contiguous or out.transpose(0, 2, 3, 4, 1).flags.c_contiguous:
+            run(spec, *arrays, **extra)
+            return
+        n, c, d, h, w = out.shape
+        last = empty((n, d, h, w, c), out.dtype)
+        run(spec, *arrays[:-1], last.transpose(0, 4, 1, 2, 3), **extra)
+        if out.size:
+            transpose(last, n, d * h * w, c, out)
+
+    staged.__name__ = staged.__qualname__ = run.__name__
+    staged.__doc__ = run.__doc__
+    staged.finishes = hasattr(run, "finishes")  # type: ignore[attr-defined]
+    return staged
+
+
+conv_forward_gemm = _forward("gemm", lib.FC_CONV_FORWARD_GEMM)
+conv_backward_input_gemm = _backward_input("gemm", lib.FC_CONV_BACKWARD_INPUT_GEMM)
+conv_backward_weight_gemm = _backward_weight("gemm", lib.FC_CONV_BACKWARD_WEIGHT_GEMM)
+conv_forward_direct = _forward("direct", lib.FC_CONV_FORWARD_DIRECT)
+conv_backward_input_direct = _backward_input("direct", lib.FC_CONV_BACKWARD_INPUT_DIRECT)
+conv_forward_depthwise = _through_channels_last(
+    _forward("depthwise", lib.FC_CONV_FORWARD_DEPTHWISE)
+)
+conv_backward_input_depthwise = _through_channels_last(
+    _backward_input("depthwise", lib.FC_CONV_BACKWARD_INPUT_DEPTHWISE)
+)
+conv_backward_weight_depthwise = _backward_weight(
+    "depthwise", lib.FC_CONV_BACKWARD_WEIGHT_DEPTHWISE
+)
+conv_forward_grouped = _through_channels_last(_forward("grouped", lib.FC_CONV_FORWARD_GROUPED))
+conv_backward_input_grouped = _through_channels_last(
+    _backward_input("grouped", lib.FC_CONV_BACKWARD_INPUT_GROUPED)
+)
+conv_backward_weight_grouped = _backward_weight("grouped", lib.FC_CONV_BACKWARD_WEIGHT_GROUPED)
+conv_forward_winograd = _through_channels_last(_forward("winograd", lib.FC_CONV_FORWARD_WINOGRAD))
+conv_backward_input_winograd = _through_channels_last(
+    _backward_input("winograd", lib.FC_CONV_BACKWARD_INPUT_WINOGRAD)
+)
+conv_backward_weight_winograd = _backward_weight("winograd", lib.FC_CONV_BACKWARD_WEIGHT_WINOGRAD)
+conv_backward_input_scatter = _backward_input("scatter", lib.FC_CONV_BACKWARD_INPUT_SCATTER)
+
+
+def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:
+    """Sum grad_out (N, K, *out) over all axes but its channels -> out (K,)."""
+    what = "conv_backward_bias"
+    kept = _conv(spec)
+    code, dtype = dtype_code(what, grad_out), grad_out.dtype
+    check_same(what, "grad_out", grad_out, kept.y_shape, dtype)
+    check_same(what, "out", out, (spec.out_channels,), dtype)
+    if not grad_out.size:
+        out[...] = 0
+        return
+    form, g = dense_view(grad_out)
+    threads = thread_count(grad_out.size >= SERIAL_ELEMENTS)
+    pointer = from_buffer("char[]", out, True)
+    status = lib.fc_conv_backward_bias(code, kept.at(form, form), from_buffer(g), pointer, threads)
+    if status:
+        check_status(status, what)

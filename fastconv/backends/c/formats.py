@@ -1,0 +1,109 @@
+"""Memory formats of 5-D arrays on their way to C: channels-last or NCHW, dense, as pointers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastconv.backends.c.library import (
+    DTYPES,
+    SERIAL_ELEMENTS,
+    Array,
+    check_status,
+    from_buffer,
+    lib,
+    thread_count,
+)
+from fastconv.memory import empty
+
+NCHW, LAST = 0, 1
+
+
+def dense_view(a: Array) -> tuple[int, Array]:
+    """Return the format of a 5-D array and its C-contiguous view (a copy where it has none)."""
+    if a.flags.c_contiguous:
+        return NCHW, a
+    view = a.transpose(0, 2, 3, 4, 1)
+    return LAST, view if view.flags.c_contiguous else np.ascontiguousarray(view)
+
+
+def last_view(a: Array) -> Array:
+    """Return the C-contiguous (N, D, H, W, C) view of a 5-D array, converting it if need be."""
+    view = a.transpose(0, 2, 3, 4, 1)
+    return view if view.flags.c_contiguous else to_channels_last(a).transpose(0, 2, 3, 4, 1)
+
+
+def compute_target(what: str, a: Array) -> Array:
+    """Return the array to compute into: `a`, or a channels-last one in place of a plain NCHW one.
+
+    ``bring_home`` brings the result home.
+    """
+    if a.flags.c_contiguous and a.shape[1] > 1 and math.prod(a.shape[2:]) > 1:
+        if not a.flags.writeable:
+            raise ValueError(f"{what}: out is read-only")
+        return empty(a.shape, a.dtype, True)
+    return a
+
+
+def bring_home(computed: Array, out: Array) -> None:
+    """Move a channels-last result to its plain NCHW array."""
+    if computed is not out:
+        n, c, d, h, w = out.shape
+        transpose(computed.transpose(0, 2, 3, 4, 1), n, d * h * w, c, out)
+
+
+def output_pointer(what: str, a: Array) -> tuple[int, Any]:
+    """Return the format of a 5-D array and the pointer to write it through."""
+    if a.flags.c_contiguous:
+        return NCHW, from_buffer("char[]", a, True)
+    view = a.transpose(0, 2, 3, 4, 1)
+    if not view.flags.c_contiguous:
+        raise ValueError(f"{what}: out must be dense, NCHW or channels-last, got {a.strides}")
+    return LAST, from_buffer("char[]", view, True)
+
+
+def element_strides(form: int, channels: int, size: tuple[int, ...]) -> tuple[int, ...]:
+    """Element strides N, C, D, H, W; where both formats agree, channels-last's are given."""
+    d, h, w = size
+    space = d * h * w
+    if form == LAST or channels == 1 or space == 1:
+        return (space * channels, 1, h * w * channels, w * channels, channels)
+    return (space * channels, space, h * w, w, 1)
+
+
+def transpose(a: Array, batch: int, rows: int, cols: int, out: Array) -> None:
+    """Write out[b][c][r] = a[b][r][c]; only the element's size matters."""
+    code = lib.FC_F32 if a.itemsize == 4 else lib.FC_F64
+    threads = thread_count(a.size >= SERIAL_ELEMENTS)
+    pointer = from_buffer("char[]", out, True)
+    check_status(
+        lib.fc_transpose(code, batch, rows, cols, from_buffer(a), pointer, threads), "layout"
+    )
+
+
+def to_channels_last(a: Array) -> Array:
+    """Return a 5-D array with channels-last memory: `a` itself where it has that already."""
+    n, c, d, h, w = a.shape
+    last = a.transpose(0, 2, 3, 4, 1)
+    if last.flags.c_contiguous:
+        return a
+    if a.dtype not in DTYPES or not a.flags.c_contiguous:
+        return np.ascontiguousarray(last).transpose(0, 4, 1, 2, 3)
+    out = empty((n, d, h, w, c), a.dtype)
+    transpose(a, n, c, d * h * w, out)
+    return out.transpose(0, 4, 1, 2, 3)
+
+
+def to_contiguous(a: Array) -> Array:
+    """Return a 5-D array with NCHW memory: `a` itself where it has that already."""
+    if a.flags.c_contiguous:
+        return a
+    n, c, d, h, w = a.shape
+    last = a.transpose(0, 2, 3, 4, 1)
+    if a.dtype not in DTYPES or not last.flags.c_contiguous:
+        return np.ascontiguousarray(a)
+    out = empty(a.shape, a.dtype)
+    transpose(last, n, d * h * w, c, out)
+    return out

@@ -1,0 +1,191 @@
+"""Pooling and unpooling, forward and backward."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from fastconv.backends.c.formats import (
+    LAST,
+    bring_home,
+    compute_target,
+    dense_view,
+    element_strides,
+    last_view,
+    output_pointer,
+)
+from fastconv.backends.c.library import (
+    INT64,
+    SERIAL_ELEMENTS,
+    Array,
+    check_same,
+    check_status,
+    dtype_code,
+    ffi,
+    from_buffer,
+    lib,
+    thread_count,
+)
+from fastconv.spec import PoolSpec
+
+
+class _Pool:
+    """What is kept of a pooling: shapes, window tables, one geometry per set of formats."""
+
+    __slots__ = ("divisor", "geometry", "parallel", "windows", "x_shape", "y_shape")
+
+    def __init__(
+        self,
+        x_shape: tuple[int, ...],
+        y_shape: tuple[int, ...],
+        windows: tuple[Array, ...] = (),
+        divisor: float | None = None,
+    ) -> None:
+        self.x_shape, self.y_shape = x_shape, y_shape
+        # Kept here: the structures only point to them.
+        self.windows = [np.ascontiguousarray(w, np.int64) for w in windows]
+        self.divisor = divisor or 0.0
+        self.parallel = math.prod(x_shape) >= SERIAL_ELEMENTS
+        self.geometry: dict[int, Any] = {}
+
+    def at(self, x_form: int, y_form: int, index_form: int = 0) -> Any:
+        """Return the ``fc_pool_geom *`` for these formats."""
+        key = x_form + 2 * y_form + 4 * index_form
+        g = self.geometry.get(key)
+        if g is None:
+            g = ffi.new("fc_pool_geom *")
+            g.batch, g.channels = self.x_shape[:2]
+            g.in_size, g.out_size = self.x_shape[2:], self.y_shape[2:]
+            g.x_stride = element_strides(x_form, self.x_shape[1], self.x_shape[2:])
+            g.y_stride = element_strides(y_form, self.y_shape[1], self.y_shape[2:])
+            g.index_stride = element_strides(index_form, self.y_shape[1], self.y_shape[2:])
+            for axis, table in enumerate(self.windows):
+                g.windows[axis] = ffi.from_buffer("int64_t[]", table)
+            g.divisor = self.divisor
+            self.geometry[key] = g
+        return g
+
+
+def _pool(spec: PoolSpec) -> _Pool:
+    kept = spec.cache.get("c")
+    if kept is None:
+        for axis, table in enumerate(spec.windows):
+            if table.shape != (4, spec.out_size[axis]):
+                raise ValueError(
+                    f"windows[{axis}] must be (4, {spec.out_size[axis]}): {table.shape}"
+                )
+        kept = _Pool(spec.x_shape, spec.y_shape, spec.windows, spec.divisor_override)
+        spec.cache["c"] = kept
+    return kept
+
+
+def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> None:
+    """Maxima of x (N, C, *in) -> out (N, C, *out), and where they were -> indices (int64)."""
+    what = "max_pool_forward"
+    kept = _pool(spec)
+    code = dtype_code(what, x)
+    check_same(what, "x", x, kept.x_shape, x.dtype)
+    check_same(what, "out", out, kept.y_shape, x.dtype)
+    check_same(what, "indices", indices, kept.y_shape, INT64)
+    if not out.size:
+        return
+    y, i = compute_target(what, out), compute_target(what, indices)
+    status = lib.fc_max_pool_forward(
+        code, kept.at(LAST, LAST, LAST), from_buffer(last_view(x)), output_pointer(what, y)[1],
+        ffi.cast("int64_t *", output_pointer(what, i)[1]), thread_count(kept.parallel),
+    )  # fmt: skip
+    if status:
+        check_status(status, what)
+    bring_home(y, out)
+    bring_home(i, indices)
+
+
+def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
+    """Averages of x (N, C, *in) -> out (N, C, *out)."""
+    what = "avg_pool_forward"
+    kept = _pool(spec)
+    code = dtype_code(what, x)
+    check_same(what, "x", x, kept.x_shape, x.dtype)
+    check_same(what, "out", out, kept.y_shape, x.dtype)
+    if not out.size:
+        return
+    y = compute_target(what, out)
+    status = lib.fc_avg_pool_forward(
+        code, kept.at(LAST, LAST), from_buffer(last_view(x)), output_pointer(what, y)[1],
+        thread_count(kept.parallel),
+    )  # fmt: skip
+    if status:
+        check_status(status, what)
+    bring_home(y, out)
+
+
+def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
+    """Gradient of averaging: grad_out (N, C, *out) -> out (N, C, *in)."""
+    what = "avg_pool_backward"
+    kept = _pool(spec)
+    code = dtype_code(what, grad_out)
+    check_same(what, "grad_out", grad_out, kept.y_shape, grad_out.dtype)
+    check_same(what, "out", out, kept.x_shape, grad_out.dtype)
+    if not grad_out.size:
+        out[...] = 0
+        return
+    x = compute_target(what, out)
+    status = lib.fc_avg_pool_backward(
+        code, kept.at(LAST, LAST), from_buffer(last_view(grad_out)), output_pointer(what, x)[1],
+        thread_count(kept.parallel),
+    )  # fmt: skip
+    if status:
+        check_status(status, what)
+    bring_home(x, out)
+
+
+def _by_index(
+    what: str, kernel: int, kept: _Pool, a: Array, indices: Array, out: Array, gather: bool
+) -> None:
+    """Scatter y-sided `a` to x-sided `out` at the indices, or gather the other way."""
+    code = dtype_code(what, a)
+    y, x = (out, a) if gather else (a, out)
+    check_same(what, "out" if gather else "values", y, kept.y_shape, a.dtype)
+    check_same(what, "grad_out" if gather else "out", x, kept.x_shape, a.dtype)
+    check_same(what, "indices", indices, kept.y_shape, INT64)
+    if not a.size or not indices.size:
+        out[...] = 0
+        return
+    a_form, a = dense_view(a)
+    i_form, i = dense_view(indices)
+    out_form, pointer = output_pointer(what, out)
+    x_form, y_form = (a_form, out_form) if gather else (out_form, a_form)
+    status = lib.fc_index_pool(
+        kernel, code, kept.at(x_form, y_form, i_form), from_buffer(a),
+        from_buffer("int64_t[]", i), pointer, thread_count(kept.parallel),
+    )  # fmt: skip
+    if status:
+        check_status(status, what)
+
+
+def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Array) -> None:
+    """Add grad_out (N, C, *out) at its indices into zeros -> out (N, C, *in)."""
+    kernel = lib.FC_MAX_POOL_BACKWARD
+    _by_index("max_pool_backward", kernel, _pool(spec), grad_out, indices, out, False)
+
+
+@lru_cache(maxsize=256)
+def _unpool(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> _Pool:
+    if x_shape[:2] != y_shape[:2]:
+        raise ValueError(f"max_unpool: batch and channels differ: {x_shape} and {y_shape}")
+    return _Pool(x_shape, y_shape)
+
+
+def max_unpool_forward(x: Array, indices: Array, out: Array) -> None:
+    """Put x (N, C, *in) at its indices into zeros -> out (N, C, *out); the last one wins."""
+    kernel = lib.FC_MAX_UNPOOL_FORWARD
+    _by_index("max_unpool_forward", kernel, _unpool(out.shape, x.shape), x, indices, out, False)
+
+
+def max_unpool_backward(grad_out: Array, indices: Array, out: Array) -> None:
+    """Fetch grad_out (N, C, *out) at the indices -> out (N, C, *in)."""
+    kernel, kept = lib.FC_MAX_UNPOOL_BACKWARD, _unpool(grad_out.shape, out.shape)
+    _by_index("max_unpool_backward", kernel, kept, grad_out, indices, out, True)

@@ -16,9 +16,9 @@
 #define WIN_BLOCKS
 /* Bytes of V and of one panel's products: with the panel of U that streams by they share L2. */
 enum { WIN_BLOCK_BYTES = 448 << 10, WIN_MAX_TILES = 48, WIN_MIN_TILES = 12, WIN_PACK_CHANNELS = 8 };
-/* Products in one chain of additions. What such sums give is added up in turn: the error of 512
- * channels in one chain is 2.5 times as large (`python -m bench.accuracy`), the time the same, as a
- * block of U then stays in L1. */
+/* Products in one chain of additions. What such sums give is added up in turn: in one chain, the
+ * error of 512 channels is 2.5 times as large (docs/accuracy.md). The time is the same within a few
+ * percent. */
 enum { WIN_SUM = 64 };
 /* A phase of backward input with less gain than this goes to the GEMM. */
 #define WIN_LEAST_GAIN 1.4

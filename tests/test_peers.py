@@ -132,7 +132,7 @@ def test_shortest_takes_turns() -> None:
     order: list[str] = []
     calls = {name: lambda name=name: order.append(name) for name in "ab"}
     found = pairs.shortest(calls, 1e-4)
-    assert all(side.calls >= pairs.ROUNDS and side.seconds < 1e-2 for side in found.values())
+    assert all(side.calls >= pairs.ROUNDS and side.seconds > 0 for side in found.values())
     turns = [a + b for a, b in itertools.pairwise(order) if a != b]
     assert {"ab", "ba"} == set(turns)
 

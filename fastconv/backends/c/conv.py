@@ -9,11 +9,12 @@ import numpy as np
 
 from fastconv.backends.c.formats import (
     LAST,
+    bring_home,
+    compute_target,
     dense_view,
     element_strides,
     last_view,
     output_pointer,
-    transpose,
 )
 from fastconv.backends.c.library import (
     NULL,
@@ -29,7 +30,6 @@ from fastconv.backends.c.library import (
     raise_difference,
     thread_count,
 )
-from fastconv.memory import empty
 from fastconv.spec import ConvSpec
 
 
@@ -187,14 +187,9 @@ def _through_channels_last(run: Callable[..., None]) -> Callable[..., None]:
 
     def staged(spec: ConvSpec, *arrays: Any, **extra: Any) -> None:
         out = arrays[-1]
-        if not out.flags.c_contiguous or out.transpose(0, 2, 3, 4, 1).flags.c_contiguous:
-            run(spec, *arrays, **extra)
-            return
-        n, c, d, h, w = out.shape
-        last = empty((n, d, h, w, c), out.dtype)
-        run(spec, *arrays[:-1], last.transpose(0, 4, 1, 2, 3), **extra)
-        if out.size:
-            transpose(last, n, d * h * w, c, out)
+        target = compute_target(run.__name__, out)
+        run(spec, *arrays[:-1], target, **extra)
+        bring_home(target, out)
 
     staged.__name__ = staged.__qualname__ = run.__name__
     staged.__doc__ = run.__doc__

@@ -119,11 +119,11 @@ def _call_hook(hook: Callable[[Any], Any], g: ndarray) -> ndarray:
         return g
     if not isinstance(new, TensorBase):
         raise TypeError(f"a hook must return a Tensor or None, got {type(new).__name__}")
-    if new.array.shape != g.shape:
+    if new._array.shape != g.shape:
         raise RuntimeError(
-            f"a hook changed the gradient's shape from {g.shape} to {new.array.shape}"
+            f"a hook changed the gradient's shape from {g.shape} to {new._array.shape}"
         )
-    return new.array
+    return new._array
 
 
 def _one_reference() -> int:
@@ -141,11 +141,11 @@ def _accumulate(grads: dict[Any, Any]) -> None:
         if g is None:
             continue
         if leaf._grad is not None:
-            if leaf._grad.array.flags.writeable:
-                leaf._grad.array += g
+            if leaf._grad._array.flags.writeable:
+                leaf._grad._array += g
                 leaf._grad._version_box[0] += 1
             else:
-                leaf._grad = wrap(leaf._grad.array + g)
+                leaf._grad = wrap(leaf._grad._array + g)
             continue
         base = g.base
         mine = sys.getrefcount(g) <= _ONE and g.flags.writeable

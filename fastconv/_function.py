@@ -109,22 +109,24 @@ class Function(Op):
             _edge(a) if need else None for a, need in zip(args, self.needs_input_grad, strict=True)
         ]
         self._inputs = tuple(
-            [(a.array.shape, a.array.dtype) if isinstance(a, TensorBase) else None for a in args]
+            [(a._array.shape, a._array.dtype) if isinstance(a, TensorBase) else None for a in args]
         )
         results = []
         for nr, o in enumerate(outs):
             dirty = any(o is d for d in self._dirty)
             if not dirty and (o._requires or any(o is t for t in tensors)):
-                passed = wrap(o.array)  # an input handed through: a new tensor over the same memory
+                passed = wrap(
+                    o._array
+                )  # an input handed through: a new tensor over the same memory
                 passed._version_box = o._version_box
             else:
                 passed = o
-            if o.array.dtype.kind == "f" and not any(o is n for n in self._non_differentiable):
+            if o._array.dtype.kind == "f" and not any(o is n for n in self._non_differentiable):
                 passed._node, passed._nr, passed._requires = self, nr, True
             results.append(passed)
         if len(results) > 1:
-            self.outputs = tuple([(r.array.shape, r.array.dtype) for r in results])
-        self.saved = tuple([None if t is None else t.array for t in self._to_save])
+            self.outputs = tuple([(r._array.shape, r._array.dtype) for r in results])
+        self.saved = tuple([None if t is None else t._array for t in self._to_save])
         self.watch([t for t in (*tensors, *results, *self._to_save) if t is not None])
         return tuple(results)
 
@@ -148,12 +150,12 @@ class Function(Op):
             if edge is None:
                 continue
             shape, kind = self._inputs[i]
-            if g.array.shape != shape:
+            if g._array.shape != shape:
                 raise RuntimeError(
-                    f"{self.name()}: gradient {i} has shape {g.array.shape}, but argument {i} of "
+                    f"{self.name()}: gradient {i} has shape {g._array.shape}, but argument {i} of "
                     f"forward has {shape}"
                 )
-            result[i] = g.array.astype(kind, copy=False)
+            result[i] = g._array.astype(kind, copy=False)
         return result
 
     def name(self) -> str:

@@ -93,7 +93,7 @@ def rebase(target: TensorBase, node: Op) -> None:
         return
     base = target._view[0]
     slices = CopySlices()
-    slices.geometry = Geometry(base.array, target.array)
+    slices.geometry = Geometry(base._array, target._array)
     slices.inner = node
     slices.seq = next(_sequence)
     slices.needs = (base._requires, *node.needs[1:])
@@ -109,7 +109,7 @@ def refresh_view(t: TensorBase) -> None:
         return
     t._view = (base, base._node)
     strided = AsStrided()
-    strided.geometry = Geometry(base.array, t.array)
+    strided.geometry = Geometry(base._array, t._array)
     strided.seq = next(_sequence)
     strided.needs = (base._requires,)
     strided.edges = [_edge_to(base)]

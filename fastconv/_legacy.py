@@ -22,12 +22,12 @@ newaxis = None
 
 def is_floating_point(input: Any) -> bool:
     """Whether the elements of `input` are floating point."""
-    return input.array.dtype.kind == "f"
+    return input._array.dtype.kind == "f"
 
 
 def numel(input: Any) -> int:
     """The number of elements of `input`."""
-    return input.array.size
+    return input._array.size
 
 
 def detach(input: Any) -> Any:

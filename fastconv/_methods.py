@@ -256,11 +256,11 @@ class TensorMethods(TensorBase):
 
     def view_as(self, other: Any) -> Any:
         """The elements in the shape of `other`."""
-        return shape.reshape(self, other.array.shape)
+        return shape.reshape(self, other._array.shape)
 
     def reshape_as(self, other: Any) -> Any:
         """The elements in the shape of `other`."""
-        return shape.reshape(self, other.array.shape)
+        return shape.reshape(self, other._array.shape)
 
     def ravel(self) -> Any:
         """The elements in one axis."""
@@ -360,20 +360,20 @@ class TensorMethods(TensorBase):
             raise NotImplementedError(
                 "in-place change of the shape of a view or of a computed tensor"
             )
-        self.array = array
+        self._array = array
         return self
 
     def squeeze_(self, dim: Any = None) -> Any:
         """In-place version of :func:`squeeze`, for leaves; returns the tensor itself."""
-        return self._reshaped_(shape.squeeze(self, dim).array)
+        return self._reshaped_(shape.squeeze(self, dim)._array)
 
     def unsqueeze_(self, dim: Any) -> Any:
         """In-place version of :func:`unsqueeze`, for leaves; returns the tensor itself."""
-        return self._reshaped_(shape.unsqueeze(self, dim).array)
+        return self._reshaped_(shape.unsqueeze(self, dim)._array)
 
     def t_(self) -> Any:
         """In-place version of :func:`t`, for leaves; returns the tensor itself."""
-        return self._reshaped_(shape.t(self).array)
+        return self._reshaped_(shape.t(self)._array)
 
     # random values
 
@@ -386,7 +386,7 @@ class TensorMethods(TensorBase):
     ) -> Any:
         """Overwrite with normal random numbers."""
         return self._overwrite(
-            creation.normal_array(self.array.shape, self.array.dtype, generator) * std + mean,
+            creation.normal_array(self._array.shape, self._array.dtype, generator) * std + mean,
             "normal_",
         )
 
@@ -398,28 +398,28 @@ class TensorMethods(TensorBase):
         if a > b:
             raise ValueError(f"uniform_: from = {a} is larger than to = {b}")
         return self._overwrite(
-            creation.uniform(self.array.shape, self.array.dtype, generator) * (b - a) + a,
+            creation.uniform(self._array.shape, self._array.dtype, generator) * (b - a) + a,
             "uniform_",
         )
 
     def random_(self, a: Any = None, b: Any = None, *, generator: Generator | None = None) -> Any:
         """Overwrite with random integers in [a, b), in [0, a), or of the type's whole range."""
         if a is None:
-            kind = self.array.dtype
+            kind = self._array.dtype
             a, b = 0, 2 ** np.finfo(kind).nmant if kind.kind == "f" else np.iinfo(kind).max
         elif b is None:
             a, b = 0, a
-        return self._overwrite(rng(generator).integers(a, b, self.array.shape), "random_")
+        return self._overwrite(rng(generator).integers(a, b, self._array.shape), "random_")
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
         """Overwrite with ones of probability `p`, zeros otherwise."""
-        p = p.array if isinstance(p, TensorBase) else p
-        return self._overwrite(rng(generator).random(self.array.shape) < p, "bernoulli_")
+        p = p._array if isinstance(p, TensorBase) else p
+        return self._overwrite(rng(generator).random(self._array.shape) < p, "bernoulli_")
 
     def exponential_(self, lambd: Any = 1.0, *, generator: Generator | None = None) -> Any:
         """Overwrite with exponentially distributed random numbers of rate `lambd`."""
         return self._overwrite(
-            rng(generator).exponential(1.0 / lambd, self.array.shape), "exponential_"
+            rng(generator).exponential(1.0 / lambd, self._array.shape), "exponential_"
         )
 
     def bernoulli(self, p: Any = None, *, generator: Generator | None = None) -> Any:
@@ -439,7 +439,7 @@ class TensorMethods(TensorBase):
     ) -> Any:
         """A copy of `data` of this tensor's type."""
         return creation.tensor(
-            data, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device
+            data, dtype=dtype or self._array.dtype, requires_grad=requires_grad, **device
         )
 
     def new_zeros(
@@ -447,7 +447,7 @@ class TensorMethods(TensorBase):
     ) -> Any:
         """Zeros of this tensor's type."""
         return creation.zeros(
-            *size, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device
+            *size, dtype=dtype or self._array.dtype, requires_grad=requires_grad, **device
         )
 
     def new_ones(
@@ -455,7 +455,7 @@ class TensorMethods(TensorBase):
     ) -> Any:
         """Ones of this tensor's type."""
         return creation.ones(
-            *size, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device
+            *size, dtype=dtype or self._array.dtype, requires_grad=requires_grad, **device
         )
 
     def new_empty(
@@ -463,7 +463,7 @@ class TensorMethods(TensorBase):
     ) -> Any:
         """Memory of this tensor's type."""
         return creation.empty(
-            *size, dtype=dtype or self.array.dtype, requires_grad=requires_grad, **device
+            *size, dtype=dtype or self._array.dtype, requires_grad=requires_grad, **device
         )
 
     def new_full(
@@ -476,7 +476,7 @@ class TensorMethods(TensorBase):
         **device: Any,
     ) -> Any:
         """One value in every element, of this tensor's type."""
-        kind = dtype or self.array.dtype
+        kind = dtype or self._array.dtype
         return creation.full(size, fill_value, dtype=kind, requires_grad=requires_grad, **device)
 
     # nn.functional

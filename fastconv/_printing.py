@@ -137,7 +137,7 @@ def format_tensor(t: Any) -> str:
     """The text of ``repr(t)``."""
     from . import dtypes
 
-    a = t.array
+    a = t._array
     suffixes = []
     default = (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool)
     if not a.size:

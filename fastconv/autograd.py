@@ -73,7 +73,7 @@ class TensorBase:
     """
 
     __slots__ = (
-        "array",
+        "_array",
         "_grad",
         "_requires",
         "_node",  # the Op that made this tensor, None for a leaf
@@ -83,7 +83,7 @@ class TensorBase:
         "_hooks",
         "__weakref__",
     )
-    array: ndarray
+    _array: ndarray
     _grad: Tensor | None
     _requires: bool
     _node: Op | None
@@ -91,6 +91,16 @@ class TensorBase:
     _version_box: list[int]
     _view: tuple[TensorBase, Op | None] | None
     _hooks: dict[int, Callable[[Tensor], Any]] | None
+
+    @property
+    def array(self) -> ndarray:
+        """The values: for people. Inside the package it is `_array`."""
+        return self._array
+
+    @array.setter
+    def array(self, value: ndarray) -> None:
+        self._array = value
+        self._version_box[0] += 1
 
     @property
     def requires_grad(self) -> bool:
@@ -108,10 +118,10 @@ class TensorBase:
                     "use detach() for a tensor without a graph"
                 )
             return
-        if value and self.array.dtype.kind != "f":
+        if value and self._array.dtype.kind != "f":
             raise RuntimeError(
                 "only tensors of floating-point dtype can require gradients, "
-                f"got {self.array.dtype}"
+                f"got {self._array.dtype}"
             )
         self._requires = bool(value)
 
@@ -137,15 +147,15 @@ class TensorBase:
         if value is not None:
             if not isinstance(value, TensorBase):
                 raise TypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
-            if value.array.shape != self.array.shape:
+            if value._array.shape != self._array.shape:
                 raise RuntimeError(
-                    f"grad of shape {value.array.shape} does not fit a tensor of shape "
-                    f"{self.array.shape}"
+                    f"grad of shape {value._array.shape} does not fit a tensor of shape "
+                    f"{self._array.shape}"
                 )
-            if value.array.dtype != self.array.dtype:
+            if value._array.dtype != self._array.dtype:
                 raise RuntimeError(
-                    f"grad of dtype {value.array.dtype} does not fit a tensor of dtype "
-                    f"{self.array.dtype}"
+                    f"grad of dtype {value._array.dtype} does not fit a tensor of dtype "
+                    f"{self._array.dtype}"
                 )
         self._grad = value
 
@@ -164,7 +174,7 @@ _tensor_class: list[Any] = [TensorBase]
 def wrap(array: Any, cls: Any = None) -> Any:
     """A tensor over `array`, without a copy and without a graph."""
     t = _new(_tensor_class[0] if cls is None else cls)
-    t.array = array if type(array) is ndarray else np.asarray(array)
+    t._array = array if type(array) is ndarray else np.asarray(array)
     t._grad = t._node = t._view = t._hooks = None
     t._requires = False
     t._nr = 0
@@ -180,7 +190,7 @@ def _owner(a: ndarray) -> ndarray:
 
 def _share(view: TensorBase, source: TensorBase) -> None:
     """If the new tensor `view` shares memory with `source`, let it share its changes too."""
-    if _owner(view.array) is _owner(source.array):
+    if _owner(view._array) is _owner(source._array):
         base = source if source._view is None else source._view[0]
         view._version_box = source._version_box
         view._view = (base, base._node)
@@ -241,7 +251,7 @@ class Op:
         for a in args:
             if isinstance(a, TensorBase):
                 inputs.append(a)
-                values.append(a.array)
+                values.append(a._array)
             else:
                 values.append(a)
         graph = False
@@ -279,13 +289,13 @@ class Op:
             edges.append((node, t._nr) if node is not None else (t, LEAF) if t._requires else None)
         nr = 0
         for r in results:
-            if r.array.dtype.kind == "f":
+            if r._array.dtype.kind == "f":
                 r._node = self
                 r._nr = nr
                 r._requires = True
             nr += 1
         if nr > 1:
-            self.outputs = tuple([(r.array.shape, r.array.dtype) for r in results])
+            self.outputs = tuple([(r._array.shape, r._array.dtype) for r in results])
         if self.saved:
             self.watch((*inputs, *results))
 
@@ -296,7 +306,7 @@ class Op:
             if type(s) is ndarray:
                 own = s.base if type(s.base) is ndarray else s
                 for t in tensors:
-                    a = t.array
+                    a = t._array
                     if a is own or (a.base is own and type(a.base) is ndarray):
                         versions.append((t._version_box, t._version_box[0], s))
                         break
@@ -324,16 +334,16 @@ class Op:
                     "in-place operation; wrap it in no_grad(), or use the out-of-place operation"
                 )
         out = cls.apply(target, *args)
-        array = target.array
-        if out.array is not array:
-            if out.array.shape != array.shape:
+        array = target._array
+        if out._array is not array:
+            if out._array.shape != array.shape:
                 raise RuntimeError(
-                    f"{cls.__name__}: in-place result of shape {out.array.shape} does not fit the "
+                    f"{cls.__name__}: in-place result of shape {out._array.shape} does not fit the "
                     f"tensor of shape {array.shape}"
                 )
             if out._requires:
                 out._node.detach_from(array)
-            np.copyto(array, out.array, casting="unsafe")
+            np.copyto(array, out._array, casting="unsafe")
         target._version_box[0] += 1
         if out._requires:
             rebase(target, out._node)
@@ -498,7 +508,7 @@ def grad(
     for i, g in enumerate(found):
         if g is None and not allow_unused:
             raise RuntimeError(
-                f"input {i}, of shape {inputs[i].array.shape}, was not used in the graph; "
+                f"input {i}, of shape {inputs[i]._array.shape}, was not used in the graph; "
                 "pass allow_unused=True if that is meant"
             )
     return tuple(None if g is None else wrap(g) for g in found)
@@ -509,7 +519,7 @@ def _check_inputs(inputs: Sequence[Any]) -> None:
         if not isinstance(t, TensorBase):
             raise TypeError(f"input {i} must be a Tensor, got {type(t).__name__}")
         if not t.requires_grad:
-            raise RuntimeError(f"input {i}, of shape {t.array.shape}, does not require grad")
+            raise RuntimeError(f"input {i}, of shape {t._array.shape}, does not require grad")
 
 
 def _roots(tensors: Any, grads: Any, create_graph: bool) -> list[tuple[Any, ndarray]]:
@@ -525,7 +535,7 @@ def _roots(tensors: Any, grads: Any, create_graph: bool) -> list[tuple[Any, ndar
     for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
         if not t.requires_grad:
             raise RuntimeError(f"element {i} of tensors does not require grad and has no grad_fn")
-        a = t.array
+        a = t._array
         if g is None:
             if a.size != 1:
                 raise RuntimeError(
@@ -535,11 +545,11 @@ def _roots(tensors: Any, grads: Any, create_graph: bool) -> list[tuple[Any, ndar
             continue
         if not isinstance(g, TensorBase):
             raise TypeError(f"gradients must be Tensors or None, got {type(g).__name__}")
-        if g.array.shape != a.shape:
+        if g._array.shape != a.shape:
             raise RuntimeError(
-                f"mismatch in shape: gradient {i} has {g.array.shape}, its tensor has {a.shape}"
+                f"mismatch in shape: gradient {i} has {g._array.shape}, its tensor has {a.shape}"
             )
-        roots.append((t, g.array.astype(a.dtype, copy=False)))
+        roots.append((t, g._array.astype(a.dtype, copy=False)))
     return roots
 
 

@@ -52,7 +52,7 @@ def _shape(size: tuple[Any, ...], given: Any, function: str) -> tuple[int, ...]:
 def _data(data: Any) -> tuple[np.ndarray, np.dtype]:
     """The array of numbers, nested sequences, arrays or Tensors, and the type they ask for."""
     if isinstance(data, TensorBase):
-        return data.array, data.array.dtype
+        return data._array, data._array.dtype
     if isinstance(data, (np.ndarray, np.generic)):
         array = np.asarray(data)
         return array, array.dtype
@@ -87,9 +87,9 @@ def _holds_arrays(data: Any) -> bool:
 def _unwrapped(data: Any) -> Any:
     if isinstance(data, TensorBase):
         return (
-            data.array.astype(np.float64).tolist()
-            if data.array.dtype.kind == "f"
-            else data.array.tolist()
+            data._array.astype(np.float64).tolist()
+            if data._array.dtype.kind == "f"
+            else data._array.tolist()
         )
     return [_unwrapped(x) for x in data] if isinstance(data, (list, tuple)) else data
 
@@ -220,8 +220,8 @@ def full(
     """One value in every element; of its type unless `dtype` is given."""
     _check(device)
     if isinstance(fill_value, TensorBase):
-        dtype = dtype or dtypes.from_numpy_dtype(fill_value.array.dtype)
-        fill_value = fill_value.array
+        dtype = dtype or dtypes.from_numpy_dtype(fill_value._array.dtype)
+        fill_value = fill_value._array
     if dtype is None:
         dtype = (
             dtypes.bool
@@ -289,8 +289,8 @@ def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
 ) -> Tensor:
     """Normal random numbers of the given means and standard deviations (numbers or Tensors)."""
-    m = mean.array if isinstance(mean, TensorBase) else mean
-    s = std.array if isinstance(std, TensorBase) else std
+    m = mean._array if isinstance(mean, TensorBase) else mean
+    s = std._array if isinstance(std, TensorBase) else std
     shape = np.broadcast_shapes(np.shape(m), np.shape(s)) if size is None else tuple(size)
     kind = next(
         (x.dtype for x in (m, s) if isinstance(x, np.ndarray)), dtypes.get_default_dtype().dtype
@@ -336,7 +336,7 @@ def randperm(
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """Ones with the probabilities in `input` (or `p`), zeros otherwise."""
-    a = input.array
+    a = input._array
     return wrap((rng(generator).random(a.shape) < (a if p is None else p)).astype(a.dtype))
 
 
@@ -344,13 +344,13 @@ def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
     """Positions drawn with the weights in the last axis of `input`."""
-    weights = np.atleast_2d(input.array).astype(np.float64)
+    weights = np.atleast_2d(input._array).astype(np.float64)
     if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(1) <= 0).any():
         raise ValueError("multinomial: weights must be finite, not negative, and not all zero")
     r = rng(generator)
     drawn = [r.choice(len(w), num_samples, replacement, w / w.sum()) for w in weights]
     out = np.asarray(drawn, np.int64)
-    return wrap(out[0] if input.array.ndim == 1 else out)
+    return wrap(out[0] if input._array.ndim == 1 else out)
 
 
 def arange(
@@ -367,7 +367,7 @@ def arange(
     if end is None:
         start, end = 0, start
     start, end, step = (
-        x.array.item() if isinstance(x, TensorBase) else x for x in (start, end, step)
+        x._array.item() if isinstance(x, TensorBase) else x for x in (start, end, step)
     )
     if step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
@@ -429,10 +429,10 @@ def _like(input: Any, dtype: Any, device: Any, memory_format: Any, function: str
     if not isinstance(input, TensorBase):
         raise TypeError(f"{function}: input must be a Tensor, got {type(input).__name__}")
     _check(device)
-    kind = input.array.dtype if dtype is None else to_numpy_dtype(dtype)
+    kind = input._array.dtype if dtype is None else to_numpy_dtype(dtype)
     if memory_format is None or memory_format is dtypes.preserve_format:
-        return np.empty_like(input.array, kind, order="K", subok=False)
-    return _empty(input.array.shape, kind, memory_format)
+        return np.empty_like(input._array, kind, order="K", subok=False)
+    return _empty(input._array.shape, kind, memory_format)
 
 
 def zeros_like(

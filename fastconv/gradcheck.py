@@ -62,9 +62,9 @@ def gradcheck(
     if not checked:
         raise ValueError("gradcheck: no input requires a gradient")
     for i in checked:
-        if inputs[i].array.dtype != np.float64:
+        if inputs[i]._array.dtype != np.float64:
             raise ValueError(
-                f"gradcheck: input {i} has dtype {inputs[i].array.dtype}; differences need float64"
+                f"gradcheck: input {i} has dtype {inputs[i]._array.dtype}; differences need float64"
             )
     rng = np.random.default_rng(seed)
     try:
@@ -94,20 +94,20 @@ def _gradient(func: Any, inputs: Any, i: int, k: int, v: np.ndarray) -> np.ndarr
     """v · J, by a backward pass."""
     out = _outputs(func, inputs)[k]
     if not out.requires_grad:
-        return np.zeros(inputs[i].array.shape)
+        return np.zeros(inputs[i]._array.shape)
     (g,) = run_backward([(out, v)], False, (inputs[i],), accumulate=False)
-    return np.zeros(inputs[i].array.shape) if g is None else g
+    return np.zeros(inputs[i]._array.shape) if g is None else g
 
 
 def _difference(func: Any, inputs: Any, i: int, k: int, u: np.ndarray, eps: float) -> np.ndarray:
     """J · u, by a central difference."""
-    array = inputs[i].array
+    array = inputs[i]._array
     before = array.copy()
     try:
         array[...] = before + eps * u
-        above = _outputs(func, inputs)[k].array.copy()
+        above = _outputs(func, inputs)[k]._array.copy()
         array[...] = before - eps * u
-        below = _outputs(func, inputs)[k].array.copy()
+        below = _outputs(func, inputs)[k]._array.copy()
     finally:
         array[...] = before
     return (above - below) / (2 * eps)
@@ -116,9 +116,9 @@ def _difference(func: Any, inputs: Any, i: int, k: int, u: np.ndarray, eps: floa
 def _check_projection(
     func: Any, inputs: Any, i: int, k: int, eps: float, atol: float, rtol: float, rng: Any
 ) -> None:
-    u = rng.standard_normal(inputs[i].array.shape)
+    u = rng.standard_normal(inputs[i]._array.shape)
     u /= np.sqrt(max(u.size, 1))
-    v = rng.standard_normal(_outputs(func, inputs)[k].array.shape)
+    v = rng.standard_normal(_outputs(func, inputs)[k]._array.shape)
     analytical = float(np.sum(_gradient(func, inputs, i, k, v) * u))
     numerical = float(np.sum(_difference(func, inputs, i, k, u, eps) * v))
     if not abs(analytical - numerical) <= atol + rtol * abs(numerical):
@@ -131,8 +131,8 @@ def _check_projection(
 def _check_jacobian(
     func: Any, inputs: Any, i: int, k: int, eps: float, atol: float, rtol: float, rng: Any
 ) -> None:
-    array = inputs[i].array
-    out = _outputs(func, inputs)[k].array
+    array = inputs[i]._array
+    out = _outputs(func, inputs)[k]._array
     analytical = np.zeros((out.size, array.size))
     numerical = np.zeros_like(analytical)
     for row in range(out.size):

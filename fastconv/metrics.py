@@ -11,7 +11,7 @@ from .tensor import Tensor
 
 def _labels(values: Any, name: str) -> np.ndarray:
     """Class indices (N,) of labels (N,) or of scores (N, C)."""
-    array = values.array if isinstance(values, Tensor) else np.asarray(values)
+    array = values._array if isinstance(values, Tensor) else np.asarray(values)
     if name == "prediction" and array.ndim == 2:
         return array.argmax(axis=1)
     if array.ndim != 1 or array.dtype.kind not in "biu":

@@ -149,7 +149,7 @@ class _Writer:
         raise TypeError(f"save: cannot save {where} of type {kind.__name__}{hint}")
 
     def _tensor(self, tensor: Tensor) -> dict[str, Any]:
-        entry: dict[str, Any] = {"tensor": self._array(tensor.array, "tensor")}
+        entry: dict[str, Any] = {"tensor": self._array(tensor._array, "tensor")}
         if tensor.requires_grad:
             entry["requires_grad"] = True
         if isinstance(tensor, Parameter):

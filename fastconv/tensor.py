@@ -57,7 +57,7 @@ class Tensor(TensorMethods):
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         kind = dtypes.get_default_dtype().dtype
         if len(args) == 1 and not isinstance(args[0], (int, np.integer, Size)):
-            data = args[0].array if isinstance(args[0], TensorBase) else args[0]
+            data = args[0]._array if isinstance(args[0], TensorBase) else args[0]
             return wrap(np.array(data, kind), cls)
         return wrap(np.empty(shape.sizes(args, "Tensor") if args else (0,), kind), cls)
 
@@ -66,17 +66,17 @@ class Tensor(TensorMethods):
     @property
     def shape(self) -> Size:
         """The sizes of the axes."""
-        return Size(self.array.shape)
+        return Size(self._array.shape)
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self.array.ndim
+        return self._array.ndim
 
     @property
     def dtype(self) -> dtypes.dtype:
         """The type of the elements."""
-        return dtypes.from_numpy_dtype(self.array.dtype)
+        return dtypes.from_numpy_dtype(self._array.dtype)
 
     @property
     def device(self) -> dtypes.device:
@@ -86,18 +86,18 @@ class Tensor(TensorMethods):
     @property
     def data(self) -> Tensor:
         """The same memory without a graph; changes through it are not noticed by the graph."""
-        return wrap(self.array)
+        return wrap(self._array)
 
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, TensorBase):
             raise TypeError(f"data must be a Tensor, got {type(value).__name__}")
-        self.array = value.array
+        self._array = value._array
 
     @property
     def T(self) -> Tensor:
         """The axes in reverse order: a view."""
-        return shape.Permute.apply(self, tuple(range(self.array.ndim))[::-1])
+        return shape.Permute.apply(self, tuple(range(self._array.ndim))[::-1])
 
     @property
     def mT(self) -> Tensor:
@@ -115,12 +115,12 @@ class Tensor(TensorMethods):
     @property
     def itemsize(self) -> int:
         """Bytes per element."""
-        return self.array.itemsize
+        return self._array.itemsize
 
     @property
     def nbytes(self) -> int:
         """Bytes of all elements."""
-        return self.array.nbytes
+        return self._array.nbytes
 
     @property
     def retains_grad(self) -> bool:
@@ -135,47 +135,47 @@ class Tensor(TensorMethods):
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size of one axis."""
         if dim is None:
-            return Size(self.array.shape)
-        return self.array.shape[shape.axis(dim, self.array.ndim, "size")]
+            return Size(self._array.shape)
+        return self._array.shape[shape.axis(dim, self._array.ndim, "size")]
 
     def dim(self) -> int:
         """The number of axes."""
-        return self.array.ndim
+        return self._array.ndim
 
     def numel(self) -> int:
         """The number of elements."""
-        return self.array.size
+        return self._array.size
 
     def stride(self, dim: int | None = None) -> Any:
         """Distances between neighbours along each axis, in elements; or along one."""
-        steps = tuple([s // self.array.itemsize for s in self.array.strides])
-        return steps if dim is None else steps[shape.axis(dim, self.array.ndim, "stride")]
+        steps = tuple([s // self._array.itemsize for s in self._array.strides])
+        return steps if dim is None else steps[shape.axis(dim, self._array.ndim, "stride")]
 
     def storage_offset(self) -> int:
         """The distance from the start of the memory that the tensor is a view of, in elements."""
-        base = self.array.base
+        base = self._array.base
         if type(base) is not np.ndarray:
             return 0
-        a, b = self.array.__array_interface__["data"][0], base.__array_interface__["data"][0]
-        return (a - b) // self.array.itemsize
+        a, b = self._array.__array_interface__["data"][0], base.__array_interface__["data"][0]
+        return (a - b) // self._array.itemsize
 
     def data_ptr(self) -> int:
         """The address of the first element."""
-        return self.array.__array_interface__["data"][0]
+        return self._array.__array_interface__["data"][0]
 
     def element_size(self) -> int:
         """Bytes per element."""
-        return self.array.itemsize
+        return self._array.itemsize
 
     def is_contiguous(self, memory_format: Any = dtypes.contiguous_format) -> bool:
         """Whether the elements lie in memory in that order, without gaps."""
         return shape.has_order(
-            self.array, shape.format_order(self.array, memory_format, "is_contiguous")
+            self._array, shape.format_order(self._array, memory_format, "is_contiguous")
         )
 
     def is_floating_point(self) -> bool:
         """Whether the elements are floating point."""
-        return self.array.dtype.kind == "f"
+        return self._array.dtype.kind == "f"
 
     def is_complex(self) -> bool:
         """False: there are no complex tensors."""
@@ -202,15 +202,15 @@ class Tensor(TensorMethods):
         RuntimeError
             If there are several.
         """
-        if self.array.size != 1:
+        if self._array.size != 1:
             raise RuntimeError(
-                f"a tensor of shape {self.array.shape} cannot be converted to a number"
+                f"a tensor of shape {self._array.shape} cannot be converted to a number"
             )
-        return self.array.item()
+        return self._array.item()
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
-        return self.array.tolist()
+        return self._array.tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The array itself.
@@ -224,7 +224,7 @@ class Tensor(TensorMethods):
             raise RuntimeError(
                 "numpy() of a tensor that requires grad: use tensor.detach().numpy()"
             )
-        return self.array
+        return self._array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
@@ -238,10 +238,10 @@ class Tensor(TensorMethods):
         if self.requires_grad:
             raise RuntimeError("a tensor that requires grad cannot be exported: use detach()")
         kwargs.pop("stream", None)
-        return self.array.__dlpack__(**kwargs)
+        return self._array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self.array.__dlpack_device__()
+        return self._array.__dlpack_device__()
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         from ._printing import format_tensor
@@ -251,14 +251,14 @@ class Tensor(TensorMethods):
     def __format__(self, spec: str) -> str:
         return (
             format(self.item(), spec)
-            if spec and not self.array.ndim
+            if spec and not self._array.ndim
             else object.__format__(self, spec)
         )
 
     def __bool__(self) -> bool:
-        if self.array.size != 1:
-            raise RuntimeError(f"the truth of a tensor of shape {self.array.shape} is ambiguous")
-        return bool(self.array)
+        if self._array.size != 1:
+            raise RuntimeError(f"the truth of a tensor of shape {self._array.shape} is ambiguous")
+        return bool(self._array)
 
     def __float__(self) -> float:
         return float(self.item())
@@ -267,25 +267,27 @@ class Tensor(TensorMethods):
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.array.size != 1 or self.array.dtype.kind == "f":
+        if self._array.size != 1 or self._array.dtype.kind == "f":
             raise TypeError("only integer tensors of one element can be used as an index")
-        return int(self.array.item())
+        return int(self._array.item())
 
     def __len__(self) -> int:
-        if not self.array.ndim:
+        if not self._array.ndim:
             raise TypeError("len() of a tensor without axes")
-        return self.array.shape[0]
+        return self._array.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
-        if not self.array.ndim:
+        if not self._array.ndim:
             raise TypeError("iteration over a tensor without axes")
         return iter(index.unbind(self))
 
     def __contains__(self, value: Any) -> bool:
-        return bool(np.any(self.array == (value.array if isinstance(value, TensorBase) else value)))
+        return bool(
+            np.any(self._array == (value._array if isinstance(value, TensorBase) else value))
+        )
 
     def __reversed__(self) -> Tensor:
-        return shape.flip(self, 0) if self.array.ndim else self
+        return shape.flip(self, 0) if self._array.ndim else self
 
     def __hash__(self) -> int:
         return id(self)
@@ -293,7 +295,10 @@ class Tensor(TensorMethods):
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self._node is not None and self.requires_grad:
             raise RuntimeError("only leaf tensors can be pickled: use detach()")
-        return (_rebuild, (type(self), self.array, self._requires, getattr(self, "__dict__", None)))
+        return (
+            _rebuild,
+            (type(self), self._array, self._requires, getattr(self, "__dict__", None)),
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if id(self) in memo:
@@ -302,7 +307,7 @@ class Tensor(TensorMethods):
             raise RuntimeError(
                 "only tensors made by the user (leaves) can be deep-copied: use detach()"
             )
-        new = wrap(np.array(self.array, order="K"), type(self))
+        new = wrap(np.array(self._array, order="K"), type(self))
         new._requires = self._requires
         memo[id(self)] = new
         if self._grad is not None:
@@ -327,7 +332,7 @@ class Tensor(TensorMethods):
 
     def detach(self) -> Tensor:
         """The same memory without a graph; in-place changes are still noticed."""
-        t = wrap(self.array)
+        t = wrap(self._array)
         t._version_box = self._version_box
         return t
 
@@ -396,7 +401,7 @@ class Tensor(TensorMethods):
         flags = []
         for a in args:
             if isinstance(a, TensorBase):
-                kind = a.array.dtype
+                kind = a._array.dtype
             elif isinstance(a, (str, dtypes.device)):
                 device = a
             elif isinstance(a, bool) or a is None:
@@ -410,18 +415,18 @@ class Tensor(TensorMethods):
         out = self
         if kind is not None:
             wanted = dtypes.to_numpy_dtype(kind)
-            if wanted != self.array.dtype:
+            if wanted != self._array.dtype:
                 out = Cast.apply(self, wanted)
         if fmt is not None:
-            order = shape.format_order(out.array, fmt, "to")
-            if not shape.has_order(out.array, order):
+            order = shape.format_order(out._array, fmt, "to")
+            if not shape.has_order(out._array, order):
                 out = shape.Clone.apply(out, order)
         return shape.Clone.apply(self, "K") if copy and out is self else out
 
     def type(self, dtype: Any = None, non_blocking: bool = False) -> Any:
         """The type's name, such as ``fastconv.FloatTensor``; or the tensor with another dtype."""
         if dtype is None:
-            return f"fastconv.{_LEGACY[self.array.dtype.name]}Tensor"
+            return f"fastconv.{_LEGACY[self._array.dtype.name]}Tensor"
         if isinstance(dtype, str) and dtype.endswith("Tensor"):
             name = dtype.rsplit(".", 1)[-1][:-6]
             found = [k for k, v in _LEGACY.items() if v == name]
@@ -432,7 +437,7 @@ class Tensor(TensorMethods):
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor with the dtype of `other`."""
-        return self.to(other.array.dtype)
+        return self.to(other._array.dtype)
 
     def cpu(self, memory_format: Any = None) -> Tensor:
         """The tensor itself: it is on the CPU."""
@@ -463,7 +468,7 @@ class _Retain:
     def __call__(self, g: Tensor) -> None:
         t = self.ref()
         if t is not None:
-            t._grad = wrap(g.array.copy() if t._grad is None else t._grad.array + g.array)
+            t._grad = wrap(g._array.copy() if t._grad is None else t._grad._array + g._array)
 
 
 _LEGACY = {

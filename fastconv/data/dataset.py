@@ -72,7 +72,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         if any(tensor.requires_grad for tensor in self.tensors):
             return None
         rows = np.asarray(indices, dtype=np.int64)
-        return [wrap(tensor.array[rows]) for tensor in self.tensors]
+        return [wrap(tensor._array[rows]) for tensor in self.tensors]
 
 
 class Subset(Dataset[T_co]):

@@ -124,7 +124,7 @@ class WeightedRandomSampler(Sampler[int]):
         replacement: bool = True,
         generator: Generator | None = None,
     ) -> None:
-        values = weights.array if isinstance(weights, Tensor) else np.asarray(weights)
+        values = weights._array if isinstance(weights, Tensor) else np.asarray(weights)
         values = values.astype(np.float64)
         if values.ndim != 1:
             raise ValueError(

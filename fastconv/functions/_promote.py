@@ -47,7 +47,7 @@ def result_dtype(*operands: Any) -> np.dtype:
     ranks: list[np.dtype | None] = [None, None, None]
     for x in operands:
         if isinstance(x, TensorBase):
-            rank, kind = (0 if x.array.ndim else 1), x.array.dtype
+            rank, kind = (0 if x._array.ndim else 1), x._array.dtype
         elif isinstance(x, bool):
             rank, kind = 2, dtypes.bool.dtype
         elif isinstance(x, int):
@@ -80,7 +80,7 @@ class Cast(Op):
 
 def cast(t: Any, kind: np.dtype) -> Any:
     """`t` with elements of type `kind`: itself if it has that type already."""
-    return t if t.array.dtype == kind else Cast.apply(t, kind)
+    return t if t._array.dtype == kind else Cast.apply(t, kind)
 
 
 def operand(x: Any) -> Any:
@@ -117,7 +117,7 @@ def promote(a: Any, b: Any, floating: bool = False) -> tuple[Any, Any]:
 
 def to_float(t: Any) -> Any:
     """`t` itself if it is floating point, else cast to the default type."""
-    return t if t.array.dtype.kind == "f" else Cast.apply(t, dtypes.get_default_dtype().dtype)
+    return t if t._array.dtype.kind == "f" else Cast.apply(t, dtypes.get_default_dtype().dtype)
 
 
 def numpy_names(function: Callable[_P, _R]) -> Callable[_P, _R]:

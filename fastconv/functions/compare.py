@@ -14,11 +14,11 @@ from .elementwise import into
 
 def _compare(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def operator(self: Any, other: Any) -> Any:
-        a, b = self.array, operand(other)
+        a, b = self._array, operand(other)
         if b is NotImplemented:
             return NotImplemented
         if isinstance(b, TensorBase):
-            b = b.array
+            b = b._array
             if a.dtype != b.dtype:
                 kind = result_dtype(self, other)
                 a, b = a.astype(kind), b.astype(kind)
@@ -59,7 +59,7 @@ def _bitwise(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Calla
     def check(self: Any, other: Any) -> Any:
         for x in (self, other):
             kind = (
-                x.array.dtype.kind
+                x._array.dtype.kind
                 if isinstance(x, TensorBase)
                 else "f"
                 if isinstance(x, float)
@@ -89,15 +89,15 @@ op_rshift, bitwise_right_shift = _bitwise(
 def bitwise_not(input: Any) -> Any:
     """``~input``, of an integer or bool tensor."""
     check_tensor(input, "input", "bitwise_not")
-    if input.array.dtype.kind == "f":
+    if input._array.dtype.kind == "f":
         raise TypeError("bitwise_not: input must be of integer or bool type")
-    return wrap(np.invert(input.array))
+    return wrap(np.invert(input._array))
 
 
 def _test(ufunc: Any, name: str, doc: str) -> Callable[[Any], Any]:
     def function(input: Any) -> Any:
         check_tensor(input, "input", name)
-        return wrap(ufunc(input.array))
+        return wrap(ufunc(input._array))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
@@ -117,7 +117,7 @@ def equal(input: Any, other: Any) -> bool:
     """Whether two tensors have the same shape and equal elements."""
     check_tensor(input, "input", "equal")
     check_tensor(other, "other", "equal")
-    return bool(np.array_equal(input.array, other.array))
+    return bool(np.array_equal(input._array, other._array))
 
 
 def isclose(
@@ -126,11 +126,11 @@ def isclose(
     """Where ``|input - other| <= atol + rtol * |other|``: a bool tensor."""
     check_tensor(input, "input", "isclose")
     check_tensor(other, "other", "isclose")
-    return wrap(np.isclose(input.array, other.array, rtol, atol, equal_nan))
+    return wrap(np.isclose(input._array, other._array, rtol, atol, equal_nan))
 
 
 def allclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
     """Whether ``|input - other| <= atol + rtol * |other|`` everywhere."""
-    return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
+    return bool(isclose(input, other, rtol, atol, equal_nan)._array.all())

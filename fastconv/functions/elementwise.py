@@ -172,12 +172,12 @@ def binary(op: type[Binary], a: Any, b: Any) -> Any:
     """Apply `op` to Tensors, scalars and arrays; NotImplemented for anything else."""
     if isinstance(b, TensorBase):
         if isinstance(a, TensorBase):
-            kind = a.array.dtype
-            if kind is b.array.dtype and kind.kind == "f":
+            kind = a._array.dtype
+            if kind is b._array.dtype and kind.kind == "f":
                 return op.apply(a, b)
-        elif b.array.dtype.kind == "f" and type(a) in (int, float):
+        elif b._array.dtype.kind == "f" and type(a) in (int, float):
             return op.apply(a, b)
-    elif type(b) in (int, float) and isinstance(a, TensorBase) and a.array.dtype.kind == "f":
+    elif type(b) in (int, float) and isinstance(a, TensorBase) and a._array.dtype.kind == "f":
         return op.apply(a, b)
     a, b = operand(a), operand(b)
     if a is NotImplemented or b is NotImplemented:
@@ -185,7 +185,7 @@ def binary(op: type[Binary], a: Any, b: Any) -> Any:
     if not isinstance(a, TensorBase) and not isinstance(b, TensorBase):
         a = wrap(np.asarray(a, result_dtype(a)))
     a, b = promote(a, b, op.floating)
-    if (a if isinstance(a, TensorBase) else b).array.dtype.kind != "f":
+    if (a if isinstance(a, TensorBase) else b)._array.dtype.kind != "f":
         _check_integers(op, a, b)
         if op is Pow and not isinstance(b, TensorBase) and b < 0:
             raise RuntimeError(f"integers to negative integer powers are not allowed, got {b}")
@@ -193,11 +193,11 @@ def binary(op: type[Binary], a: Any, b: Any) -> Any:
 
 
 def _check_integers(op: type[Binary], a: Any, b: Any) -> None:
-    values = b.array if isinstance(b, TensorBase) else b
+    values = b._array if isinstance(b, TensorBase) else b
     if op in (FloorDivide, Remainder, Fmod):
         if np.any(np.equal(values, 0)):
             raise RuntimeError(f"{op.__name__}: integer division by zero")
-    elif op is Sub and (a if isinstance(a, TensorBase) else b).array.dtype.kind == "b":
+    elif op is Sub and (a if isinstance(a, TensorBase) else b)._array.dtype.kind == "b":
         raise TypeError("subtraction of bool tensors is not supported; use ^ or logical_xor")
 
 
@@ -213,9 +213,9 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
     other = operand(other)
     if other is NotImplemented:
         return NotImplemented
-    array, kind = target.array, target.array.dtype
+    array, kind = target._array, target._array.dtype
     is_tensor = isinstance(other, TensorBase)
-    if op.floating or not is_tensor or other.array.dtype != kind:
+    if op.floating or not is_tensor or other._array.dtype != kind:
         result = result_dtype(target, other)
         if kind.kind != "f" and (
             op.floating or result.kind == "f" or kind.kind == "b" != result.kind
@@ -225,7 +225,7 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
             )
     if mode.grad and (target.requires_grad or (is_tensor and other.requires_grad)):
         return op.apply_(target, cast(other, kind) if is_tensor else other)
-    values = other.array if is_tensor else other
+    values = other._array if is_tensor else other
     if kind.kind != "f":
         _check_integers(op, target, other)
     token = quiet()
@@ -278,9 +278,9 @@ def into(out: Any, result: Any) -> Any:
     check_tensor(out, "out", "out=")
     if out.requires_grad and mode.grad:
         raise RuntimeError("out= tensors cannot require grad")
-    if out.array.shape != result.array.shape:
-        out.array = np.empty(result.array.shape, out.array.dtype)
-    out.array[...] = result.array
+    if out._array.shape != result._array.shape:
+        out._array = np.empty(result._array.shape, out._array.dtype)
+    out._array[...] = result._array
     out._version_box[0] += 1
     return out
 
@@ -384,8 +384,8 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     """Overwrite with `src`, broadcast and cast to this type; returns the tensor itself."""
     check_tensor(src, "src", "copy_")
     if mode.grad and (self.requires_grad or src.requires_grad):
-        return Copy.apply_(self, cast(src, self.array.dtype))
-    np.copyto(self.array, src.array, casting="unsafe")
+        return Copy.apply_(self, cast(src, self._array.dtype))
+    np.copyto(self._array, src._array, casting="unsafe")
     self._version_box[0] += 1
     return self
 
@@ -393,14 +393,14 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
 def fill_(self: Any, value: Any) -> Any:
     """Overwrite every element with `value`; returns the tensor itself."""
     if isinstance(value, TensorBase):
-        if value.array.ndim:
+        if value._array.ndim:
             raise ValueError(
-                f"fill_: value must be a number or have no axes, got shape {value.array.shape}"
+                f"fill_: value must be a number or have no axes, got shape {value._array.shape}"
             )
         return copy_(self, value)
     if mode.grad and self.requires_grad:
         return Copy.apply_(self, value)
-    self.array.fill(value)
+    self._array.fill(value)
     self._version_box[0] += 1
     return self
 
@@ -457,6 +457,6 @@ class Assign(Op):
 
 def _as_input(t: Any) -> Any:
     """The present value and history of `t`, which an in-place result is about to replace."""
-    alias = wrap(t.array.copy())
+    alias = wrap(t._array.copy())
     alias._node, alias._nr, alias._requires = t.grad_fn, t._nr, t._requires
     return alias

@@ -49,7 +49,7 @@ def _index_for(
     """Check `index` of gather and scatter; the axis and the array."""
     check_tensor(input, "input", function)
     check_tensor(index, "index", function)
-    a, i = input.array, index.array
+    a, i = input._array, index._array
     if i.dtype.kind not in "iu":
         raise TypeError(f"{function}: index must be of integer type, got {i.dtype}")
     d = axis(dim, a.ndim, function)
@@ -84,27 +84,27 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """:func:`gather` with `indices` broadcast; without `dim`, from the flattened tensor."""
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
-    d = axis(dim, input.array.ndim, "take_along_dim")
+    d = axis(dim, input._array.ndim, "take_along_dim")
     shape = list(
         np.broadcast_shapes(
-            tuple([1 if k == d else n for k, n in enumerate(input.array.shape)]),
-            indices.array.shape,
+            tuple([1 if k == d else n for k, n in enumerate(input._array.shape)]),
+            indices._array.shape,
         )
     )
-    return gather(input, d, wrap(np.broadcast_to(indices.array, shape)))
+    return gather(input, d, wrap(np.broadcast_to(indices._array, shape)))
 
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices of axis `dim` at the positions in `index`, a 1-D tensor."""
     check_tensor(input, "input", "index_select")
     check_tensor(index, "index", "index_select")
-    if index.array.ndim > 1 or index.array.dtype.kind not in "iu":
+    if index._array.ndim > 1 or index._array.dtype.kind not in "iu":
         raise ValueError(
-            f"index_select: index must be a 1-D integer tensor, got {index.array.dtype} of shape "
-            f"{index.array.shape}"
+            f"index_select: index must be a 1-D integer tensor, got {index._array.dtype} of shape "
+            f"{index._array.shape}"
         )
-    d = axis(dim, input.array.ndim, "index_select")
-    return Take.apply(input, (*(slice(None),) * d, np.atleast_1d(index.array)))
+    d = axis(dim, input._array.ndim, "index_select")
+    return Take.apply(input, (*(slice(None),) * d, np.atleast_1d(index._array)))
 
 
 class Scatter(Op):
@@ -154,11 +154,13 @@ def _source(input: Any, index: ndarray, src: Any, function: str) -> Any:
         raise TypeError(f"{function}: src must be a Tensor or a number")
     if not isinstance(src, TensorBase):
         return src
-    if src.array.dtype != input.array.dtype:
-        raise ValueError(f"{function}: src has dtype {src.array.dtype}, input {input.array.dtype}")
-    if src.array.ndim == 0:
+    if src._array.dtype != input._array.dtype:
+        raise ValueError(
+            f"{function}: src has dtype {src._array.dtype}, input {input._array.dtype}"
+        )
+    if src._array.ndim == 0:
         return expand(src, index.shape)
-    shape = src.array.shape
+    shape = src._array.shape
     if len(shape) != index.ndim or any(m > n for m, n in zip(index.shape, shape, strict=True)):
         raise ValueError(
             f"{function}: index of shape {index.shape} does not fit src of shape {shape}"
@@ -201,8 +203,8 @@ def scatter(
         raise ValueError(f"scatter: reduce must be None, 'add' or 'multiply', got {reduce!r}")
     if reduce == "multiply":
         if isinstance(source, TensorBase):
-            source = source.array
-        out = np.array(input.array, order="K")
+            source = source._array
+        out = np.array(input._array, order="K")
         np.multiply.at(out, grid(d, i), source)
         return wrap(out)
     return Scatter.apply(input, source, grid(d, i), reduce == "add")
@@ -216,31 +218,31 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
     """A copy of `input` with slices of `source` added at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_add")
-    d = axis(dim, input.array.ndim, "index_add")
+    d = axis(dim, input._array.ndim, "index_add")
     if alpha != 1:
         source = source * alpha
-    return Scatter.apply(input, source, (*(slice(None),) * d, index.array), True)
+    return Scatter.apply(input, source, (*(slice(None),) * d, index._array), True)
 
 
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of `input` with slices of `source` put at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_copy")
-    d = axis(dim, input.array.ndim, "index_copy")
-    return Scatter.apply(input, source, (*(slice(None),) * d, index.array), False)
+    d = axis(dim, input._array.ndim, "index_copy")
+    return Scatter.apply(input, source, (*(slice(None),) * d, index._array), False)
 
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of `input` with `value` at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_fill")
-    d = axis(dim, input.array.ndim, "index_fill")
-    value = value.array.item() if isinstance(value, TensorBase) else value
-    return Scatter.apply(input, value, (*(slice(None),) * d, index.array), False)
+    d = axis(dim, input._array.ndim, "index_fill")
+    value = value._array.item() if isinstance(value, TensorBase) else value
+    return Scatter.apply(input, value, (*(slice(None),) * d, index._array), False)
 
 
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """The positions that sort `input` along `dim`; NaN counts as the largest."""
     check_tensor(input, "input", "argsort")
-    a = input.array
+    a = input._array
     if not a.ndim:
         return wrap(np.zeros((), np.int64))
     return wrap(_order(a, axis(dim, a.ndim, "argsort"), descending))
@@ -262,10 +264,10 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Fal
         A named tuple; NaN counts as the largest. The order of equal elements is kept.
     """
     indices = argsort(input, dim, descending)
-    if not input.array.ndim:
+    if not input._array.ndim:
         return Sort(input.clone(), indices)
-    d = axis(dim, input.array.ndim, "sort")
-    return Sort(Gather.apply(input, grid(d, indices.array), True), indices)
+    d = axis(dim, input._array.ndim, "sort")
+    return Sort(Gather.apply(input, grid(d, indices._array), True), indices)
 
 
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> TopK:
@@ -282,13 +284,13 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
         If the axis has fewer than `k` elements.
     """
     check_tensor(input, "input", "topk")
-    if not input.array.ndim:
+    if not input._array.ndim:
         return TopK(input.clone(), wrap(np.zeros((), np.int64)))
-    d = axis(dim, input.array.ndim, "topk")
-    n = input.array.shape[d]
+    d = axis(dim, input._array.ndim, "topk")
+    n = input._array.shape[d]
     if not 0 <= k <= n:
         raise ValueError(f"topk: k = {k} is not within 0 and {n}, the size of axis {d}")
     before = (slice(None),) * d
     index = (*before, slice(0, k))
-    order = _order(input.array, d, largest)[index]
+    order = _order(input._array, d, largest)[index]
     return TopK(Gather.apply(input, grid(d, order), True), wrap(np.ascontiguousarray(order)))

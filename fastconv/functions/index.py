@@ -89,7 +89,7 @@ def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:
     out = []
     for i in index:
         if isinstance(i, TensorBase):
-            i = i.array
+            i = i._array
             if i.dtype.kind == "f":
                 raise IndexError(f"tensors used as indices must be integer or bool, got {i.dtype}")
             if i.dtype == np.uint8:
@@ -115,7 +115,7 @@ def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:
                     f"an index must be an int, slice, None, Ellipsis or tensor, got {i!r}"
                 )
             i = np.asarray(
-                [int(x.array) if isinstance(x, TensorBase) else x for x in i]
+                [int(x._array) if isinstance(x, TensorBase) else x for x in i]
                 if isinstance(i, list)
                 else i
             )
@@ -132,37 +132,37 @@ def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:
 
 def getitem(self: Any, index: Any) -> Any:
     """``self[index]``: a view for ints, slices, None and Ellipsis; a copy for tensors and masks."""
-    if not self.array.ndim and index is not Ellipsis and index is not None and type(index) is int:
+    if not self._array.ndim and index is not Ellipsis and index is not None and type(index) is int:
         raise IndexError("a tensor without axes cannot be indexed with an int; use item()")
-    found, basic = _parse(index, self.array.shape)
+    found, basic = _parse(index, self._array.shape)
     return Slice.apply(self, found) if basic else Take.apply(self, found)
 
 
 def setitem(self: Any, index: Any, value: Any) -> None:
     """``self[index] = value``, in place."""
-    found, _ = _parse(index, self.array.shape)
+    found, _ = _parse(index, self._array.shape)
     given = operand(value)
     if given is NotImplemented:
         given = wrap(np.asarray(value))
     if isinstance(given, TensorBase):
-        while given.array.ndim > self.array.ndim and given.array.shape[0] == 1:
+        while given._array.ndim > self._array.ndim and given._array.shape[0] == 1:
             given = getitem(given, 0)
         if mode.grad and (self.requires_grad or given.requires_grad):
-            Put.apply_(self, cast(given, self.array.dtype), found)
+            Put.apply_(self, cast(given, self._array.dtype), found)
             return
-        given = given.array
+        given = given._array
     elif mode.grad and self.requires_grad:
         Put.apply_(self, given, found)
         return
-    self.array[found] = given
+    self._array[found] = given
     self._version_box[0] += 1
 
 
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """`length` elements along `dim` from `start`: a view."""
     check_tensor(input, "input", "narrow")
-    d = axis(dim, input.array.ndim, "narrow")
-    n, start = input.array.shape[d], int(start)
+    d = axis(dim, input._array.ndim, "narrow")
+    n, start = input._array.shape[d], int(start)
     if start < 0:
         start += n
     if length < 0 or start < 0 or start + length > n:
@@ -175,15 +175,15 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
 def select(input: Any, dim: int, index: int) -> Any:
     """The elements at `index` of axis `dim`, which goes: a view."""
     check_tensor(input, "input", "select")
-    d = axis(dim, input.array.ndim, "select")
+    d = axis(dim, input._array.ndim, "select")
     return Slice.apply(input, (*(slice(None),) * d, int(index), Ellipsis))
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """All slices along `dim`, which goes: views."""
     check_tensor(input, "input", "unbind")
-    d = axis(dim, input.array.ndim, "unbind")
-    return tuple([select(input, d, i) for i in range(input.array.shape[d])])
+    d = axis(dim, input._array.ndim, "unbind")
+    return tuple([select(input, d, i) for i in range(input._array.shape[d])])
 
 
 def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -195,8 +195,8 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
         The size of every piece (the last may be smaller), or of each one.
     """
     check_tensor(tensor, "tensor", "split")
-    d = axis(dim, tensor.array.ndim, "split")
-    n = tensor.array.shape[d]
+    d = axis(dim, tensor._array.ndim, "split")
+    n = tensor._array.shape[d]
     if isinstance(split_size_or_sections, int):
         step = split_size_or_sections
         if step < 0 or (step == 0 and n):
@@ -218,21 +218,21 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     check_tensor(input, "input", "chunk")
     if chunks <= 0:
         raise ValueError(f"chunk: chunks must be positive, got {chunks}")
-    n = input.array.shape[axis(dim, input.array.ndim, "chunk")]
+    n = input._array.shape[axis(dim, input._array.ndim, "chunk")]
     return split(input, max(-(-n // chunks), 1), dim)
 
 
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where `mask` holds, as a 1-D tensor."""
     check_tensor(input, "input", "masked_select")
-    shape = np.broadcast_shapes(input.array.shape, mask.array.shape)
-    return Take.apply(input.expand(shape), (np.broadcast_to(mask.array, shape),))
+    shape = np.broadcast_shapes(input._array.shape, mask._array.shape)
+    return Take.apply(input.expand(shape), (np.broadcast_to(mask._array, shape),))
 
 
 def take(input: Any, index: Any) -> Any:
     """Elements of the flattened tensor at the positions in `index`."""
     check_tensor(input, "input", "take")
-    return Take.apply(input.reshape(-1), (index.array,))
+    return Take.apply(input.reshape(-1), (index._array,))
 
 
 class MaskedFill(Op):
@@ -262,21 +262,23 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """
     check_tensor(input, "input", "masked_fill")
     check_tensor(mask, "mask", "masked_fill")
-    if mask.array.dtype.kind != "b":
-        raise TypeError(f"masked_fill: mask must be a bool tensor, got {mask.array.dtype}")
+    if mask._array.dtype.kind != "b":
+        raise TypeError(f"masked_fill: mask must be a bool tensor, got {mask._array.dtype}")
     if isinstance(value, TensorBase):
-        if value.array.ndim:
-            raise ValueError(f"masked_fill: value must have no axes, got shape {value.array.shape}")
-        value = cast(value, input.array.dtype)
-    return MaskedFill.apply(input, value, mask.array)
+        if value._array.ndim:
+            raise ValueError(
+                f"masked_fill: value must have no axes, got shape {value._array.shape}"
+            )
+        value = cast(value, input._array.dtype)
+    return MaskedFill.apply(input, value, mask._array)
 
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The positions of non-zero elements: (count, axes), or one tensor per axis."""
     check_tensor(input, "input", "nonzero")
     if as_tuple:
-        return tuple([wrap(i) for i in np.nonzero(input.array)])
-    return wrap(np.argwhere(input.array))
+        return tuple([wrap(i) for i in np.nonzero(input._array)])
+    return wrap(np.argwhere(input._array))
 
 
 def unique(
@@ -289,7 +291,7 @@ def unique(
     """The distinct elements in order, with the positions and counts asked for."""
     check_tensor(input, "input", "unique")
     found: Any = np.unique(  # type: ignore[call-overload]
-        input.array, return_inverse=return_inverse, return_counts=return_counts, axis=dim
+        input._array, return_inverse=return_inverse, return_counts=return_counts, axis=dim
     )
     return tuple([wrap(f) for f in found]) if isinstance(found, tuple) else wrap(found)
 
@@ -297,7 +299,7 @@ def unique(
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number occurs in a 1-D tensor of non-negative integers."""
     check_tensor(input, "input", "bincount")
-    return wrap(np.bincount(input.array, None if weights is None else weights.array, minlength))
+    return wrap(np.bincount(input._array, None if weights is None else weights._array, minlength))
 
 
 def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:
@@ -306,7 +308,7 @@ def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:
         tensors = tuple(tensors[0])
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
-    return tuple([wrap(m) for m in np.meshgrid(*[t.array for t in tensors], indexing=indexing)])
+    return tuple([wrap(m) for m in np.meshgrid(*[t._array for t in tensors], indexing=indexing)])
 
 
 def argwhere(input: Any) -> Any:
@@ -320,7 +322,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     Where `min` and `max` are equal, the smallest and the largest element are taken.
     """
     check_tensor(input, "input", "histc")
-    a = input.array
+    a = input._array
     low, high = (a.min(), a.max()) if min == max and a.size else (min, max)
     return wrap(np.histogram(a, bins, (low, high))[0].astype(a.dtype))
 
@@ -351,8 +353,8 @@ class Unfold(Op):
 def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     """Windows of `size` elements, every `step`, along `dimension`, in a new last axis: a view."""
     check_tensor(input, "input", "unfold")
-    d = axis(dimension, input.array.ndim, "unfold")
-    n = input.array.shape[d] if input.array.ndim else 1
+    d = axis(dimension, input._array.ndim, "unfold")
+    n = input._array.shape[d] if input._array.ndim else 1
     if not 0 < size <= n or step <= 0:
         raise ValueError(f"unfold: size {size} and step {step} do not fit axis {d} of size {n}")
     return Unfold.apply(input, d, size, step)

@@ -79,7 +79,7 @@ def matmul(input: Any, other: Any) -> Any:
     if not (isinstance(input, TensorBase) and isinstance(other, TensorBase)):
         check_tensor(input, "input", "matmul")
         check_tensor(other, "other", "matmul")
-    a, b = input.array, other.array
+    a, b = input._array, other._array
     if a.dtype != b.dtype:
         raise ValueError(f"matmul: operands must have one dtype, got {a.dtype} and {b.dtype}")
     if not a.ndim or not b.ndim or a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
@@ -96,8 +96,8 @@ def operator(self: Any, other: Any) -> Any:
 
 def _rank(t: Any, name: str, function: str, rank: int) -> None:
     check_tensor(t, name, function)
-    if t.array.ndim != rank:
-        raise ValueError(f"{function}: {name} must have {rank} axes, got shape {t.array.shape}")
+    if t._array.ndim != rank:
+        raise ValueError(f"{function}: {name} must have {rank} axes, got shape {t._array.shape}")
 
 
 def mm(input: Any, mat2: Any) -> Any:
@@ -111,8 +111,8 @@ def bmm(input: Any, mat2: Any) -> Any:
     """The products of two batches of matrices, (b, n, k) and (b, k, m)."""
     _rank(input, "input", "bmm", 3)
     _rank(mat2, "mat2", "bmm", 3)
-    if input.array.shape[0] != mat2.array.shape[0]:
-        raise ValueError(f"bmm: batch sizes differ: {input.array.shape} and {mat2.array.shape}")
+    if input._array.shape[0] != mat2._array.shape[0]:
+        raise ValueError(f"bmm: batch sizes differ: {input._array.shape} and {mat2._array.shape}")
     return matmul(input, mat2)
 
 
@@ -166,8 +166,8 @@ class Triangle(Op):
 
 def _triangle(input: Any, name: str, keep: Any, diagonal: int) -> Any:
     check_tensor(input, "input", name)
-    if input.array.ndim < 2:
-        raise ValueError(f"{name}: input must have at least 2 axes, got shape {input.array.shape}")
+    if input._array.ndim < 2:
+        raise ValueError(f"{name}: input must have at least 2 axes, got shape {input._array.shape}")
     return Triangle.apply(input, keep, diagonal)
 
 
@@ -204,11 +204,11 @@ class Diagonal(Op):
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of the planes of two axes, as a new last axis: a view."""
     check_tensor(input, "input", "diagonal")
-    rank = input.array.ndim
+    rank = input._array.ndim
     d1, d2 = axis(dim1, rank, "diagonal"), axis(dim2, rank, "diagonal")
     if d1 == d2 or rank < 2:
         raise ValueError(
-            f"diagonal: axes {dim1} and {dim2} of shape {input.array.shape} do not span a plane"
+            f"diagonal: axes {dim1} and {dim2} of shape {input._array.shape} do not span a plane"
         )
     return Diagonal.apply(input, offset, d1, d2)
 
@@ -229,7 +229,7 @@ class Diag(Op):
 def diag(input: Any, diagonal: int = 0) -> Any:
     """A matrix from its diagonal, or the diagonal of a matrix."""
     check_tensor(input, "input", "diag")
-    if input.array.ndim == 1:
+    if input._array.ndim == 1:
         return Diag.apply(input, diagonal)
     _rank(input, "input", "diag", 2)
     return Diagonal.apply(input, diagonal, 0, 1)
@@ -243,12 +243,12 @@ def trace(input: Any) -> Any:
 
 def inner(input: Any, other: Any) -> Any:
     """Products summed over the last axis of both."""
-    if not input.array.ndim or not other.array.ndim:
+    if not input._array.ndim or not other._array.ndim:
         return mul(input, other)
     flat = matmul(
-        input.reshape(-1, input.array.shape[-1]), other.reshape(-1, other.array.shape[-1]).t()
+        input.reshape(-1, input._array.shape[-1]), other.reshape(-1, other._array.shape[-1]).t()
     )
-    return flat.reshape(*input.array.shape[:-1], *other.array.shape[:-1])
+    return flat.reshape(*input._array.shape[:-1], *other._array.shape[:-1])
 
 
 def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
@@ -314,9 +314,9 @@ def einsum(equation: str, *operands: Any) -> Any:
     most = 0
     for i, (name, t) in enumerate(zip(names, operands, strict=True)):
         check_tensor(t, f"operands[{i}]", "einsum")
-        rank = t.array.ndim - len(name.replace("...", ""))
+        rank = t._array.ndim - len(name.replace("...", ""))
         if rank < 0 or (rank and "..." not in name):
-            raise ValueError(f"einsum: {name!r} does not name the axes of shape {t.array.shape}")
+            raise ValueError(f"einsum: {name!r} does not name the axes of shape {t._array.shape}")
         names[i] = name.replace("...", "".join(spare[:rank][::-1]))
         most = max(most, rank)
         if len(set(names[i])) != len(names[i]):
@@ -329,7 +329,7 @@ def einsum(equation: str, *operands: Any) -> Any:
         )
     sizes: dict[str, int] = {}
     for name, t in zip(names, operands, strict=True):
-        for c, n in zip(name, t.array.shape, strict=True):
+        for c, n in zip(name, t._array.shape, strict=True):
             if sizes.setdefault(c, n) != n:
                 raise ValueError(f"einsum: axis {c!r} has sizes {sizes[c]} and {n} in {equation!r}")
     return Einsum.apply(tuple(names), output.replace("...", dots), *operands)

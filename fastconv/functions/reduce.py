@@ -219,16 +219,16 @@ def _typed(input: Any, dtype: Any, function: str) -> Any:
 def _summable(input: Any, dtype: Any, function: str) -> Any:
     """Integers and bools are summed as int64."""
     input = _typed(input, dtype, function)
-    if dtype is None and input.array.dtype.kind != "f":
+    if dtype is None and input._array.dtype.kind != "f":
         return cast(input, np.dtype(np.int64))
     return input
 
 
 def _floating(input: Any, dtype: Any, function: str) -> Any:
     input = _typed(input, dtype, function)
-    if input.array.dtype.kind != "f":
+    if input._array.dtype.kind != "f":
         raise TypeError(
-            f"{function}: input must be floating point, got {input.array.dtype}; cast it first"
+            f"{function}: input must be floating point, got {input._array.dtype}; cast it first"
         )
     return input
 
@@ -254,7 +254,7 @@ def sum(
     Tensor
     """
     x = _summable(input, dtype, "sum")
-    dims = None if dim is None and not keepdim else axes(dim, x.array.ndim, "sum")
+    dims = None if dim is None and not keepdim else axes(dim, x._array.ndim, "sum")
     return into(out, Sum.apply(x, dims, keepdim))
 
 
@@ -270,7 +270,7 @@ def mean(
         If `input` is not floating point.
     """
     x = _floating(input, dtype, "mean")
-    dims = None if dim is None and not keepdim else axes(dim, x.array.ndim, "mean")
+    dims = None if dim is None and not keepdim else axes(dim, x._array.ndim, "mean")
     return into(out, Mean.apply(x, dims, keepdim))
 
 
@@ -278,13 +278,13 @@ def mean(
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The product of all elements, or of those along `dim`."""
     x = _summable(input, dtype, "prod")
-    return Prod.apply(x, axes(dim, x.array.ndim, "prod"), keepdim)
+    return Prod.apply(x, axes(dim, x._array.ndim, "prod"), keepdim)
 
 
 @numpy_names
 def nansum(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The sum with NaN counted as zero."""
-    return sum(input.masked_fill(wrap(np.isnan(input.array)), 0), dim, keepdim)
+    return sum(input.masked_fill(wrap(np.isnan(input._array)), 0), dim, keepdim)
 
 
 def _variance(
@@ -295,7 +295,7 @@ def _variance(
         dim, unbiased = None, dim
     if correction is None:
         correction = 1 if unbiased is None else int(unbiased)
-    return Var.apply(x, axes(dim, x.array.ndim, name), correction, keepdim, root)
+    return Var.apply(x, axes(dim, x._array.ndim, name), correction, keepdim, root)
 
 
 @numpy_names
@@ -361,8 +361,8 @@ def _nonempty(a: ndarray, dims: tuple[int, ...], function: str) -> None:
 def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element of all, or over `dim`; equal ones share the gradient."""
     check_tensor(input, "input", "amax")
-    dims = axes(dim, input.array.ndim, "amax")
-    _nonempty(input.array, dims, "amax")
+    dims = axes(dim, input._array.ndim, "amax")
+    _nonempty(input._array, dims, "amax")
     return Extreme.apply(input, np.maximum, dims, keepdim)
 
 
@@ -370,8 +370,8 @@ def amax(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element of all, or over `dim`; equal ones share the gradient."""
     check_tensor(input, "input", "amin")
-    dims = axes(dim, input.array.ndim, "amin")
-    _nonempty(input.array, dims, "amin")
+    dims = axes(dim, input._array.ndim, "amin")
+    _nonempty(input._array, dims, "amin")
     return Extreme.apply(input, np.minimum, dims, keepdim)
 
 
@@ -382,7 +382,7 @@ def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> tuple[Any,
 
 def _arg(input: Any, f: Any, dim: Any, keepdim: bool, name: str) -> Any:
     check_tensor(input, "input", name)
-    a = input.array
+    a = input._array
     if dim is None:
         _nonempty(a, tuple(range(a.ndim)), name)
         out = np.asarray(f(a), np.int64)
@@ -408,14 +408,14 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 def _pick(input: Any, indices: ndarray, d: int, keepdim: bool) -> tuple[Any, Any]:
     """Elements at `indices` (the axis kept with size 1), with a gradient only there."""
-    values = Gather.apply(input, grid(d, indices), True) if input.array.ndim else input.clone()
-    if keepdim or not input.array.ndim:
+    values = Gather.apply(input, grid(d, indices), True) if input._array.ndim else input.clone()
+    if keepdim or not input._array.ndim:
         return values, wrap(indices)
     return values.squeeze(d), wrap(np.squeeze(indices, d))
 
 
 def _along(input: Any, f: Any, dim: Any, keepdim: bool, name: str) -> tuple[Any, Any]:
-    a = input.array
+    a = input._array
     d = axis(dim, a.ndim, name)
     if not a.ndim:
         return input.clone(), wrap(np.zeros((), np.int64))
@@ -466,12 +466,12 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element (the lower of two); along `dim`, also where it is. NaN if there is one."""
     check_tensor(input, "input", "median")
     flat = input.reshape(-1) if dim is None else input
-    d = axis(0 if dim is None else dim, flat.array.ndim, "median")
-    _nonempty(flat.array, (d,) if flat.array.ndim else (), "median")
-    order = np.argsort(flat.array, d, kind="stable")
+    d = axis(0 if dim is None else dim, flat._array.ndim, "median")
+    _nonempty(flat._array, (d,) if flat._array.ndim else (), "median")
+    order = np.argsort(flat._array, d, kind="stable")
     middle = np.take(order, [(order.shape[d] - 1) // 2], d)
-    if flat.array.dtype.kind == "f":
-        nan = np.isnan(flat.array)
+    if flat._array.dtype.kind == "f":
+        nan = np.isnan(flat._array)
         middle = np.where(nan.any(d, keepdims=True), nan.argmax(d, keepdims=True), middle)
     values, indices = _pick(flat, middle, d, keepdim and dim is not None)
     return values if dim is None else Median(values, indices)
@@ -482,7 +482,7 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """The logarithm of the sum of exponentials over `dim`, without overflow."""
     check_tensor(input, "input", "logsumexp")
     x = to_float(input)
-    return LogSumExp.apply(x, axes(dim, x.array.ndim, "logsumexp"), keepdim)
+    return LogSumExp.apply(x, axes(dim, x._array.ndim, "logsumexp"), keepdim)
 
 
 @numpy_names
@@ -499,13 +499,13 @@ def norm(
         "fro" is 2; 0 counts the non-zero elements.
     """
     x = _floating(input, dtype, "norm")
-    dims = axes(dim, x.array.ndim, "norm")
+    dims = axes(dim, x._array.ndim, "norm")
     if p == "fro" or p is None or p == 2:
         return Norm2.apply(x, dims, keepdim)
     if not isinstance(p, (int, float)):
         raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
     if p == 0:
-        return Sum.apply(wrap((x.array != 0).astype(x.array.dtype)), dims, keepdim)
+        return Sum.apply(wrap((x._array != 0).astype(x._array.dtype)), dims, keepdim)
     size = _abs(x)
     if p == 1:
         return Sum.apply(size, dims, keepdim)
@@ -523,22 +523,22 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running sums along `dim`."""
     x = _summable(input, dtype, "cumsum")
-    d = axis(dim, x.array.ndim, "cumsum")
-    return CumSum.apply(x, d) if x.array.ndim else x.clone()
+    d = axis(dim, x._array.ndim, "cumsum")
+    return CumSum.apply(x, d) if x._array.ndim else x.clone()
 
 
 @numpy_names
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running products along `dim`."""
     x = _summable(input, dtype, "cumprod")
-    d = axis(dim, x.array.ndim, "cumprod")
-    return CumProd.apply(x, d) if x.array.ndim else x.clone()
+    d = axis(dim, x._array.ndim, "cumprod")
+    return CumProd.apply(x, d) if x._array.ndim else x.clone()
 
 
 def _logical(f: Callable[..., Any], input: Any, dim: Any, keepdim: bool, name: str) -> Any:
     check_tensor(input, "input", name)
-    found = f(input.array, axis=axes(dim, input.array.ndim, name), keepdims=keepdim)
-    return wrap(np.asarray(found, np.uint8 if input.array.dtype == np.uint8 else np.bool_))
+    found = f(input._array, axis=axes(dim, input._array.ndim, name), keepdims=keepdim)
+    return wrap(np.asarray(found, np.uint8 if input._array.dtype == np.uint8 else np.bool_))
 
 
 @numpy_names
@@ -557,5 +557,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
     """How many elements are not zero, of all or over `dim`."""
     check_tensor(input, "input", "count_nonzero")
     return wrap(
-        np.asarray(np.count_nonzero(input.array, axis=axes(dim, input.array.ndim, "count_nonzero")))
+        np.asarray(
+            np.count_nonzero(input._array, axis=axes(dim, input._array.ndim, "count_nonzero"))
+        )
     )

@@ -25,7 +25,7 @@ def axis(dim: Any, rank: int, function: str) -> int:
     """
     if not isinstance(dim, _INT) or isinstance(dim, bool):
         if isinstance(dim, TensorBase):
-            dim = int(dim.array)
+            dim = int(dim._array)
         else:
             raise TypeError(f"{function}: dim must be an int, got {dim!r}")
     n = rank or 1
@@ -50,13 +50,13 @@ def sizes(args: tuple[Any, ...], function: str) -> tuple[int, ...]:
     """Sizes given one by one or as one sequence."""
     if len(args) == 1 and not isinstance(args[0], _INT):
         if not isinstance(args[0], (tuple, list)):
-            if isinstance(args[0], TensorBase) and args[0].array.ndim == 0:
-                return (int(args[0].array),)
+            if isinstance(args[0], TensorBase) and args[0]._array.ndim == 0:
+                return (int(args[0]._array),)
             raise TypeError(f"{function}: sizes must be integers, got {args[0]!r}")
         args = tuple(args[0])
     for s in args:
         if not isinstance(s, _INT):
-            if isinstance(s, TensorBase) and s.array.ndim == 0 and s.array.dtype.kind in "iu":
+            if isinstance(s, TensorBase) and s._array.ndim == 0 and s._array.dtype.kind in "iu":
                 return tuple([int(x) for x in args])
             raise TypeError(f"{function}: sizes must be integers, got {args!r}")
     return args
@@ -217,7 +217,7 @@ def reshape(input: Any, *shape: Any) -> Any:
         return Reshape.apply(input, shape)
     except ValueError:
         raise ValueError(
-            f"reshape: a tensor of shape {input.array.shape} does not fit into {tuple(shape)}"
+            f"reshape: a tensor of shape {input._array.shape} does not fit into {tuple(shape)}"
         ) from None
 
 
@@ -226,7 +226,7 @@ def view(self: Any, *shape: Any) -> Any:
     if len(shape) == 1 and type(shape[0]) is dtypes.dtype:
         from ..autograd import wrap
 
-        other = wrap(self.array.view(shape[0].dtype))
+        other = wrap(self._array.view(shape[0].dtype))
         other._version_box = self._version_box
         return other
     return reshape(self, *shape)
@@ -235,7 +235,7 @@ def view(self: Any, *shape: Any) -> Any:
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The axes from `start_dim` to `end_dim` made one, in row-major order."""
     check_tensor(input, "input", "flatten")
-    shape = input.array.shape
+    shape = input._array.shape
     if not shape:
         return Reshape.apply(input, (1,))
     first, last = axis(start_dim, len(shape), "flatten"), axis(end_dim, len(shape), "flatten")
@@ -252,7 +252,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """One axis made several, of these sizes."""
     check_tensor(input, "input", "unflatten")
-    shape = input.array.shape
+    shape = input._array.shape
     d = axis(dim, len(shape), "unflatten")
     return reshape(input, (*shape[:d], *sizes, *shape[d + 1 :]))
 
@@ -261,17 +261,19 @@ def permute(input: Any, *dims: Any) -> Any:
     """The axes in another order: a view."""
     check_tensor(input, "input", "permute")
     dims = sizes(dims, "permute")
-    rank = input.array.ndim
+    rank = input._array.ndim
     order = tuple([axis(d, rank, "permute") for d in dims])
     if len(order) != rank or len(set(order)) != rank:
-        raise ValueError(f"permute: dims {dims} do not order the axes of shape {input.array.shape}")
+        raise ValueError(
+            f"permute: dims {dims} do not order the axes of shape {input._array.shape}"
+        )
     return Permute.apply(input, order)
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Two axes swapped: a view."""
     check_tensor(input, "input", "transpose")
-    rank = input.array.ndim
+    rank = input._array.ndim
     order = list(range(rank))
     a, b = axis(dim0, rank, "transpose"), axis(dim1, rank, "transpose")
     if rank:
@@ -285,15 +287,15 @@ swapaxes = swapdims = transpose
 def t(input: Any) -> Any:
     """A matrix transposed; a vector is returned as it is."""
     check_tensor(input, "input", "t")
-    if input.array.ndim > 2:
-        raise ValueError(f"t: input must have at most 2 axes, got shape {input.array.shape}")
-    return Permute.apply(input, tuple(range(input.array.ndim))[::-1])
+    if input._array.ndim > 2:
+        raise ValueError(f"t: input must have at most 2 axes, got shape {input._array.shape}")
+    return Permute.apply(input, tuple(range(input._array.ndim))[::-1])
 
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Axes moved from `source` to `destination`: a view."""
     check_tensor(input, "input", "movedim")
-    rank = input.array.ndim
+    rank = input._array.ndim
     source = (source,) if isinstance(source, _INT) else tuple(source)
     destination = (destination,) if isinstance(destination, _INT) else tuple(destination)
     if len(source) != len(destination):
@@ -315,7 +317,7 @@ moveaxis = movedim
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Axes of size 1 removed: all, or those of `dim` that have it."""
     check_tensor(input, "input", "squeeze")
-    shape = input.array.shape
+    shape = input._array.shape
     drop = axes(dim, len(shape), "squeeze")
     return Reshape.apply(input, tuple([n for i, n in enumerate(shape) if n != 1 or i not in drop]))
 
@@ -324,7 +326,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
 def unsqueeze(input: Any, dim: int) -> Any:
     """A new axis of size 1 at `dim`."""
     check_tensor(input, "input", "unsqueeze")
-    shape = input.array.shape
+    shape = input._array.shape
     d = axis(dim, len(shape) + 1, "unsqueeze")
     return Reshape.apply(input, (*shape[:d], 1, *shape[d:]))
 
@@ -339,7 +341,7 @@ def expand(input: Any, *shape: Any) -> Any:
     """
     check_tensor(input, "input", "expand")
     shape = sizes(shape, "expand")
-    old = input.array.shape
+    old = input._array.shape
     extra = len(shape) - len(old)
     full = tuple([old[i - extra] if n == -1 and i >= extra else n for i, n in enumerate(shape)])
     fits = extra >= 0 and all(n >= 0 for n in full)
@@ -350,7 +352,7 @@ def expand(input: Any, *shape: Any) -> Any:
 
 def expand_as(input: Any, other: Any) -> Any:
     """:func:`expand` to the shape of `other`."""
-    return expand(input, other.array.shape)
+    return expand(input, other._array.shape)
 
 
 def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
@@ -360,7 +362,7 @@ def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """Tensors expanded to their common shape."""
-    shape = np.broadcast_shapes(*[x.array.shape for x in tensors])
+    shape = np.broadcast_shapes(*[x._array.shape for x in tensors])
     return tuple([expand(x, shape) for x in tensors])
 
 
@@ -368,15 +370,17 @@ def repeat(input: Any, *counts: Any) -> Any:
     """The tensor laid out `counts` times along each axis: a copy."""
     check_tensor(input, "input", "repeat")
     counts = sizes(counts, "repeat")
-    if len(counts) < input.array.ndim:
-        raise ValueError(f"repeat: {counts} is too short for a tensor of shape {input.array.shape}")
+    if len(counts) < input._array.ndim:
+        raise ValueError(
+            f"repeat: {counts} is too short for a tensor of shape {input._array.shape}"
+        )
     return Repeat.apply(input, counts)
 
 
 def tile(input: Any, *counts: Any) -> Any:
     """:func:`repeat`, with missing counts taken as 1."""
     counts = sizes(counts, "tile")
-    return repeat(input, (1,) * (input.array.ndim - len(counts)) + tuple(counts))
+    return repeat(input, (1,) * (input._array.ndim - len(counts)) + tuple(counts))
 
 
 def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
@@ -384,15 +388,15 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     check_tensor(input, "input", "repeat_interleave")
     if dim is None:
         input, dim = reshape(input, -1), 0
-    counts = repeats.array if isinstance(repeats, TensorBase) else repeats
-    return RepeatInterleave.apply(input, counts, axis(dim, input.array.ndim, "repeat_interleave"))
+    counts = repeats._array if isinstance(repeats, TensorBase) else repeats
+    return RepeatInterleave.apply(input, counts, axis(dim, input._array.ndim, "repeat_interleave"))
 
 
 def flip(input: Any, *dims: Any) -> Any:
     """The order of elements reversed along `dims`: a copy."""
     check_tensor(input, "input", "flip")
     dims = sizes(dims, "flip")
-    return Flip.apply(input, tuple([axis(d, input.array.ndim, "flip") for d in dims]))
+    return Flip.apply(input, tuple([axis(d, input._array.ndim, "flip") for d in dims]))
 
 
 def fliplr(input: Any) -> Any:
@@ -415,7 +419,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
 
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """The plane of two axes turned by `k` quarter turns, from the first axis to the second."""
-    a, b = (axis(d, input.array.ndim, "rot90") for d in dims)
+    a, b = (axis(d, input._array.ndim, "rot90") for d in dims)
     if a == b:
         raise ValueError(f"rot90: dims must differ, got {tuple(dims)}")
     k %= 4
@@ -470,14 +474,14 @@ def has_order(a: ndarray, order: str) -> bool:
 def contiguous(input: Any, memory_format: Any = dtypes.contiguous_format) -> Any:
     """The tensor itself if it lies in memory in that format, else a copy that does."""
     check_tensor(input, "input", "contiguous")
-    order = format_order(input.array, memory_format, "contiguous")
-    return input if has_order(input.array, order) else Clone.apply(input, order)
+    order = format_order(input._array, memory_format, "contiguous")
+    return input if has_order(input._array, order) else Clone.apply(input, order)
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:
     """A copy, through which gradients flow."""
     check_tensor(input, "input", "clone")
-    return Clone.apply(input, format_order(input.array, memory_format, "clone"))
+    return Clone.apply(input, format_order(input._array, memory_format, "clone"))
 
 
 def _tensors(tensors: Any, function: str) -> list[Any]:
@@ -486,8 +490,8 @@ def _tensors(tensors: Any, function: str) -> list[Any]:
         raise ValueError(f"{function}: expected at least one tensor")
     for i, x in enumerate(tensors):
         check_tensor(x, f"tensors[{i}]", function)
-    kind = tensors[0].array.dtype
-    if any(x.array.dtype != kind for x in tensors):
+    kind = tensors[0]._array.dtype
+    if any(x._array.dtype != kind for x in tensors):
         kind = result_dtype(*tensors)
         tensors = [cast(x, kind) for x in tensors]
     return tensors
@@ -509,13 +513,13 @@ def cat(tensors: Any, dim: int = 0) -> Any:
         If there are none, or shapes do not fit.
     """
     tensors = _tensors(tensors, "cat")
-    used = [x for x in tensors if x.array.shape != (0,)] or tensors[:1]
-    first = used[0].array.shape
+    used = [x for x in tensors if x._array.shape != (0,)] or tensors[:1]
+    first = used[0]._array.shape
     if not first:
         raise ValueError("cat: tensors without axes cannot be joined; use stack")
     d = axis(dim, len(first), "cat")
     for i, x in enumerate(used):
-        shape = x.array.shape
+        shape = x._array.shape
         if len(shape) != len(first) or shape[:d] + shape[d + 1 :] != first[:d] + first[d + 1 :]:
             raise ValueError(
                 f"cat: shapes must be equal but for axis {d}, got {first} and {shape} (tensor {i})"
@@ -536,21 +540,21 @@ def stack(tensors: Any, dim: int = 0) -> Any:
         If there are none, or their shapes differ.
     """
     tensors = _tensors(tensors, "stack")
-    first = tensors[0].array.shape
+    first = tensors[0]._array.shape
     for i, x in enumerate(tensors):
-        if x.array.shape != first:
+        if x._array.shape != first:
             raise ValueError(
-                f"stack: shapes must be equal, got {first} and {x.array.shape} (tensor {i})"
+                f"stack: shapes must be equal, got {first} and {x._array.shape} (tensor {i})"
             )
     return Stack.apply(axis(dim, len(first) + 1, "stack"), *tensors)
 
 
 def vstack(tensors: Any) -> Any:
     """Tensors joined along axis 0, 1-D ones as rows."""
-    return cat([x if x.array.ndim > 1 else reshape(x, 1, -1) for x in tensors], 0)
+    return cat([x if x._array.ndim > 1 else reshape(x, 1, -1) for x in tensors], 0)
 
 
 def hstack(tensors: Any) -> Any:
     """Tensors joined along axis 1, or 0 if they are 1-D."""
-    tensors = [x if x.array.ndim else reshape(x, 1) for x in tensors]
-    return cat(tensors, 0 if tensors and tensors[0].array.ndim == 1 else 1)
+    tensors = [x if x._array.ndim else reshape(x, 1) for x in tensors]
+    return cat(tensors, 0 if tensors and tensors[0]._array.ndim == 1 else 1)

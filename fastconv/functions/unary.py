@@ -368,7 +368,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     Tensor, or tuple of Tensor
     """
     check_tensor(condition, "condition", "where")
-    mask = condition.array
+    mask = condition._array
     if input is None and other is None:
         return tuple(wrap(i) for i in np.nonzero(mask))
     if mask.dtype.kind not in "bu":

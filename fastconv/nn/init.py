@@ -55,7 +55,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     ValueError
         For fewer than two dimensions.
     """
-    shape = tensor.array.shape
+    shape = tensor._array.shape
     if len(shape) < 2:
         raise ValueError(
             "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, "
@@ -69,7 +69,7 @@ _calculate_fan_in_and_fan_out = fans
 
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
-    tensor.array[...] = values
+    tensor._array[...] = values
     tensor._version_box[0] += 1
     return tensor
 
@@ -82,14 +82,14 @@ def _scaled(tensor: Tensor, values: np.ndarray, scale: float, shift: float) -> T
 
 def _precision(tensor: Tensor) -> Any:
     """The type to draw numbers in."""
-    return np.float32 if tensor.array.dtype == np.float32 else np.float64
+    return np.float32 if tensor._array.dtype == np.float32 else np.float64
 
 
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Fill with numbers drawn evenly from [a, b)."""
-    drawn = rng(generator).random(tensor.array.shape, dtype=_precision(tensor))
+    drawn = rng(generator).random(tensor._array.shape, dtype=_precision(tensor))
     return _scaled(tensor, np.asarray(drawn), b - a, a)
 
 
@@ -97,7 +97,7 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Fill with numbers drawn from a normal distribution."""
-    drawn = rng(generator).standard_normal(tensor.array.shape, dtype=_precision(tensor))
+    drawn = rng(generator).standard_normal(tensor._array.shape, dtype=_precision(tensor))
     return _scaled(tensor, np.asarray(drawn), std, mean)
 
 
@@ -116,7 +116,7 @@ def trunc_normal_(
     low, high = (a - mean) / std, (b - mean) / std
     if low > 6 or high < -6:
         raise ValueError(f"trunc_normal_(): [{a}, {b}] is too far from mean {mean} (std {std})")
-    values = source.standard_normal(tensor.array.shape)
+    values = source.standard_normal(tensor._array.shape)
     while (out := (values < low) | (values > high)).any():
         values[out] = source.standard_normal(int(out.sum()))
     return _fill(tensor, values * std + mean)
@@ -139,14 +139,14 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with the identity."""
-    if tensor.array.ndim != 2:
+    if tensor._array.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    return _fill(tensor, np.eye(*tensor.array.shape))
+    return _fill(tensor, np.eye(*tensor._array.shape))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Fill a convolution's weight so that it hands its input channels through."""
-    shape = tensor.array.shape
+    shape = tensor._array.shape
     if len(shape) not in (3, 4, 5):
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
     if shape[0] % groups:
@@ -157,7 +157,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     for group in range(groups):
         for i in range(min(out, shape[1])):
             place = (group * out + i, i, *centre)
-            tensor.array[place] = 1
+            tensor._array[place] = 1
     return tensor
 
 
@@ -202,7 +202,7 @@ def kaiming_uniform_(
         See `calculate_gain`.
     generator : Generator, optional
     """
-    if 0 in tensor.array.shape:
+    if 0 in tensor._array.shape:
         return tensor
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
@@ -216,19 +216,19 @@ def kaiming_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal with deviation gain / sqrt(fan): see `kaiming_uniform_`."""
-    if 0 in tensor.array.shape:
+    if 0 in tensor._array.shape:
         return tensor
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """Rows (or columns) that are orthogonal and of length `gain` (Saxe et al. 2013)."""
-    shape = tensor.array.shape
+    shape = tensor._array.shape
     if len(shape) < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
-    if tensor.array.size == 0:
+    if tensor._array.size == 0:
         return tensor
-    rows, columns = shape[0], tensor.array.size // shape[0]
+    rows, columns = shape[0], tensor._array.size // shape[0]
     drawn = rng(generator).standard_normal((rows, columns))
     q, r = np.linalg.qr(drawn.T if rows < columns else drawn)
     q *= np.sign(np.diag(r))
@@ -239,11 +239,11 @@ def sparse_(
     tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
 ) -> Tensor:
     """Normal, with this share of each column zero."""
-    if tensor.array.ndim != 2:
+    if tensor._array.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     normal_(tensor, 0, std, generator)
-    rows, columns = tensor.array.shape
+    rows, columns = tensor._array.shape
     zeros = math.ceil(sparsity * rows)
     for column in range(columns):
-        tensor.array[rng(generator).permutation(rows)[:zeros], column] = 0
+        tensor._array[rng(generator).permutation(rows)[:zeros], column] = 0
     return tensor

@@ -30,7 +30,7 @@ class Parameter(Tensor):
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
         if data is None:
             data = np.empty(0, dtype=np.float32)
-        new: Parameter = wrap(data.array if isinstance(data, TensorBase) else data, cls)
+        new: Parameter = wrap(data._array if isinstance(data, TensorBase) else data, cls)
         new.requires_grad = requires_grad
         return new
 

@@ -19,7 +19,7 @@ def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Any]:
 
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     """The norm of all elements of several tensors together."""
-    arrays = [t.array for t in tensors]
+    arrays = [t._array for t in tensors]
     if math.isinf(norm_type):
         total: Any = max((np.abs(a).max() for a in arrays if a.size), default=0.0)
     elif norm_type == 2:
@@ -57,7 +57,7 @@ def clip_grad_norm_(
     """
     grads = _with_grad(parameters)
     total = get_total_norm(grads, norm_type)
-    value = float(total.array)
+    value = float(total._array)
     if error_if_nonfinite and not math.isfinite(value):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "
@@ -66,7 +66,7 @@ def clip_grad_norm_(
     scale = max_norm / (value + 1e-6)
     if not scale >= 1:
         for grad in grads:
-            grad.array *= scale
+            grad._array *= scale
             grad._version_box[0] += 1
     return total
 
@@ -76,7 +76,7 @@ def clip_grad_value_(
 ) -> None:
     """Limit each element of the gradients to ±clip_value, in place."""
     for grad in _with_grad(parameters):
-        np.clip(grad.array, -clip_value, clip_value, out=grad.array)
+        np.clip(grad._array, -clip_value, clip_value, out=grad._array)
         grad._version_box[0] += 1
 
 
@@ -96,12 +96,12 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     targets = list(parameters)
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected Tensor, but got: {type(vec).__name__}")
-    needed = sum(p.array.size for p in targets)
-    if vec.array.shape != (needed,):
-        raise ValueError(f"vec must have shape ({needed},), got {vec.array.shape}")
+    needed = sum(p._array.size for p in targets)
+    if vec._array.shape != (needed,):
+        raise ValueError(f"vec must have shape ({needed},), got {vec._array.shape}")
     start = 0
     for p in targets:
-        part = vec.array[start : start + p.array.size]
-        p.array[...] = part.reshape(p.array.shape)
+        part = vec._array[start : start + p._array.size]
+        p._array[...] = part.reshape(p._array.shape)
         p._version_box[0] += 1
-        start += p.array.size
+        start += p._array.size

@@ -116,7 +116,7 @@ class Optimizer:
                 if set_to_none:
                     parameter.grad = None
                 else:
-                    parameter.grad = wrap(np.zeros_like(parameter.grad.array))
+                    parameter.grad = wrap(np.zeros_like(parameter.grad._array))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
@@ -136,7 +136,7 @@ class Optimizer:
                 if grad is None:
                     continue
                 state = self.state[parameter]
-                array, gradient = parameter.array, grad.array
+                array, gradient = parameter._array, grad._array
                 self.prepare(group, array, state)
                 self.update(group, array, gradient, state)
                 parameter._version_box[0] += 1
@@ -198,17 +198,17 @@ class Optimizer:
                 raise ValueError(f"loaded state is of a parameter {number!r} that no group has")
             parameter = parameters[number]
             for key, value in kept.items():
-                array = value.array if isinstance(value, Tensor) else value
+                array = value._array if isinstance(value, Tensor) else value
                 if isinstance(array, np.ndarray):
-                    if array.ndim and array.shape != parameter.array.shape:
+                    if array.ndim and array.shape != parameter._array.shape:
                         raise ValueError(
                             f"loaded state {key!r} of parameter {number} has shape {array.shape}, "
-                            f"the parameter {parameter.array.shape}"
+                            f"the parameter {parameter._array.shape}"
                         )
                     array = (
                         array.item()
                         if array.ndim == 0
-                        else np.array(array, dtype=parameter.array.dtype)
+                        else np.array(array, dtype=parameter._array.dtype)
                     )
                 state[parameter][key] = array
         self.state = state

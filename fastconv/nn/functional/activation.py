@@ -25,7 +25,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     check_tensor("relu", "input", input)
     if inplace:
         return input.relu_()
-    return input.relu() if input.array.dtype.kind != "f" else Relu.apply(input)
+    return input.relu() if input._array.dtype.kind != "f" else Relu.apply(input)
 
 
 def relu_(input: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where positive, weight · x elsewhere; weight has one element or one per channel."""
     check_floats("prelu", input=input, weight=weight)
     check_weight("prelu", weight)
-    size, shape = weight.array.size, input.array.shape
+    size, shape = weight._array.size, input._array.shape
     channels = shape[1] if len(shape) > 1 else 1
     if size != 1 and size != channels:
         raise ValueError(
@@ -171,7 +171,7 @@ def _soft(name: str, op: Any, input: Tensor, dim: int | None, dtype: Any) -> Ten
     if dtype is not None:
         input = input.to(dtype)
     check_floats(name, input=input)
-    ndim = input.array.ndim
+    ndim = input._array.ndim
     if dim is None:  # PyTorch's rule from before dim was an argument
         dim = 0 if ndim in (0, 1, 3) else 1
     axis = axis_of(name, dim, ndim)
@@ -227,7 +227,7 @@ def _drop(
         raise ValueError(f"{name}(): dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0:
         return input
-    x = input.array
+    x = input._array
     shape = x.shape if mask_shape is None else mask_shape(x.shape)
     mask = np.empty(shape, x.dtype) if mask_shape else np.empty_like(x)
     keep = 1 - p
@@ -270,10 +270,10 @@ def _channels(ndim: int) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
 
 def _check_rank(name: str, input: Tensor, ranks: tuple[int, ...]) -> None:
     check_tensor(name, "input", input)
-    if input.array.ndim not in ranks:
+    if input._array.ndim not in ranks:
         raise ValueError(
             f"{name}(): input must have {' or '.join(map(str, ranks))} dimensions, "
-            f"got shape {input.array.shape}"
+            f"got shape {input._array.shape}"
         )
 
 
@@ -290,7 +290,7 @@ def dropout2d(
 ) -> Tensor:
     """Zero whole channels of (N, C, H, W), or with 3 dimensions of (N, C, L) as PyTorch does."""
     _check_rank("dropout2d", input, (3, 4))
-    return _drop("dropout2d", input, p, training, inplace, _channels(input.array.ndim - 2))
+    return _drop("dropout2d", input, p, training, inplace, _channels(input._array.ndim - 2))
 
 
 def dropout3d(
@@ -318,7 +318,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     check_tensor("one_hot", "tensor", tensor)
     num_classes = as_int("one_hot", "num_classes", num_classes)
-    index = tensor.array
+    index = tensor._array
     if index.dtype.kind not in "iu":
         raise TypeError(f"one_hot(): tensor must hold integers, got {index.dtype}")
     if index.size == 0 and num_classes <= 0:

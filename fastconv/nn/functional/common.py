@@ -27,12 +27,12 @@ def check_floats(function: str, /, **tensors: Any) -> None:
             raise TypeError(
                 f"{function}(): argument '{name}' must be Tensor, not {type(t).__name__}"
             )
-        kind = t.array.dtype
+        kind = t._array.dtype
         if first is None:
             if kind != _F32 and kind != _F64:
                 raise TypeError(
                     f"{function}(): {name} must be float32 or float64, "
-                    f"got {kind} of shape {t.array.shape}"
+                    f"got {kind} of shape {t._array.shape}"
                 )
             first = name, kind
         elif kind != first[1]:
@@ -49,8 +49,8 @@ def check_tensor(function: str, name: str, t: Any) -> None:
 
 def check_shape(function: str, name: str, t: Tensor | None, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless `t` is None or has this shape."""
-    if t is not None and t.array.shape != shape:
-        raise ValueError(f"{function}(): {name} must have shape {shape}, got {t.array.shape}")
+    if t is not None and t._array.shape != shape:
+        raise ValueError(f"{function}(): {name} must have shape {shape}, got {t._array.shape}")
 
 
 def check_weight(function: str, weight: Any) -> None:

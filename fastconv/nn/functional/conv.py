@@ -24,10 +24,10 @@ def _conv(
     name = f"conv{ndim}d"
     check_floats(name, input=input, weight=weight, bias=bias)
     check_weight(name, weight)
-    shape = input.array.shape
+    shape = input._array.shape
     if len(shape) != ndim + 2:
         shape, _ = split_batch(shape, ndim, name)
-    spec = conv_spec(shape, weight.array.shape, stride, padding, dilation, groups, ndim, name)
+    spec = conv_spec(shape, weight._array.shape, stride, padding, dilation, groups, ndim, name)
     check_shape(name, "bias", bias, (spec.out_channels,))
     return Convolution.apply(input, weight, bias, spec)
 
@@ -152,9 +152,9 @@ def _conv_transpose(
     name = f"conv_transpose{ndim}d"
     check_floats(name, input=input, weight=weight, bias=bias)
     check_weight(name, weight)
-    shape, _ = split_batch(input.array.shape, ndim, name)
+    shape, _ = split_batch(input._array.shape, ndim, name)
     spec = conv_transpose_spec(
-        shape, weight.array.shape, stride, padding, output_padding, groups, dilation, ndim, name
+        shape, weight._array.shape, stride, padding, output_padding, groups, dilation, ndim, name
     )
     check_shape(name, "bias", bias, (spec.in_channels,))
     return ConvTranspose.apply(input, weight, bias, spec)
@@ -255,7 +255,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     check_floats("linear", input=input, weight=weight, bias=bias)
     check_weight("linear", weight)
-    x, w = input.array.shape, weight.array.shape
+    x, w = input._array.shape, weight._array.shape
     if len(w) != 2:
         raise ValueError(f"linear(): weight must be (out_features, in_features), got shape {w}")
     if not x or x[-1] != w[1]:

@@ -31,7 +31,7 @@ def _class_indices(
     name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore: int
 ) -> np.ndarray:
     """The target as int64, checked against scores (N, C, *)."""
-    x, t = input.array, target.array
+    x, t = input._array, target._array
     expected = (x.shape[0], *x.shape[2:])
     if t.dtype.kind not in "iu":
         raise TypeError(f"{name}(): class indices must be integers, got target of dtype {t.dtype}")
@@ -99,19 +99,19 @@ def cross_entropy(
     label_smoothing = number(name, "label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{name}(): label_smoothing must be in [0, 1], got {label_smoothing}")
-    if input.array.ndim == 0:
+    if input._array.ndim == 0:
         raise ValueError(f"{name}(): input must have at least one dimension")
-    single = input.array.ndim == 1
+    single = input._array.ndim == 1
     if single:
         input, target = input.unsqueeze(0), target.unsqueeze(0)
-    if target.array.dtype.kind == "f" and target.array.shape == input.array.shape:
+    if target._array.dtype.kind == "f" and target._array.shape == input._array.shape:
         loss = _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     else:
         labels = _class_indices(name, input, target, weight, ignore_index)
         loss = ops.CrossEntropy.apply(
             input,
             labels,
-            None if weight is None else weight.array,
+            None if weight is None else weight._array,
             ignore_index,
             reduction,
             float(label_smoothing),
@@ -154,13 +154,13 @@ def nll_loss(
     check_tensor(name, "target", target)
     reduction = reduction_of(name, reduction, size_average, reduce)
     ignore_index = as_int(name, "ignore_index", ignore_index)
-    single = input.array.ndim == 1
+    single = input._array.ndim == 1
     if single:
         input, target = input.unsqueeze(0), target.unsqueeze(0)
-    elif input.array.ndim == 0:
+    elif input._array.ndim == 0:
         raise ValueError(f"{name}(): input must have at least one dimension")
     labels = _class_indices(name, input, target, weight, ignore_index)
-    weights = None if weight is None else weight.array
+    weights = None if weight is None else weight._array
     loss = ops.NllLoss.apply(input, labels, weights, ignore_index, reduction)
     return loss.squeeze(0) if single and reduction == "none" else loss
 
@@ -168,9 +168,9 @@ def nll_loss(
 def _pair(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both of one shape; a target that has to be broadcast is often a mistake."""
     check_floats(name, input=input, target=target)
-    if input.array.shape == target.array.shape:
+    if input._array.shape == target._array.shape:
         return input, target
-    x, t = input.array.shape, target.array.shape
+    x, t = input._array.shape, target._array.shape
     try:
         shape = np.broadcast_shapes(x, t)
     except ValueError:
@@ -276,7 +276,7 @@ def binary_cross_entropy(
     check_floats(name, input=input, target=target)
     _same_shape(name, input, target)
     check_floats(name, input=input, weight=weight)
-    x = input.array
+    x = input._array
     if x.size and (x.min() < 0 or x.max() > 1):
         raise ValueError(f"{name}(): all elements of input should be between 0 and 1")
     if weight is None:
@@ -310,7 +310,7 @@ def binary_cross_entropy_with_logits(
     check_floats(name, input=input, target=target)
     check_floats(name, input=input, weight=weight, pos_weight=pos_weight)
     _same_shape(name, input, target)
-    pos = None if pos_weight is None else pos_weight.array
+    pos = None if pos_weight is None else pos_weight._array
     if weight is None:
         return ops.BinaryCrossEntropyLogits.apply(input, target, reduction, pos)
     loss = ops.BinaryCrossEntropyLogits.apply(input, target, "none", pos)
@@ -318,10 +318,10 @@ def binary_cross_entropy_with_logits(
 
 
 def _same_shape(name: str, input: Tensor, target: Tensor) -> None:
-    if input.array.shape != target.array.shape:
+    if input._array.shape != target._array.shape:
         raise ValueError(
-            f"{name}(): target must have the input's shape {input.array.shape}, "
-            f"got {target.array.shape}"
+            f"{name}(): target must have the input's shape {input._array.shape}, "
+            f"got {target._array.shape}"
         )
 
 
@@ -365,7 +365,7 @@ def poisson_nll_loss(
     else:
         loss = input - target * (input + eps).log()
     if full:
-        t = target.array
+        t = target._array
         safe = np.where(t > 1, t, 1)
         stirling = safe * np.log(safe) - safe + 0.5 * np.log(2 * math.pi * safe)
         loss = loss + wrap(np.where(t > 1, stirling, 0).astype(t.dtype))

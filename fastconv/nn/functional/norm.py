@@ -22,14 +22,14 @@ def _eps(name: str, eps: Any) -> float:
 
 def _check_writable(name: str, **statistics: Tensor | None) -> None:
     for argument, t in statistics.items():
-        if t is not None and not t.array.flags.writeable:
+        if t is not None and not t._array.flags.writeable:
             raise ValueError(f"{name}(): {argument} is read-only and cannot be updated")
 
 
 def _move(running: Tensor, value: np.ndarray, momentum: float) -> None:
     """running ← (1 - momentum) · running + momentum · value"""
-    running.array *= 1 - momentum
-    running.array += momentum * value
+    running._array *= 1 - momentum
+    running._array += momentum * value
     running._version_box[0] += 1
 
 
@@ -68,7 +68,7 @@ def batch_norm(
     check_floats(name, input=input, weight=weight, bias=bias)
     check_floats(name, running_mean=running_mean, running_var=running_var)
     momentum, eps = number(name, "momentum", momentum), _eps(name, eps)
-    shape = input.array.shape
+    shape = input._array.shape
     if len(shape) < 2:
         raise ValueError(f"{name}(): input must be (N, C, ...), got shape {shape}")
     channels = (shape[1],)
@@ -81,9 +81,9 @@ def batch_norm(
             raise ValueError(
                 f"{name}(): running_mean and running_var are needed when training is False"
             )
-        stats = (running_mean.array, running_var.array)
+        stats = (running_mean._array, running_var._array)
         return BatchNorm.apply(input, weight, bias, stats, eps, None)
-    if input.array.size // max(1, shape[1]) <= 1:
+    if input._array.size // max(1, shape[1]) <= 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {shape}"
         )
@@ -109,7 +109,7 @@ def layer_norm(
     check_floats("layer_norm", input=input, weight=weight, bias=bias)
     if hasattr(normalized_shape, "__index__"):
         normalized_shape = (as_int("layer_norm", "normalized_shape", normalized_shape),)
-    last, shape = as_shape("layer_norm", "normalized_shape", normalized_shape), input.array.shape
+    last, shape = as_shape("layer_norm", "normalized_shape", normalized_shape), input._array.shape
     eps = _eps("layer_norm", eps)
     if not last or shape[len(shape) - len(last) :] != last:
         raise ValueError(
@@ -133,7 +133,7 @@ def group_norm(
     name = "group_norm"
     check_floats(name, input=input, weight=weight, bias=bias)
     num_groups, eps = as_int(name, "num_groups", num_groups), _eps(name, eps)
-    shape = input.array.shape
+    shape = input._array.shape
     if len(shape) < 2 or num_groups < 1 or shape[1] % num_groups:
         raise ValueError(
             f"{name}(): number of channels of input {shape} must be divisible by "
@@ -168,7 +168,7 @@ def instance_norm(
     check_floats(name, input=input, weight=weight, bias=bias)
     check_floats(name, running_mean=running_mean, running_var=running_var)
     momentum, eps = number(name, "momentum", momentum), _eps(name, eps)
-    shape = input.array.shape
+    shape = input._array.shape
     if len(shape) < 3 or math.prod(shape[2:]) <= 1:
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {shape}"
@@ -185,9 +185,9 @@ def instance_norm(
     axes = tuple(range(2, len(shape)))
     with np.errstate(all="ignore"):
         if running_mean is not None:
-            _move(running_mean, input.array.mean(axes).mean(0), momentum)
+            _move(running_mean, input._array.mean(axes).mean(0), momentum)
         if running_var is not None:
-            unbiased = input.array.var(axes).mean(0) * (count / (count - 1))
+            unbiased = input._array.var(axes).mean(0) * (count / (count - 1))
             _move(running_var, unbiased, momentum)
     return group_norm(input, shape[1], weight, bias, eps)
 
@@ -205,9 +205,9 @@ def local_response_norm(
     """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta (AlexNet, 2012)."""
     name = "local_response_norm"
     check_floats(name, input=input)
-    if input.array.ndim < 3:
+    if input._array.ndim < 3:
         raise ValueError(
-            f"{name}(): expected 3D or higher dimensionality input, got shape {input.array.shape}"
+            f"{name}(): expected 3D or higher dimensionality input, got shape {input._array.shape}"
         )
     size = as_int(name, "size", size)
     if size < 1:

@@ -40,7 +40,7 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
         raise TypeError(f"pad(): pad must be a sequence of ints, got {pad!r}")
     values = [as_int("pad", "pad", p) for p in pad]
     value = None if value is None else number("pad", "value", value)
-    shape = input.array.shape
+    shape = input._array.shape
     ndim = len(shape)
     if len(values) % 2:
         raise ValueError(f"pad(): pad must have an even number of values, got {values}")
@@ -131,7 +131,7 @@ def interpolate(
     """
     name = "interpolate"
     check_floats(name, input=input)
-    shape = input.array.shape
+    shape = input._array.shape
     ndim = len(shape) - 2
     if ndim not in (1, 2, 3):
         raise ValueError(f"{name}(): input must be (N, C, *spatial), got shape {shape}")
@@ -149,7 +149,7 @@ def interpolate(
     sizes, scales = _sizes(name, shape, size, scale_factor, recompute_scale_factor)
     if mode == "area":
         return AREA[ndim + 2](input, sizes)
-    align, dtype = bool(align_corners), input.array.dtype
+    align, dtype = bool(align_corners), input._array.dtype
     plan = tuple(
         None if n == m and scale in (None, 1) else taps(mode, n, m, scale, align, dtype)
         for n, m, scale in zip(shape[2:], sizes, scales, strict=True)
@@ -228,7 +228,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     check_tensor("pixel_shuffle", "input", input)
     if input.ndim < 3:
         raise ValueError(
-            f"pixel_shuffle(): input must be (*, C, H, W), got shape {input.array.shape}"
+            f"pixel_shuffle(): input must be (*, C, H, W), got shape {input._array.shape}"
         )
     *lead, c, h, w = input.shape
     if r < 1 or c % (r * r):
@@ -248,7 +248,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     check_tensor("pixel_unshuffle", "input", input)
     if input.ndim < 3:
         raise ValueError(
-            f"pixel_unshuffle(): input must be (*, C, H, W), got shape {input.array.shape}"
+            f"pixel_unshuffle(): input must be (*, C, H, W), got shape {input._array.shape}"
         )
     *lead, c, h, w = input.shape
     if r < 1 or h % r or w % r:

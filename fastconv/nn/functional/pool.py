@@ -15,7 +15,7 @@ from .common import check_floats, check_tensor, number
 
 def _batched(input: Tensor, ndim: int, name: str) -> tuple[int, ...]:
     check_floats(name, input=input)
-    shape = input.array.shape
+    shape = input._array.shape
     return shape if len(shape) == ndim + 2 else split_batch(shape, ndim, name)[0]
 
 
@@ -306,14 +306,14 @@ def _unpool(
     name = f"max_unpool{ndim}d"
     shape = _batched(input, ndim, name)
     check_tensor(name, "indices", indices)
-    if indices.array.shape != input.array.shape:
+    if indices._array.shape != input._array.shape:
         raise ValueError(
-            f"{name}(): indices must have the input's shape {input.array.shape}, "
-            f"got {indices.array.shape}"
+            f"{name}(): indices must have the input's shape {input._array.shape}, "
+            f"got {indices._array.shape}"
         )
     size = unpool_size(name, shape, kernel_size, stride, padding, output_size)
-    index_array(name, "indices", indices.array, math.prod(size))
-    if indices.array.dtype.itemsize != 8:
+    index_array(name, "indices", indices._array, math.prod(size))
+    if indices._array.dtype.itemsize != 8:
         indices = indices.long()
     return MaxUnpool.apply(input, indices, size)
 

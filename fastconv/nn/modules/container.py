@@ -373,5 +373,5 @@ def as_parameter(value: Any) -> Any:
 
 def describe(parameter: Any) -> str:
     """A parameter's type and size as the containers print it."""
-    size = "x".join(str(n) for n in parameter.array.shape)
+    size = "x".join(str(n) for n in parameter._array.shape)
     return f"Parameter containing: [{parameter.dtype} of size {size}]"

@@ -136,4 +136,4 @@ class BackwardCall:
             if answer is not None:
                 grad_input = answer if isinstance(answer, tuple) else (answer,)
         picked = (grad_input[slot] for slot in self.input_slots)
-        return tuple(None if g is None else g.array for g in picked)
+        return tuple(None if g is None else g._array for g in picked)

@@ -378,7 +378,7 @@ class Module:
             if set_to_none:
                 parameter.grad = None
             else:
-                parameter.grad = wrap(np.zeros_like(parameter.grad.array))
+                parameter.grad = wrap(np.zeros_like(parameter.grad._array))
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
         """Convert the floating-point parameters and buffers in place and return self.
@@ -409,11 +409,11 @@ class Module:
         for module in self.modules():
             for table in (module._parameters, module._buffers):
                 for tensor in table.values():
-                    if tensor is None or tensor.array.dtype.kind != "f":
+                    if tensor is None or tensor._array.dtype.kind != "f":
                         continue
-                    tensor.array = tensor.array.astype(dtype, copy=False)
+                    tensor._array = tensor._array.astype(dtype, copy=False)
                     if tensor.grad is not None:
-                        tensor.grad = wrap(tensor.grad.array.astype(dtype, copy=False))
+                        tensor.grad = wrap(tensor.grad._array.astype(dtype, copy=False))
         return self
 
     # -- state -----------------------------------------------------------------------------------

@@ -121,9 +121,9 @@ class _BatchNorm(_NormBase):
         factor = 0.0 if self.momentum is None else self.momentum
         tracks = self.training and self.track_running_stats
         if tracks and self.num_batches_tracked is not None:
-            self.num_batches_tracked.array += 1
+            self.num_batches_tracked._array += 1
             if self.momentum is None:
-                factor = 1.0 / float(self.num_batches_tracked.array)
+                factor = 1.0 / float(self.num_batches_tracked._array)
         mean, var = self.running_mean, self.running_var
         use_batch = self.training or (mean is None and var is None)
         if self.training and not self.track_running_stats:

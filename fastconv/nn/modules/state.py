@@ -79,16 +79,16 @@ def load_state(
         if key not in state:
             continue
         value, target = state[key], table[name]
-        array = value.array if isinstance(value, Tensor) else value
+        array = value._array if isinstance(value, Tensor) else value
         if not isinstance(array, (np.ndarray, np.generic)):
             errors.append(
                 f'While copying the parameter named "{key}", expected a Tensor or an array '
                 f"from checkpoint but received {type(value)}"
             )
-        elif tuple(array.shape) != tuple(target.array.shape):
+        elif tuple(array.shape) != tuple(target._array.shape):
             errors.append(
                 f"size mismatch for {key}: copying a param with shape {tuple(array.shape)} from "
-                f"checkpoint, the shape in current model is {tuple(target.array.shape)}."
+                f"checkpoint, the shape in current model is {tuple(target._array.shape)}."
             )
         elif array.dtype.kind not in "biuf":
             errors.append(f"{key}: cannot copy an array of dtype {array.dtype}")
@@ -101,7 +101,7 @@ def load_state(
     for table, name, value, array in matched:
         target = table[name]
         if not assign:
-            target.array[...] = array
+            target._array[...] = array
             target._version_box[0] += 1
         elif isinstance(target, Parameter):
             table[name] = Parameter(array, requires_grad=target.requires_grad)

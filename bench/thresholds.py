@@ -2,8 +2,8 @@
 
     python -m bench.thresholds
 
-Each section varies what one constant of ``fastconv/plan.py`` is compared with, for one direction or
-more, and prints the GEMM's time over Winograd's: above 1 Winograd is faster. ``*`` stands beside
+Each section varies what one constant of ``fastconv/rules.py`` is compared with, for one direction
+or more, and prints the GEMM's time over Winograd's: above 1 Winograd is faster. ``*`` stands beside
 geometries that the planner gives to Winograd. Processor time, the least of many in turns.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import fastconv
-from fastconv import backends, plan, tuning
+from fastconv import backends, plan, rules, tuning
 from fastconv.cli.measure import DIRECTIONS
 from fastconv.spec import ConvSpec, conv_spec
 
@@ -35,7 +35,7 @@ def sections() -> Iterator[tuple[str, list[tuple[str, ConvSpec]], tuple[str, ...
     every = tuple(DIRECTIONS)
     both, weight = every[:2], every[2:]
     yield (
-        f"WINOGRAD_GAIN = {plan.WINOGRAD_GAIN}: kernels, 64->64 at 28²",
+        f"WINOGRAD_GAIN = {rules.WINOGRAD_GAIN}: kernels, 64->64 at 28²",
         [
             (f"{k[0]}x{k[1]}/{s}", conv(1, 64, 64, 28, k, stride=s))
             for k, s in (
@@ -47,12 +47,12 @@ def sections() -> Iterator[tuple[str, list[tuple[str, ConvSpec]], tuple[str, ...
         every,
     )  # fmt: skip
     yield (
-        f"WINOGRAD_DEPTH = {plan.WINOGRAD_DEPTH}: channels summed over (c->c at 28², 3x3)",
+        f"WINOGRAD_DEPTH = {rules.WINOGRAD_DEPTH}: channels summed over (c->c at 28², 3x3)",
         [(str(c), conv(1, c, c, 28, 3)) for c in (4, 8, 12, 16, 24, 32)],
         both,
     )
     yield (
-        f"WINOGRAD_CHANNELS = {plan.WINOGRAD_CHANNELS}: the smaller number (c->64 at 28², 3x3)",
+        f"WINOGRAD_CHANNELS = {rules.WINOGRAD_CHANNELS}: the smaller number (c->64 at 28², 3x3)",
         [(str(c), conv(1, c, 64, 28, 3)) for c in (4, 8, 12, 16, 24, 32)],
         weight,
     )
@@ -62,9 +62,9 @@ def sections() -> Iterator[tuple[str, list[tuple[str, ConvSpec]], tuple[str, ...
         for channels in (64, 256, 512)
         for size, n in sizes
     ]
-    yield f"WINOGRAD_TILES = {plan.WINOGRAD_TILES}: channels: tiles (3x3)", tiles, both
+    yield f"WINOGRAD_TILES = {rules.WINOGRAD_TILES}: channels: tiles (3x3)", tiles, both
     yield (
-        f"WINOGRAD_WEIGHT_TILES = {plan.WINOGRAD_WEIGHT_TILES}: channels: tiles (3x3)",
+        f"WINOGRAD_WEIGHT_TILES = {rules.WINOGRAD_WEIGHT_TILES}: channels: tiles (3x3)",
         tiles,
         weight,
     )

@@ -302,7 +302,7 @@ _MODULES = ("cuda", "data", "datasets", "metrics", "models", "nn", "ops", "optim
 _ELSEWHERE = {
     "save": "serialization",
     "empty_cache": "memory",
-    "explain": "plan",
+    "explain": "explanation",
     "memory_stats": "memory",
     "info": "sysinfo",
     "__version__": "sysinfo",
@@ -348,7 +348,7 @@ if TYPE_CHECKING:
         softmax,
         threshold,
     )
-    from .plan import explain
+    from .explanation import explain
     from .serialization import load, save
     from .sysinfo import __version__, info
 

@@ -94,7 +94,7 @@ def test_the_fastest_is_remembered(monkeypatch: pytest.MonkeyPatch, cache: Path)
             assert chosen(spec) == "winograd"
         with fastconv.backend("naive"):
             assert plan.choose(OP, spec, np.dtype("f")).__name__ == OP
-        assert "chosen: measured as the fastest" not in fastconv.plan.explain_spec(spec)
+        assert "chosen: measured as the fastest" not in fastconv.explanation.explain_spec(spec)
     assert chosen(spec) == "winograd"
     (where, kept), *rest = json.loads(cache.read_text())["winners"].items()
     assert not rest and list(kept.values()).count("gemm") == 3  # explain asked for the others

@@ -1,0 +1,246 @@
+"""What each kernel of a convolution can run, and where another one is faster.
+
+A rule takes a spec and returns None, or the reason why not as text, which ``explain`` prints. Rules
+named ``…_only`` say what a kernel cannot run; ``…_slow`` what another one does better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from fastconv.spec import ConvSpec, PoolSpec
+
+Spec = ConvSpec | PoolSpec
+#: Returns why a kernel should not run a geometry, or None where it may.
+Rule = Callable[[Spec], "str | None"]
+
+# Thresholds: one thread, AVX-512; `python -m bench.thresholds` measures around Winograd's.
+
+#: Winograd must save this factor of the products: 1x4 saves 1.33 and runs at 1.0 of the GEMM's
+#: speed, 1x7 1.56 (1.3), 1x3 2 (1.6), 5x5 2.8 (2.1), 3x3 4 (2.8); 7x7/2 1.56 (1.0 to 1.2).
+WINOGRAD_GAIN = 1.5
+#: … and sum this many products per transformed element (channels times groups of taps): with 8 it
+#: is at 0.8 to 1.1 of the GEMM's speed, with 12 at 1.0 to 1.7, with 16 at 1.8.
+WINOGRAD_DEPTH = 12
+#: Backward weight has that many input channels and output channels per group instead: 12 to 12 are
+#: at 0.7 to 1.1, 16 to 64 at 2.3.
+WINOGRAD_CHANNELS = 16
+#: Fewer channels have to be gathered tap by tap, which only many outputs pay for: LeNet's 6 to 16
+#: run at 0.4 of the direct kernel's speed, a 7x7 stem's 3 to 64 at 1.1.
+WINOGRAD_COLUMNS = 48
+#: Forward and backward input transform K*C*9 weights into K*C*36 first: 4 tiles of 512 channels
+#: are at 0.8 of the GEMM's speed, of 64 channels at 1.5; 8 tiles at 1.0 to 1.9.
+WINOGRAD_TILES = 8
+#: The same for backward weight, which transforms sums back: 4 tiles are at 1.6 with 64 channels,
+#: 1.5 with 256, 0.9 with 512; 1 tile at 1.2, 1.1, 0.6.
+WINOGRAD_WEIGHT_TILES = 4
+WINOGRAD_APART = 2**31  # far from where indices would overflow
+#: Reading the image as it lies pays where lines are long, a panel of weights stays in L2, and few
+#: columns share what would be packed: 64 columns of a 7x7 stem run at 1.15 of the GEMM's speed, 32
+#: of a 3x3 one at 1.4, 128 at 1.1.
+DIRECT_LINE = 8
+DIRECT_DEPTH = 1600
+DIRECT_COLUMNS = 256
+#: Backward input with 3 channels is at 3 to 8 of the GEMM's speed in the scattered form, with
+#: LeNet's 6 at 3.5.
+SCATTER_CHANNELS = 8
+#: A scattered line's copy holds its padding too: this much, or four times the line, is fine.
+SCATTER_REACH = 1024
+
+#: Where Winograd pays, groups of this many channels go there: with 16 it is at 1.0 to 1.7 of the
+#: grouped kernel's speed forward, 2.1 to 2.5 backward weight; with 8 at 0.3 to 0.6.
+GROUPED_BELOW = 16
+
+
+def never(spec: Spec) -> str | None:
+    """No reason against it."""
+    return None
+
+
+def depthwise_only(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return "not a convolution"
+    if spec.in_channels != spec.groups:
+        return f"{spec.in_channels // spec.groups} input channels per group, needs 1"
+    if spec.groups == 1:
+        return "one group: nothing to vectorise over channels"
+    return None
+
+
+def depthwise_alike(spec: Spec) -> str | None:
+    reason = depthwise_only(spec)
+    if reason is None and isinstance(spec, ConvSpec) and spec.out_channels != spec.in_channels:
+        return f"channel multiplier {spec.out_channels // spec.groups}, needs 1"
+    return reason
+
+
+def _winograd_axes(spec: ConvSpec) -> list[int]:
+    """Axes that Winograd transforms: the last two with several taps."""
+    return [i for i in (2, 1, 0) if spec.kernel[i] > 1][:2]
+
+
+def grouped_only(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return "not a convolution"
+    channels, columns = spec.in_channels // spec.groups, spec.out_channels // spec.groups
+    if channels != columns or channels not in (2, 4, 8, 16) or spec.groups == 1:
+        return f"{channels} to {columns} channels per group, needs as many, 2, 4, 8 or 16"
+    return None
+
+
+def grouped_slow(direction: str) -> Rule:
+    slow = winograd_slow(direction)
+
+    def avoid(spec: Spec) -> str | None:
+        if not isinstance(spec, ConvSpec):
+            return None
+        channels = spec.in_channels // spec.groups
+        if channels < GROUPED_BELOW or winograd_only(spec) or slow(spec):
+            return None
+        return f"{channels} channels per group, Winograd is faster from {GROUPED_BELOW} on"
+
+    return avoid
+
+
+def winograd_only(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return "not a convolution"
+    if not _winograd_axes(spec):
+        return "kernel 1: nothing to save"
+    apart = [math.lcm(spec.stride[i], spec.dilation[i]) for i in _winograd_axes(spec)]
+    if max(apart) > WINOGRAD_APART:
+        return f"inputs of a tile {max(apart)} positions apart, at most {WINOGRAD_APART}"
+    return None
+
+
+def _tap_groups(spec: ConvSpec, axis: int, direction: str) -> list[int]:
+    """Numbers of taps that meet the same inputs: they go in groups of three."""
+    k, s, d = spec.kernel[axis], spec.stride[axis], spec.dilation[axis]
+    if direction == "conv_backward_input":  # a phase of the stride meets some of the taps
+        phases = range(min(s, spec.in_size[axis]))
+        counts = [sum((f + spec.pad[axis] - t * d) % s == 0 for t in range(k)) for f in phases]
+        return [n for n in counts if n]
+    apart = math.lcm(s, d) // d
+    return [-(-(k - c) // apart) for c in range(min(apart, k))]
+
+
+def _tiled(spec: ConvSpec, axis: int, direction: str) -> float:
+    """Share of an axis' tiles of 4 that lies inside: sub-grids and small sizes leave some empty."""
+    s = spec.stride[axis]
+    size = spec.out_size[axis]
+    if direction == "conv_backward_input":
+        size = -(-spec.in_size[axis] // s)
+    apart = min(math.lcm(s, spec.dilation[axis]) // s, size)
+    tiles = apart * math.ceil(math.ceil(size / apart) / 4)
+    return size / (4 * tiles)
+
+
+def winograd_gain(spec: ConvSpec, direction: str) -> float:
+    """Products of the direct algorithm over those of Winograd."""
+    gain = 1.0
+    for axis in _winograd_axes(spec):
+        groups = _tap_groups(spec, axis, direction)
+        if not groups:  # no tap meets anything
+            return 1.0
+        # 6 products for 4 outputs of three taps; a single tap of a phase stays as it is
+        single = direction == "conv_backward_input"
+        cost = sum(1.0 if n == 1 and single else 1.5 * -(-n // 3) for n in groups)
+        gain *= spec.kernel[axis] / cost * _tiled(spec, axis, direction)
+    return gain
+
+
+def winograd_tiles(spec: ConvSpec) -> int:
+    """Tiles of 4x4 outputs (1x4 with one transformed axis), without regard to dilation."""
+    tiles = spec.batch
+    for axis, size in enumerate(spec.out_size):
+        tiles *= -(-size // 4) if axis in _winograd_axes(spec) else size
+    return tiles
+
+
+def winograd_slow(direction: str) -> Rule:
+    def avoid(spec: Spec) -> str | None:
+        if not isinstance(spec, ConvSpec):
+            return None
+        gain = winograd_gain(spec, direction)
+        if gain < WINOGRAD_GAIN:
+            return f"saves a factor of {gain:.2g}, worth it from {WINOGRAD_GAIN} on"
+        channels = spec.in_channels // spec.groups
+        columns = spec.out_channels // spec.groups
+        least = WINOGRAD_TILES
+        if direction == "conv_backward_weight":
+            least = WINOGRAD_WEIGHT_TILES
+            if min(channels, columns) < WINOGRAD_CHANNELS:
+                return (
+                    f"{channels} to {columns} channels per group, worth it from "
+                    f"{WINOGRAD_CHANNELS} on"
+                )
+        else:
+            if direction == "conv_backward_input":
+                channels, columns = columns, channels
+            depth = channels
+            for axis in _winograd_axes(spec):
+                counts = _tap_groups(spec, axis, direction)
+                groups = [-(-n // 3) for n in counts]
+                depth *= max(groups) if direction == "conv_backward_input" else sum(groups)
+            if depth < WINOGRAD_DEPTH:
+                return f"sums {depth} products per element, worth it from {WINOGRAD_DEPTH} on"
+            if channels < WINOGRAD_CHANNELS and columns < WINOGRAD_COLUMNS:
+                return f"{channels} to {columns} channels, worth it from {WINOGRAD_COLUMNS} on"
+        tiles = winograd_tiles(spec)
+        if tiles < least:
+            return f"{tiles} tiles of 4x4 outputs, worth it from {least} on"
+        return None
+
+    return avoid
+
+
+def direct_only(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return "not a convolution"
+    if spec.kernel[2] > 1 and spec.groups > 1:
+        return f"{spec.groups} groups: a pixel holds other channels too"
+    if spec.kernel[2] > 1 and spec.dilation[2] > 1:
+        return f"dilation {spec.dilation[2]} along W: taps are not neighbours"
+    return None
+
+
+def direct_slow(direction: str) -> Rule:
+    def avoid(spec: Spec) -> str | None:
+        if not isinstance(spec, ConvSpec):
+            return None
+        if spec.kernel == (1, 1, 1):
+            return "kernel 1: the GEMM reads the input as it lies too"
+        channels, columns, line = spec.in_channels, spec.out_channels, spec.out_size[2]
+        if direction == "conv_backward_input":
+            channels, columns = columns, channels
+            line = spec.in_size[2] // spec.stride[2]
+        if line < DIRECT_LINE:
+            return f"lines of {line} positions, worth it from {DIRECT_LINE} on"
+        if channels * math.prod(spec.kernel) > DIRECT_DEPTH:
+            return f"depth {channels * math.prod(spec.kernel)}, worth it to {DIRECT_DEPTH}"
+        if columns > DIRECT_COLUMNS:
+            return f"{columns} columns share what is packed, worth it to {DIRECT_COLUMNS}"
+        return None
+
+    return avoid
+
+
+def scatter_only(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return "not a convolution"
+    reach = (spec.out_size[2] - 1) * spec.stride[2] + (spec.kernel[2] - 1) * spec.dilation[2] + 1
+    if reach > 4 * spec.in_size[2] + SCATTER_REACH:
+        return f"lines of {reach} positions with their padding, for {spec.in_size[2]} that count"
+    return None
+
+
+def scatter_slow(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return None
+    channels = spec.in_channels // spec.groups
+    if channels > SCATTER_CHANNELS:
+        return f"{channels} input channels per group, worth it to {SCATTER_CHANNELS}"
+    if spec.groups > 1 or spec.kernel == (1, 1, 1):
+        return "several groups or kernel 1: nothing to put side by side"
+    return None

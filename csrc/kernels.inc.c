@@ -10,6 +10,7 @@
 #include "conv_gemm.inc.c"
 #include "conv_scatter.inc.c"
 #include "conv_depthwise.inc.c"
+#include "conv_depthwise_weight.inc.c"
 #include "conv_grouped.inc.c"
 #include "winograd_tile.inc.c"
 #include "conv_winograd.inc.c"

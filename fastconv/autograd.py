@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _watch
 from ._grad_mode import (
     enable_grad,
     inference_mode,
@@ -262,7 +263,10 @@ class Op:
             ctx.needs = _NO_NEEDS[len(inputs)] if len(inputs) < 16 else (False,) * len(inputs)
         token = quiet()
         try:
-            out = cls.forward(ctx, *values)
+            if _watch.recorder is None:
+                out = cls.forward(ctx, *values)
+            else:
+                out = _watch.recorder.forward(cls, ctx, values)
         finally:
             unquiet(token)
         if type(out) is tuple:

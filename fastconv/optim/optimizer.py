@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import enable_grad
+from ..profiler import record_function
 from ..tensor import Tensor, wrap
 
 State = dict[str, Any]
@@ -130,6 +131,11 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        with record_function(f"{type(self).__name__}.step"):
+            self._advance()
+        return loss
+
+    def _advance(self) -> None:
         for group in self.param_groups:
             for parameter in group["params"]:
                 grad = parameter.grad
@@ -140,7 +146,6 @@ class Optimizer:
                 self.prepare(group, array, state)
                 self.update(group, array, gradient, state)
                 parameter._version_box[0] += 1
-        return loss
 
     def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
         """Create or advance what the method keeps for a parameter, once a step."""

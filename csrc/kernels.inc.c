@@ -8,6 +8,7 @@
 #include "pool.inc.c"
 #include "finish.inc.c"
 #include "conv_gemm.inc.c"
+#include "conv_gemm_weight.inc.c"
 #include "conv_scatter.inc.c"
 #include "conv_depthwise.inc.c"
 #include "conv_depthwise_weight.inc.c"

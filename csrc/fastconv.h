@@ -56,6 +56,20 @@ enum {
 
 enum { FC_MAX_POOL_BACKWARD, FC_MAX_UNPOOL_FORWARD, FC_MAX_UNPOOL_BACKWARD, FC_INDEX_KERNELS };
 
+/* Leaky ReLU: p is the slope; clamp: to [p, q]. Backward: a = dy, b = y. */
+enum {
+    FC_MAP_ADD,
+    FC_MAP_SUB,
+    FC_MAP_MUL,
+    FC_MAP_RELU,
+    FC_MAP_LEAKY_RELU,
+    FC_MAP_CLAMP,
+    FC_MAP_RELU_BACKWARD,
+    FC_MAP_LEAKY_RELU_BACKWARD,
+    FC_MAP_CLAMP_BACKWARD,
+    FC_MAP_KERNELS
+};
+
 /* forward: a = x, b = w, out = y; backward input: a = dy, b = w, out = dx;
  * backward weight: a = dy, b = x, out = dw. w and dw are C-contiguous (K, C/groups, kD, kH, kW).
  * bias may be NULL. Every element of out is written. */
@@ -84,6 +98,10 @@ int fc_index_pool(int kernel, int dtype, const fc_pool_geom *g, const void *a,
 /* dst[b][c][r] = src[b][r][c]: both directions of NCHW <-> channels-last. */
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                  int threads);
+
+/* out[i] = f(a[i], b[i]; p, q) over `count` elements; out may be a or b. Of one argument: b = a. */
+int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
+           void *out, int threads);
 
 /* FMA rate of one core in FLOP/s, and copy bandwidth in bytes/s (read plus write). */
 double fc_fma_peak(int dtype, double seconds);
@@ -119,6 +137,9 @@ typedef int (*fc_index_pool_fn)(const fc_pool_geom *, const void *a, const int64
 typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void *src,
                                void *dst, int threads);
 
+typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b, double p,
+                         double q, void *out, int threads);
+
 /* One table per instruction set and type; a NULL entry answers FC_UNSUPPORTED. */
 typedef struct {
     fc_conv_fn conv[FC_CONV_KERNELS];
@@ -128,6 +149,7 @@ typedef struct {
     fc_avg_pool_fn avg_pool_forward, avg_pool_backward;
     fc_index_pool_fn index_pool[FC_INDEX_KERNELS];
     fc_transpose_fn transpose;
+    fc_map_fn map;
     double (*fma_peak)(double seconds);
 } fc_kernels;
 

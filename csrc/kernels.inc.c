@@ -7,6 +7,7 @@
 #include "peak.inc.c"
 #include "pool.inc.c"
 #include "finish.inc.c"
+#include "elementwise.inc.c"
 #include "conv_gemm.inc.c"
 #include "conv_gemm_weight.inc.c"
 #include "conv_scatter.inc.c"
@@ -48,5 +49,6 @@ const fc_kernels FN(fc_kernels) = {
             [FC_MAX_UNPOOL_BACKWARD] = FN(max_unpool_backward),
         },
     .transpose = FN(transpose),
+    .map = FN(map),
     .fma_peak = FN(fma_peak),
 };

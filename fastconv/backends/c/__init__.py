@@ -24,6 +24,17 @@ from fastconv.backends.c.conv import (
     conv_forward_grouped,
     conv_forward_winograd,
 )
+from fastconv.backends.c.elementwise import (
+    add,
+    clamp,
+    clamp_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    mul,
+    relu,
+    relu_backward,
+    sub,
+)
 from fastconv.backends.c.formats import to_channels_last, to_contiguous
 from fastconv.backends.c.library import get_isa
 from fastconv.backends.c.machine import (
@@ -48,9 +59,12 @@ from fastconv.backends.c.pool import (
 )
 
 __all__ = [
+    "add",
     "avg_pool_backward",
     "avg_pool_forward",
     "block",
+    "clamp",
+    "clamp_backward",
     "compiler",
     "conv_backward_bias",
     "conv_backward_input_depthwise",
@@ -74,13 +88,19 @@ __all__ = [
     "has_kernel",
     "has_openmp",
     "isas",
+    "leaky_relu",
+    "leaky_relu_backward",
     "max_pool_backward",
     "max_pool_forward",
     "max_unpool_backward",
     "max_unpool_forward",
     "memory_stats",
+    "mul",
+    "relu",
+    "relu_backward",
     "set_isa",
     "stream",
+    "sub",
     "to_channels_last",
     "to_contiguous",
 ]

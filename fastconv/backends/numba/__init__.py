@@ -14,6 +14,17 @@ from fastconv.backends.numba.depthwise import (
     conv_backward_weight_depthwise,
     conv_forward_depthwise,
 )
+from fastconv.backends.numba.elementwise import (
+    add,
+    clamp,
+    clamp_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    mul,
+    relu,
+    relu_backward,
+    sub,
+)
 from fastconv.backends.numba.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -24,8 +35,11 @@ from fastconv.backends.numba.pool import (
 )
 
 __all__ = [
+    "add",
     "avg_pool_backward",
     "avg_pool_forward",
+    "clamp",
+    "clamp_backward",
     "conv_backward_bias",
     "conv_backward_input_depthwise",
     "conv_backward_input_direct",
@@ -33,8 +47,14 @@ __all__ = [
     "conv_backward_weight_direct",
     "conv_forward_depthwise",
     "conv_forward_direct",
+    "leaky_relu",
+    "leaky_relu_backward",
     "max_pool_backward",
     "max_pool_forward",
     "max_unpool_backward",
     "max_unpool_forward",
+    "mul",
+    "relu",
+    "relu_backward",
+    "sub",
 ]

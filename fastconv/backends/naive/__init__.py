@@ -21,6 +21,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv.backends.naive.elementwise import (
+    add,
+    clamp,
+    clamp_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    mul,
+    relu,
+    relu_backward,
+    sub,
+)
 from fastconv.spec import ConvSpec, PoolSpec
 
 Array = NDArray[Any]

@@ -56,6 +56,28 @@ enum {
 
 enum { FC_MAX_POOL_BACKWARD, FC_MAX_UNPOOL_FORWARD, FC_MAX_UNPOOL_BACKWARD, FC_INDEX_KERNELS };
 
+enum { FC_SGD, FC_ADAM, FC_METHODS };
+
+/* One parameter's step. kept: SGD's velocity (not read if first); Adam's means of the gradient and
+ * its square, and the largest mean square or NULL. rate, scale: Adam's with bias correction. */
+typedef struct {
+    int64_t count;
+    void *param;
+    const void *grad;
+    void *kept[3];
+    double rate, scale;
+    int first;
+} fc_update;
+
+typedef struct {
+    double rate, momentum, gain, decay, sign;
+    int nesterov;
+} fc_sgd;
+
+typedef struct {
+    double beta1, beta2, eps, decay, shrink, sign;
+} fc_adam;
+
 /* Leaky ReLU: p is the slope; clamp: to [p, q]. Backward: a = dy, b = y. */
 enum {
     FC_MAP_ADD,
@@ -103,6 +125,10 @@ int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const voi
 int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
            void *out, int threads);
 
+/* A step of an optimiser (settings: fc_sgd or fc_adam) over `count` parameters of one type. */
+int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
+            int threads);
+
 /* FMA rate of one core in FLOP/s, and copy bandwidth in bytes/s (read plus write). */
 double fc_fma_peak(int dtype, double seconds);
 double fc_stream(int64_t bytes, double seconds, int threads);
@@ -140,6 +166,9 @@ typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const 
 typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b, double p,
                          double q, void *out, int threads);
 
+typedef int (*fc_step_fn)(int method, const void *settings, int64_t count, const fc_update *updates,
+                          int threads);
+
 /* One table per instruction set and type; a NULL entry answers FC_UNSUPPORTED. */
 typedef struct {
     fc_conv_fn conv[FC_CONV_KERNELS];
@@ -150,6 +179,7 @@ typedef struct {
     fc_index_pool_fn index_pool[FC_INDEX_KERNELS];
     fc_transpose_fn transpose;
     fc_map_fn map;
+    fc_step_fn update;
     double (*fma_peak)(double seconds);
 } fc_kernels;
 

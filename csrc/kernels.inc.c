@@ -8,6 +8,7 @@
 #include "pool.inc.c"
 #include "finish.inc.c"
 #include "elementwise.inc.c"
+#include "optim.inc.c"
 #include "conv_gemm.inc.c"
 #include "conv_gemm_weight.inc.c"
 #include "conv_scatter.inc.c"
@@ -50,5 +51,6 @@ const fc_kernels FN(fc_kernels) = {
         },
     .transpose = FN(transpose),
     .map = FN(map),
+    .update = FN(update),
     .fma_peak = FN(fma_peak),
 };

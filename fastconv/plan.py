@@ -91,6 +91,8 @@ PLAIN = (
     "relu_backward",
     "leaky_relu_backward",
     "clamp_backward",
+    "sgd_step",
+    "adam_step",
 )
 CANDIDATES.update({name: _only(name) for name in PLAIN})
 

@@ -178,4 +178,8 @@ def test_as_pytorch(name, size):
     np.testing.assert_array_equal(y.detach().numpy(), want.detach().numpy())
     y.backward(fc.ones(size))
     want.backward(torch.ones(size))
-    np.testing.assert_array_equal(mine.grad.numpy(), theirs.grad.numpy())
+    got, like = mine.grad.numpy(), theirs.grad.numpy()
+    if name == "relu6":  # PyTorch's gradient at NaN is 0 in its vectors, 1 in their tail; ours 0
+        assert not got[np.isnan(start)].any()
+        like = np.where(np.isnan(start), 0, like)
+    np.testing.assert_array_equal(got, like)

@@ -49,6 +49,7 @@ from fastconv.backends.c.machine import (
     set_isa,
     stream,
 )
+from fastconv.backends.c.optim import adam_step, sgd_step
 from fastconv.backends.c.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -59,6 +60,7 @@ from fastconv.backends.c.pool import (
 )
 
 __all__ = [
+    "adam_step",
     "add",
     "avg_pool_backward",
     "avg_pool_forward",
@@ -99,6 +101,7 @@ __all__ = [
     "relu",
     "relu_backward",
     "set_isa",
+    "sgd_step",
     "stream",
     "sub",
     "to_channels_last",

@@ -32,6 +32,7 @@ from fastconv.backends.naive.elementwise import (
     relu_backward,
     sub,
 )
+from fastconv.backends.naive.optim import adam_step, sgd_step
 from fastconv.spec import ConvSpec, PoolSpec
 
 Array = NDArray[Any]

@@ -25,6 +25,7 @@ from fastconv.backends.numba.elementwise import (
     relu_backward,
     sub,
 )
+from fastconv.backends.numba.optim import adam_step, sgd_step
 from fastconv.backends.numba.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -35,6 +36,7 @@ from fastconv.backends.numba.pool import (
 )
 
 __all__ = [
+    "adam_step",
     "add",
     "avg_pool_backward",
     "avg_pool_forward",
@@ -56,5 +58,6 @@ __all__ = [
     "mul",
     "relu",
     "relu_backward",
+    "sgd_step",
     "sub",
 ]

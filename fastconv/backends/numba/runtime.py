@@ -74,12 +74,14 @@ class Kernel:
 
     Numba's own thread pools end the process when two Python threads use them at once, so parallel
     calls hold a lock. Serial calls need none: the GIL is released and they run side by side.
+    Options are Numba's: where the two compilations would contract different products of a formula,
+    ``fastmath=False`` makes their results the same.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
         self.__doc__ = function.__doc__
-        self._parallel = compiled(function, parallel=PARALLEL)
-        self._serial = compiled(_renamed(function, f"{function.__name__}_serial"))
+        self._parallel = compiled(function, parallel=PARALLEL, **options)
+        self._serial = compiled(_renamed(function, f"{function.__name__}_serial"), **options)
 
     def __call__(self, *args: Any) -> Any:
         threads = min(get_num_threads(), numba.config.NUMBA_NUM_THREADS)

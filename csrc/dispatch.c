@@ -134,24 +134,35 @@ int fc_index_pool(int kernel, int dtype, const fc_pool_geom *g, const void *a,
     return k->index_pool[kernel](g, a, indices, out, threads);
 }
 
+int fc_norm_statistics(int dtype, const fc_norm_geom *g, const void *x, double *mean, double *var,
+                       int threads) {
+    const fc_kernels *k = table(dtype);
+    return k ? k->norm_statistics(g, x, mean, var, threads) : FC_UNSUPPORTED;
+}
+
+int fc_norm_apply(int dtype, const fc_norm_geom *g, const void *x, const void *coef,
+                  const void *residual, int relu, void *y, int threads) {
+    const fc_kernels *k = table(dtype);
+    return k ? k->norm_apply(g, x, coef, residual, relu, y, threads) : FC_UNSUPPORTED;
+}
+
+int fc_norm_backward_sums(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
+                          const void *y, const void *centre, double *total, double *along,
+                          int threads) {
+    const fc_kernels *k = table(dtype);
+    return k ? k->norm_backward_sums(g, dy, x, y, centre, total, along, threads) : FC_UNSUPPORTED;
+}
+
+int fc_norm_backward_apply(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
+                           const void *y, const void *coef, void *dx, void *dr, int threads) {
+    const fc_kernels *k = table(dtype);
+    return k ? k->norm_backward_apply(g, dy, x, y, coef, dx, dr, threads) : FC_UNSUPPORTED;
+}
+
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                  int threads) {
     const fc_kernels *k = table(dtype);
     return k ? k->transpose(batch, rows, cols, src, dst, threads) : FC_UNSUPPORTED;
-}
-
-int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
-           void *out, int threads) {
-    const fc_kernels *k = table(dtype);
-    if (!k || kernel < 0 || kernel >= FC_MAP_KERNELS || threads < 1) return FC_UNSUPPORTED;
-    return k->map(kernel, count, a, b, p, q, out, threads);
-}
-
-int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
-            int threads) {
-    const fc_kernels *k = table(dtype);
-    if (!k || method < 0 || method >= FC_METHODS || threads < 1) return FC_UNSUPPORTED;
-    return k->update(method, settings, count, updates, threads);
 }
 
 double fc_fma_peak(int dtype, double seconds) {

@@ -56,42 +56,6 @@ enum {
 
 enum { FC_MAX_POOL_BACKWARD, FC_MAX_UNPOOL_FORWARD, FC_MAX_UNPOOL_BACKWARD, FC_INDEX_KERNELS };
 
-enum { FC_SGD, FC_ADAM, FC_METHODS };
-
-/* One parameter's step. kept: SGD's velocity (not read if first); Adam's means of the gradient and
- * its square, and the largest mean square or NULL. rate, scale: Adam's with bias correction. */
-typedef struct {
-    int64_t count;
-    void *param;
-    const void *grad;
-    void *kept[3];
-    double rate, scale;
-    int first;
-} fc_update;
-
-typedef struct {
-    double rate, momentum, gain, decay, sign;
-    int nesterov;
-} fc_sgd;
-
-typedef struct {
-    double beta1, beta2, eps, decay, shrink, sign;
-} fc_adam;
-
-/* Leaky ReLU: p is the slope; clamp: to [p, q]. Backward: a = dy, b = y. */
-enum {
-    FC_MAP_ADD,
-    FC_MAP_SUB,
-    FC_MAP_MUL,
-    FC_MAP_RELU,
-    FC_MAP_LEAKY_RELU,
-    FC_MAP_CLAMP,
-    FC_MAP_RELU_BACKWARD,
-    FC_MAP_LEAKY_RELU_BACKWARD,
-    FC_MAP_CLAMP_BACKWARD,
-    FC_MAP_KERNELS
-};
-
 /* forward: a = x, b = w, out = y; backward input: a = dy, b = w, out = dx;
  * backward weight: a = dy, b = x, out = dw. w and dw are C-contiguous (K, C/groups, kD, kH, kW).
  * bias may be NULL. Every element of out is written. */
@@ -117,17 +81,34 @@ int fc_avg_pool_backward(int dtype, const fc_pool_geom *g, const void *dy, void 
 int fc_index_pool(int kernel, int dtype, const fc_pool_geom *g, const void *a,
                   const int64_t *indices, void *out, int threads);
 
+/* Normalisation of arrays (sets * batch, channels, space): a set has statistics of its own, over
+ * its `batch` images. last: the memory runs N, space, C; otherwise N, C, space. Coefficients are
+ * arrays [sets * channels], one after the other. */
+typedef struct {
+    int64_t sets, batch, channels, space;
+    int last;
+} fc_norm_geom;
+
+/* Mean and biased variance of every channel of every set. */
+int fc_norm_statistics(int dtype, const fc_norm_geom *g, const void *x, double *mean, double *var,
+                       int threads);
+/* y = max((x - centre) * scale + shift + residual, 0), the last two where asked for;
+ * coef: centre, scale, shift. residual may be NULL. */
+int fc_norm_apply(int dtype, const fc_norm_geom *g, const void *x, const void *coef,
+                  const void *residual, int relu, void *y, int threads);
+/* total = sum of d, along = sum of d * (x - centre), where d is dy, or with y (not NULL) dy where
+ * y > 0. */
+int fc_norm_backward_sums(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
+                          const void *y, const void *centre, double *total, double *along,
+                          int threads);
+/* dr = d, dx = d * scale + (x - centre) * slope + level, without the last two where x is NULL;
+ * dx and dr may each be NULL. coef: centre, scale, slope, level. */
+int fc_norm_backward_apply(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
+                           const void *y, const void *coef, void *dx, void *dr, int threads);
+
 /* dst[b][c][r] = src[b][r][c]: both directions of NCHW <-> channels-last. */
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                  int threads);
-
-/* out[i] = f(a[i], b[i]; p, q) over `count` elements; out may be a or b. Of one argument: b = a. */
-int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
-           void *out, int threads);
-
-/* A step of an optimiser (settings: fc_sgd or fc_adam) over `count` parameters of one type. */
-int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
-            int threads);
 
 /* FMA rate of one core in FLOP/s, and copy bandwidth in bytes/s (read plus write). */
 double fc_fma_peak(int dtype, double seconds);
@@ -160,14 +141,17 @@ typedef int (*fc_max_pool_fn)(const fc_pool_geom *, const void *x, void *y, int6
 typedef int (*fc_avg_pool_fn)(const fc_pool_geom *, const void *a, void *out, int threads);
 typedef int (*fc_index_pool_fn)(const fc_pool_geom *, const void *a, const int64_t *indices,
                                 void *out, int threads);
+typedef int (*fc_norm_statistics_fn)(const fc_norm_geom *, const void *x, double *mean, double *var,
+                                     int threads);
+typedef int (*fc_norm_apply_fn)(const fc_norm_geom *, const void *x, const void *coef,
+                                const void *residual, int relu, void *y, int threads);
+typedef int (*fc_norm_sums_fn)(const fc_norm_geom *, const void *dy, const void *x, const void *y,
+                               const void *centre, double *total, double *along, int threads);
+typedef int (*fc_norm_backward_fn)(const fc_norm_geom *, const void *dy, const void *x,
+                                   const void *y, const void *coef, void *dx, void *dr,
+                                   int threads);
 typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void *src,
                                void *dst, int threads);
-
-typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b, double p,
-                         double q, void *out, int threads);
-
-typedef int (*fc_step_fn)(int method, const void *settings, int64_t count, const fc_update *updates,
-                          int threads);
 
 /* One table per instruction set and type; a NULL entry answers FC_UNSUPPORTED. */
 typedef struct {
@@ -177,9 +161,11 @@ typedef struct {
     fc_max_pool_fn max_pool_forward;
     fc_avg_pool_fn avg_pool_forward, avg_pool_backward;
     fc_index_pool_fn index_pool[FC_INDEX_KERNELS];
+    fc_norm_statistics_fn norm_statistics;
+    fc_norm_apply_fn norm_apply;
+    fc_norm_sums_fn norm_backward_sums;
+    fc_norm_backward_fn norm_backward_apply;
     fc_transpose_fn transpose;
-    fc_map_fn map;
-    fc_step_fn update;
     double (*fma_peak)(double seconds);
 } fc_kernels;
 

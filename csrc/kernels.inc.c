@@ -4,13 +4,11 @@
 
 #include "bias.inc.c"
 #include "layout.inc.c"
+#include "norm.inc.c"
 #include "peak.inc.c"
 #include "pool.inc.c"
 #include "finish.inc.c"
-#include "elementwise.inc.c"
-#include "optim.inc.c"
 #include "conv_gemm.inc.c"
-#include "conv_gemm_weight.inc.c"
 #include "conv_scatter.inc.c"
 #include "conv_depthwise.inc.c"
 #include "conv_depthwise_weight.inc.c"
@@ -49,8 +47,10 @@ const fc_kernels FN(fc_kernels) = {
             [FC_MAX_UNPOOL_FORWARD] = FN(max_unpool_forward),
             [FC_MAX_UNPOOL_BACKWARD] = FN(max_unpool_backward),
         },
+    .norm_statistics = FN(norm_statistics),
+    .norm_apply = FN(norm_apply),
+    .norm_backward_sums = FN(norm_backward_sums),
+    .norm_backward_apply = FN(norm_backward_apply),
     .transpose = FN(transpose),
-    .map = FN(map),
-    .update = FN(update),
     .fma_peak = FN(fma_peak),
 };

@@ -58,6 +58,17 @@ def empty(shape: tuple[int, ...], dtype: Any, channels_last: bool = False) -> np
     return np.ndarray(shape, dtype, _block(nbytes), 0, strides)
 
 
+def empty_like(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an uninitialised array as `a`, channels-last where `a` is, else C-contiguous."""
+    shape = a.shape
+    if a.flags.c_contiguous or a.ndim < 3:
+        return empty(shape, a.dtype)
+    n = a.ndim
+    if not a.transpose(0, *range(2, n), 1).flags.c_contiguous:
+        return empty(shape, a.dtype)
+    return empty((shape[0], *shape[2:], shape[1]), a.dtype).transpose(0, n - 1, *range(1, n - 1))
+
+
 def empty_cache() -> None:
     """Give the memory that waits in the pool back to the system."""
     from fastconv import backends

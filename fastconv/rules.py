@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from fastconv.spec import ConvSpec, PoolSpec
+from fastconv.spec import ConvSpec, NormSpec, PoolSpec
 
-Spec = ConvSpec | PoolSpec
+Spec = ConvSpec | PoolSpec | NormSpec
 #: Returns why a kernel should not run a geometry, or None where it may.
 Rule = Callable[[Spec], "str | None"]
 

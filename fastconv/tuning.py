@@ -22,7 +22,7 @@ import numpy as np
 
 from fastconv import backends, config
 from fastconv.memory import empty
-from fastconv.spec import ConvSpec, PoolSpec
+from fastconv.spec import ConvSpec, NormSpec, PoolSpec
 
 if TYPE_CHECKING:
     from fastconv.plan import Candidate
@@ -100,14 +100,14 @@ def condition() -> tuple[str, int]:
 
 
 def winner(
-    op: str, spec: ConvSpec | PoolSpec, able: Sequence[Candidate], dtype: Any
+    op: str, spec: ConvSpec | PoolSpec | NormSpec, able: Sequence[Candidate], dtype: Any
 ) -> Candidate | None:
     """Return the fastest of the candidates that can run, None where the planner is to decide.
 
     Parameters
     ----------
     op : str
-    spec : ConvSpec or PoolSpec
+    spec : ConvSpec, PoolSpec or NormSpec
     able : sequence of Candidate
         Of one backend, in the planner's order.
     dtype : dtype or None

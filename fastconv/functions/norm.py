@@ -1,8 +1,4 @@
-"""Normalisation in the graph, each one node with its derivative by hand.
-
-Large arrays are worked on in blocks that fit the cache, so that the several passes of the formulas
-read them from memory once or twice; sums are added up in float64 over blocks.
-"""
+"""Normalisation in the graph, each one node with its derivative by hand."""
 
 from __future__ import annotations
 
@@ -11,37 +7,18 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op
-from .layout import Channels, channels_last
+from ..ops import norm as ops
+from ..spec import NormSpec
 
 Array = np.ndarray
 
 
-def moments(form: Channels, centred: Array) -> tuple[Array, Array, Array]:
-    """The batch's mean and biased variance (C,), and what `centred` has been shifted by.
-
-    `centred` receives the array minus a guess at its mean from a sample of it: the sums of that
-    and of its square do not cancel, and one pass is enough.
-    """
-    flat = form.flat
-    sample = flat[:: max(1, len(flat) // 64)]
-    per_channel = sample.size // form.channels
-    shift = form.total(sample) / per_channel
-    guess = form.vector(shift)
-    first, second = np.zeros(form.channels), np.zeros(form.channels)
-    for block, part in form.blocks(flat, centred):
-        np.subtract(block, guess, out=part)
-        first += form.total(part)
-        second += form.total(part * part)
-    shift = shift.astype(flat.dtype).astype(np.float64)
-    first /= form.count
-    return shift + first, np.maximum(second / form.count - first * first, 0), shift
-
-
-class BatchNorm(Op):
+class Normalize(Op):
     """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel of x (N, C, *).
 
-    With `stats` = (mean, var) these are constants (evaluation). Without, they are the batch's, and
-    `seen(mean, var, count)` is called with them. weight and bias (C,) may each be None.
+    With `stats` = (mean, var) these are constants (evaluation). Without, they are those of what
+    shares them (`spec`), and `seen(mean, var)` is called with them. weight and bias (C,) may each
+    be None. Backward computes the normalised input anew.
     """
 
     @staticmethod
@@ -50,94 +27,50 @@ class BatchNorm(Op):
         x: Array,
         weight: Array | None,
         bias: Array | None,
+        spec: NormSpec,
         stats: tuple[Array, Array] | None,
         eps: float,
-        seen: Any,
+        seen: Any = None,
     ) -> Array:
-        form = Channels(x, channels_last(x))
-        flat = form.flat
-        y = np.empty_like(flat)
+        ctx.constant = stats is not None
         if stats is None:
-            mean, var, shift = moments(form, y)
+            mean, var = ops.statistics(spec, x)
             if seen is not None:
-                seen(mean, var, form.count)
-            source = y
+                seen(mean, var)
         else:
             mean, var = (a.astype(np.float64) for a in stats)
-            shift, source = np.zeros_like(mean), flat
         inverse = 1 / np.sqrt(var + eps)
-        scale = inverse if weight is None else inverse * weight
-        offset = (shift - mean) * scale
-        if bias is not None:
-            offset += bias
-        factor, offset = form.vector(scale), form.vector(offset)
-        for block, part in form.blocks(source, y):
-            np.multiply(block, factor, out=part)
-            part += offset
-        ctx.batch, ctx.mean, ctx.inverse, ctx.last = stats is None, mean, inverse, form.last
+        coef = ops.coefficients(spec, mean, inverse, weight, bias, x.dtype)
+        ctx.spec, ctx.mean, ctx.inverse = spec, mean, inverse
         ctx.weighted, ctx.biased = weight is not None, bias is not None
         ctx.save(x, weight)
-        return form.back(y)
+        return ops.apply(spec, x, coef)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
         x, weight = ctx.saved
-        form = Channels(x, ctx.last)
-        flat, upstream = form.flat, form.like(g)
-        mean = form.vector(ctx.mean)
-        rounded = ctx.mean.astype(x.dtype)
-        total, along = np.zeros(form.channels), np.zeros(form.channels)
-        for gb, xb in form.blocks(upstream, flat):
-            total += form.total(gb)
-            part = xb - mean
-            part *= gb
-            along += form.total(part)
-        along -= total * (ctx.mean - rounded)
-        grads: list[Array | None] = [None]
-        if ctx.needs[0]:
-            scale = ctx.inverse if weight is None else ctx.inverse * weight
-            gx = np.empty_like(flat)
-            factor = form.vector(scale)
-            if ctx.batch:
-                slope = -scale * ctx.inverse**2 * along / form.count
-                level = -scale * total / form.count - slope * (ctx.mean - rounded)
-                slope, level = form.vector(slope), form.vector(level)
-                for gb, xb, part in form.blocks(upstream, flat, gx):
-                    np.subtract(xb, mean, out=part)
-                    part *= slope
-                    part += level
-                    part += gb * factor
-            else:
-                np.multiply(upstream, factor, out=gx)
-            grads[0] = form.back(gx)
+        needs = (ctx.needs[0], True in ctx.needs[1:], False)
+        gx, gw, gb, _ = ops.backward(
+            ctx.spec, g, x, None, ctx.mean, ctx.inverse, weight, ctx.constant, needs
+        )
+        grads = [gx]
         if ctx.weighted:
-            grads.append((along * ctx.inverse).astype(x.dtype))
+            grads.append(gw)
         if ctx.biased:
-            grads.append(total.astype(x.dtype))
+            grads.append(gb)
         return tuple(grads)
 
 
-class Standardize(Op):
-    """(x - mean) / sqrt(var + eps) over the last axis of x (..., L)."""
+class BatchNorm(Normalize):
+    """Statistics of each channel over the batch."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Array, eps: float) -> Array:
-        y = x - x.mean(axis=-1, keepdims=True, dtype=np.float64).astype(x.dtype)
-        var = np.einsum("...i,...i->...", y, y)[..., None] / x.shape[-1]
-        ctx.inverse = (1 / np.sqrt(var + eps)).astype(x.dtype)
-        y *= ctx.inverse
-        ctx.save(y)
-        return y
 
-    @staticmethod
-    def backward(ctx: Any, g: Array) -> Array:
-        (y,) = ctx.saved
-        length = y.shape[-1]
-        along = np.einsum("...i,...i->...", g, y)[..., None] / length
-        gx = g - g.mean(axis=-1, keepdims=True)
-        gx -= y * along
-        gx *= ctx.inverse
-        return gx
+class GroupNorm(Normalize):
+    """Statistics of groups of channels of each image."""
+
+
+class LayerNorm(Normalize):
+    """Statistics of each row, the rows being the channels of one image."""
 
 
 class LocalResponse(Op):

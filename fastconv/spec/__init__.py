@@ -17,10 +17,12 @@ from fastconv.spec.arguments import (
     split_batch,
 )
 from fastconv.spec.conv import ConvSpec, conv_spec, conv_transpose_spec
+from fastconv.spec.norm import NormSpec, batch_norm_spec, group_norm_spec
 from fastconv.spec.pool import PoolSpec, adaptive_pool_spec, pool_spec
 
 __all__ = [
     "ConvSpec",
+    "NormSpec",
     "PoolSpec",
     "Shape5",
     "Triple",
@@ -30,9 +32,11 @@ __all__ = [
     "as_shape",
     "as_tuple",
     "at_least",
+    "batch_norm_spec",
     "check_elements",
     "conv_spec",
     "conv_transpose_spec",
+    "group_norm_spec",
     "pool_spec",
     "split_batch",
 ]

@@ -74,8 +74,7 @@ class Kernel:
 
     Numba's own thread pools end the process when two Python threads use them at once, so parallel
     calls hold a lock. Serial calls need none: the GIL is released and they run side by side.
-    Options are Numba's: where the two compilations would contract different products of a formula,
-    ``fastmath=False`` makes their results the same.
+    `options` go to Numba; ``fastmath=False`` keeps multiply and add apart in both forms alike.
     """
 
     def __init__(self, function: Callable[..., Any], **options: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...functions.norm import BatchNorm, LocalResponse, Standardize
-from ...spec import as_int, as_shape
+from ...functions.norm import BatchNorm, GroupNorm, LayerNorm, LocalResponse
+from ...spec import as_int, as_shape, batch_norm_spec, group_norm_spec
 from ...tensor import Tensor
 from .common import check_floats, check_shape, check_tensor, number
 
@@ -82,20 +82,21 @@ def batch_norm(
                 f"{name}(): running_mean and running_var are needed when training is False"
             )
         stats = (running_mean._array, running_var._array)
-        return BatchNorm.apply(input, weight, bias, stats, eps, None)
-    if input._array.size // max(1, shape[1]) <= 1:
+        return BatchNorm.apply(input, weight, bias, batch_norm_spec(shape), stats, eps)
+    count = input._array.size // max(1, shape[1])
+    if count <= 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {shape}"
         )
     _check_writable(name, running_mean=running_mean, running_var=running_var)
 
-    def track(mean: np.ndarray, var: np.ndarray, count: int) -> None:
+    def track(mean: np.ndarray, var: np.ndarray) -> None:
         if running_mean is not None:
             _move(running_mean, mean, momentum)
         if running_var is not None:
             _move(running_var, var * (count / (count - 1)), momentum)
 
-    return BatchNorm.apply(input, weight, bias, None, eps, track)
+    return BatchNorm.apply(input, weight, bias, batch_norm_spec(shape), None, eps, track)
 
 
 def layer_norm(
@@ -117,8 +118,9 @@ def layer_norm(
         )
     check_shape("layer_norm", "weight", weight, last)
     check_shape("layer_norm", "bias", bias, last)
-    rows = input.reshape(*shape[: len(shape) - len(last)], math.prod(last))
-    y = Standardize.apply(rows, eps).reshape(*shape)
+    rows = input.reshape(1, math.prod(shape[: len(shape) - len(last)]), math.prod(last))
+    spec = batch_norm_spec(rows._array.shape)
+    y = LayerNorm.apply(rows, None, None, spec, None, eps).reshape(*shape)
     return affine(y, weight, bias)
 
 
@@ -141,14 +143,7 @@ def group_norm(
         )
     check_shape(name, "weight", weight, (shape[1],))
     check_shape(name, "bias", bias, (shape[1],))
-    length = math.prod(shape[1:]) // num_groups
-    y = Standardize.apply(input.reshape(shape[0], num_groups, length), eps).reshape(*shape)
-    ones = (shape[1], *([1] * (len(shape) - 2)))
-    return affine(
-        y,
-        None if weight is None else weight.reshape(*ones),
-        None if bias is None else bias.reshape(*ones),
-    )
+    return GroupNorm.apply(input, weight, bias, group_norm_spec(shape, num_groups), None, eps)
 
 
 def instance_norm(
@@ -182,14 +177,16 @@ def instance_norm(
         check_shape(name, argument, given, (shape[1],))
     _check_writable(name, running_mean=running_mean, running_var=running_var)
     count = math.prod(shape[2:])
-    axes = tuple(range(2, len(shape)))
-    with np.errstate(all="ignore"):
+    spec = group_norm_spec(shape, shape[1])
+
+    def track(mean: np.ndarray, var: np.ndarray) -> None:
         if running_mean is not None:
-            _move(running_mean, input._array.mean(axes).mean(0), momentum)
+            _move(running_mean, mean.reshape(shape[:2]).mean(0), momentum)
         if running_var is not None:
-            unbiased = input._array.var(axes).mean(0) * (count / (count - 1))
+            unbiased = var.reshape(shape[:2]).mean(0) * (count / (count - 1))
             _move(running_var, unbiased, momentum)
-    return group_norm(input, shape[1], weight, bias, eps)
+
+    return GroupNorm.apply(input, weight, bias, spec, None, eps, track)
 
 
 def affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:

@@ -11,7 +11,7 @@ CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wext
 SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
 .PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize aarch64 \
-  bench peers clean
+  bench peers peers-networks clean
 .DEFAULT_GOAL := build
 
 demo: build $(VENV)/.vision
@@ -31,6 +31,9 @@ TORCH ?= torch==2.13.0
 
 peers: build $(PEERS_VENV)/.installed
 	$(PEERS_VENV)/bin/python -m bench.peers layers $(PEERS)
+
+peers-networks: build $(PEERS_VENV)/.installed
+	$(PEERS_VENV)/bin/python -m bench.peers networks $(PEERS)
 
 $(PEERS_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(PEERS_VENV)

@@ -1,4 +1,4 @@
-"""fastconv against PyTorch, layer by layer, on this machine: ``make peers``.
+"""fastconv against PyTorch on this machine, layer by layer and whole networks: ``make peers``.
 
     python -m bench.peers layers                        every family, one thread, float32
     python -m bench.peers layers --quick                three layers of each
@@ -6,6 +6,7 @@
     python -m bench.peers layers --dtype float64 --isa avx512 avx2 --formats channels-last nchw
     python -m bench.peers layers --json run.json --draw --markdown docs/benchmarks.md
     python -m bench.peers layers --load run.json --draw
+    python -m bench.peers networks --threads 1 2        training steps and inference
 
 Both libraries run in this process and take turns; PyTorch has the better of its two memory formats
 in every direction. The whole list is gone through several times and every figure is the least of
@@ -15,25 +16,23 @@ all, so a neighbour on the machine would have to come back each time to spoil on
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench import layers as catalogue
-from bench import summary
+from bench import peers_networks, summary
 from bench.heap import HEAPS, set_heap
 from bench.pairs import FORMATS, Row, merge, time_layer
+from bench.running import both_sides, facts_of_run, progress, threads_title
 from fastconv import backends
 from fastconv.cli.arguments import CommandError, new_command, positive_float, positive_int
 from fastconv.cli.bench import insert
 from fastconv.cli.measure import DIRECTIONS, fma_peak
 from fastconv.cli.table import markdown_table, text_table
 from fastconv.shapes import Shape
-from fastconv.sysinfo import info
 
 #: The section of a Markdown file that ``--markdown`` replaces.
 MARKS = "<!-- peers layers: begin -->", "<!-- peers layers: end -->"
@@ -100,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help=f"draw {BARS} and {ROOFLINE} into docs/ or this folder",
     )
+    peers_networks.add_command(commands)
     return parser
 
 
@@ -155,13 +155,7 @@ def measure(
     CommandError
         If the C extension or PyTorch is missing, or an argument names something unknown.
     """
-    reason = backends.why_not("c")
-    if reason:
-        raise CommandError(f"the C extension cannot be used: {reason}")
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise CommandError("PyTorch is not installed here; 'make peers' installs it") from None
+    torch = both_sides()
     c: Any = backends.load("c")
     isas = arguments.isa or [c.get_isa()]
     for isa in isas:
@@ -180,7 +174,7 @@ def measure(
     peaks, bandwidth = [], dict.fromkeys(arguments.threads, 0.0)
     found: dict[tuple[str, str, int], Row] = {}
     total = passes * len(chosen) * len(directions) * len(arguments.threads)
-    with _bar(total) as bar:
+    with progress(total) as bar:
         for _ in range(passes):
             for threads in arguments.threads:
                 # Again in every pass, between the layers: the clock may drift.
@@ -195,15 +189,8 @@ def measure(
                     ):  # fmt: skip
                         key = row.layer, row.direction, row.threads
                         found[key] = merge(found[key], row) if key in found else row
-    machine = info()
     facts = {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": command(),
-        "machine": {key: machine[key] for key in ("cpu", "machine", "cpus", "isas")},
-        "versions": {
-            **{key: machine[key] for key in ("fastconv", "compiler", "python", "numpy")},
-            "torch": torch.__version__,
-        },
+        **facts_of_run(torch),
         "dtype": arguments.dtype,
         "heap": arguments.heap,
         "peak_gflops": max(peaks),
@@ -213,37 +200,6 @@ def measure(
     }
     rows = sorted(found.values(), key=lambda row: row.threads)
     return facts, rows
-
-
-def command() -> str:
-    """The command line that is running."""
-    return shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]])
-
-
-class _NoBar:
-    """Stands in for tqdm where it is missing."""
-
-    def __enter__(self) -> _NoBar:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def update(self) -> None:
-        """Do nothing."""
-
-    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
-        """Do nothing."""
-
-
-def _bar(total: int) -> Any:
-    try:
-        from tqdm import tqdm
-    except ModuleNotFoundError:
-        return _NoBar()
-    on_terminal = sys.stderr.isatty()
-    return tqdm(total=total, unit="run", dynamic_ncols=on_terminal, ncols=None if on_terminal
-                else 110, mininterval=0.2 if on_terminal else 20.0)  # fmt: skip
 
 
 # ---------------------------------------------------------------- showing
@@ -267,10 +223,6 @@ def _by_threads(rows: Sequence[Row]) -> dict[int, list[summary.Layer]]:
     return found
 
 
-def _title(threads: int) -> str:
-    return f"{threads} thread{'s' * (threads > 1)}"
-
-
 def show(facts: dict[str, Any], rows: Sequence[Row]) -> None:
     """Print every direction of every layer, and the families."""
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
@@ -279,14 +231,14 @@ def show(facts: dict[str, Any], rows: Sequence[Row]) -> None:
         for family, aim in catalogue.FAMILIES.items():
             of_family = [layer for layer in layers if layer.family == family]
             if of_family:
-                print(f"\n{aim.title}, {_title(threads)}\n")
+                print(f"\n{aim.title}, {threads_title(threads)}\n")
                 table = summary.direction_table(of_family, facts["peak_gflops"])
                 print(text_table(*table, left=3))
-        print(f"\nPyTorch's time over ours, {_title(threads)}: geometric mean, bar, least\n")
+        print(f"\nPyTorch's time over ours, {threads_title(threads)}: geometric mean, bar, least\n")
         print(text_table(*summary.family_table(layers)))
         table_ = summary.variant_table(layers)
         if table_ is not None:
-            print(f"\nSpeed of our variants, {_title(threads)}\n")
+            print(f"\nSpeed of our variants, {threads_title(threads)}\n")
             print(text_table(*table_, left=2))
     scaling = summary.scaling_table(rows)
     if scaling is not None:
@@ -303,7 +255,7 @@ def markdown(facts: dict[str, Any], rows: Sequence[Row]) -> str:
         f"{headline(facts)}.",
     ]
     for threads, layers in _by_threads(rows).items():
-        parts.append(f"### Families, {_title(threads)}")
+        parts.append(f"### Families, {threads_title(threads)}")
         parts.append(markdown_table(*summary.family_table(layers)))
         table = summary.variant_table(layers)
         if table is not None:
@@ -311,7 +263,7 @@ def markdown(facts: dict[str, Any], rows: Sequence[Row]) -> str:
         for family, aim in catalogue.FAMILIES.items():
             of_family = [layer for layer in layers if layer.family == family]
             if of_family:
-                parts.append(f"<details><summary>{aim.title}, {_title(threads)}</summary>")
+                parts.append(f"<details><summary>{aim.title}, {threads_title(threads)}</summary>")
                 layer_table = summary.layer_table(of_family, facts["peak_gflops"])
                 parts += [markdown_table(*layer_table), "</details>"]
     scaling = summary.scaling_table(rows)

@@ -71,6 +71,7 @@ typedef struct {
         *bias; /* weight: packed from panel `first`; bias: of this group, padded */
     T *dst;
     int64_t group, row0, rows, first, panel0, panel1, depth_block;
+    int64_t panel_depth, depth0; /* of all parts of the call; of those before this one */
     int direct; /* tiles write the target itself; otherwise `stage`, which is laid out at the end */
     T *pack, *stage;
     int64_t *offset; /* [rows]: elements from dst; behind them the runs of a line */
@@ -103,6 +104,15 @@ static void FN(finish_block)(const FN(gemm_block) * b, int64_t col0, int64_t col
         FN(finish_part)(b->p->epilogue, col1 - col0, b->dst, y + b->offset[i]);
 }
 
+/* out[rows][nrv*VL] (+)= a[rows][len] * w[len][ldw], tile by tile. */
+INLINE void FN(multiply)(int64_t rows, int64_t len, int64_t nrv, const T *a, int64_t pitch,
+                         const T *w, int64_t ldw, T *out, int64_t ld, const T *bias, int mode) {
+    for (int64_t i = 0; i < rows; i += TILE_MR) {
+        const tile_fn f = FN(tiles_by_rows)[fc_min(TILE_MR, rows - i) - 1][nrv - 1];
+        f(len, a + i * pitch, pitch, w, ldw, out + i * ld, ld, bias, mode);
+    }
+}
+
 static void FN(gemm_run_block)(const FN(gemm_block) * b) {
     const conv_problem *p = b->p;
     const int pointwise = conv_is_pointwise(p);
@@ -117,18 +127,15 @@ static void FN(gemm_run_block)(const FN(gemm_block) * b) {
         if (pointwise) {
             a = b->src + b->row0 * pitch + b->group * p->channels + d0;
         } else {
-            FN(pack_rows)(p, b->src, b->group, b->row0, b->rows, d0, len, b->pack, pitch);
+            FN(pack_rows)(p, b->src, b->group * p->channels, b->row0, b->rows, d0, len, b->pack,
+                          pitch);
         }
         const int mode = d0 ? TILE_ADD : b->bias ? TILE_BIAS : TILE_STORE;
         for (int64_t col = col0; col < col1; col += TILE_NR) {
             const int64_t nrv = fc_ceil_div(fc_min(TILE_NR, col1 - col), VL), nr = nrv * VL;
-            const T *w = b->weight + (col - b->first * TILE_NR) * p->depth + d0 * nr;
-            for (int64_t i = 0; i < b->rows; i += TILE_MR) {
-                const int64_t mr = fc_min(TILE_MR, b->rows - i);
-                FN(tiles_by_rows)
-                [mr - 1][nrv - 1](len, a + i *pitch, pitch, w, nr, out + i *ld + col - col0, ld,
-                                  b->bias ? b->bias + col : NULL, mode);
-            }
+            const T *w = b->weight + (col - b->first * TILE_NR) * b->panel_depth;
+            FN(multiply)(b->rows, len, nrv, a, pitch, w + (b->depth0 + d0) * nr, nr,
+                         out + col - col0, ld, b->bias ? b->bias + col : NULL, mode);
         }
     }
     if (!b->direct) FN(lay_out)(b, col0, col1 - col0, ld);
@@ -147,61 +154,78 @@ static T *FN(pad_bias)(const conv_problem *p, int64_t panels, const T *bias) {
     return padded;
 }
 
-/* Solve one problem, by packed blocks or line by line. Tasks are (group, row block, panel range):
- * every element of the target belongs to one task and sums its depth in one order, whatever the
- * number of threads. */
-static int FN(gemm_solve)(const conv_problem *p, int lines, const T *src, const T *w, const T *bias,
-                          T *dst, int threads) {
-    if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
-    if (p->rows == 0) return FC_OK;
-    if (lines && !conv_has_lines(p)) return FC_UNSUPPORTED;
-    const int64_t panels = fc_ceil_div(p->cols, TILE_NR);
-    const int64_t most = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);
-    const int64_t depth_block = fc_ceil_div(p->depth, fc_ceil_div(p->depth, most));
-    /* Rows: enough blocks for every thread several times over, each a whole number of tiles, or of
-     * lines. */
-    int64_t mb = ROW_BLOCK;
-    if (threads > 1) mb = fc_min(mb, fc_max(48, fc_ceil_div(p->rows, 4 * threads)));
-    mb = fc_ceil_div(p->rows, fc_ceil_div(p->rows, mb));
-    mb = lines ? fc_max(1, mb / p->grid[2]) * p->grid[2] : fc_round_up(mb, TILE_MR);
-    const int64_t row_blocks = fc_ceil_div(p->rows, mb);
-    /* Columns: in turns that keep packed weights bounded, and split where rows are few. */
-    const int64_t panel_items = TILE_NR * p->depth;
-    const int64_t turn =
-        fc_min(panels, fc_max(1, WEIGHT_BYTES / (panel_items * (int64_t)sizeof(T))));
-    int64_t splits = 1;
-    if (row_blocks * p->groups < threads) {
-        splits = fc_min(turn, fc_ceil_div(threads, row_blocks * p->groups));
-    }
-    const int64_t tasks = p->groups * row_blocks * splits;
-    if (tasks < threads) threads = (int)tasks;
+/* One of the problems of a call, and where its rows and taps stand among those of all. */
+typedef struct {
+    const conv_problem *p;
+    int64_t depth0, rows_at_once, first_block;
+    int direct; /* tiles write the target itself */
+} FN(gemm_part);
 
-    /* Tiles write the target where its columns are whole vectors and its rows dense (line by line,
-     * only evenly spaced). */
+/* Problems that share source, target, weights, channels and columns: the phases of a stride, or
+ * forward alone. Their weights are packed together, panel by panel: [part][depth][nr]. */
+typedef struct {
+    const FN(gemm_part) * parts;
+    int64_t count, panels, depth_block;
+    conv_problem all; /* the first one, but depth, taps and positions are those of all parts */
+    int lines, threads;
+    const T *src, *w, *padded; /* padded: the bias of each group in whole panels, or NULL */
+    T *dst;
+} FN(gemm_job);
+
+#include "conv_few_rows.inc.c"
+
+/* Tiles write the target where its columns are whole vectors and its rows dense (line by line, only
+ * evenly spaced). */
+static int FN(writes_target)(const conv_problem *p, int lines) {
     int direct = p->dst_stride[1] == 1 && p->cols % VL == 0;
     int64_t dense = p->dst_stride[4];
     for (int i = 2; i >= 0 && !lines; i--) {
         direct &= p->dst_step[i] == 1 && p->dst_stride[2 + i] == dense;
         dense *= p->grid[i];
     }
-    direct &= lines || p->dst_stride[0] == dense;
-    const int64_t pitch = FN(pitch)(lines ? p->depth : depth_block);
-    int64_t w0, w1;
-    const int64_t pack_rows = lines ? FN(line_inside)(p, &w0, &w1) * (mb / p->grid[2]) : mb;
-    const int64_t pack_items = fc_round_up(pack_rows * pitch + VL, 16);
-    const int64_t stage_items = direct ? 0 : mb * fc_ceil_div(turn, splits) * TILE_NR;
+    return direct && (lines || p->dst_stride[0] == dense);
+}
+
+/* Weights packed ahead, in turns of columns and groups that keep them bounded, then blocks of rows.
+ * Tasks are (group, row block, panel range): every element of the target belongs to one task and
+ * sums its depth in one order, whatever the number of threads. */
+static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_t mb) {
+    const conv_problem *all = &j->all;
+    const int64_t groups = all->groups, panels = j->panels;
+    int threads = j->threads;
+    const int64_t panel_items = TILE_NR * all->depth;
+    const int64_t turn =
+        fc_min(panels, fc_max(1, WEIGHT_BYTES / (panel_items * (int64_t)sizeof(T))));
+    int64_t splits = 1; /* of the columns, where rows are few */
+    if (row_blocks * groups < threads)
+        splits = fc_min(turn, fc_ceil_div(threads, row_blocks * groups));
+    const int64_t tasks = groups * row_blocks * splits;
+    if (tasks < threads) threads = (int)tasks;
+
+    int64_t pack_items = 0, stage_items = 0, runs = 0;
+    for (int64_t q = 0; q < j->count; q++) {
+        const conv_problem *p = j->parts[q].p;
+        const int64_t rows = j->parts[q].rows_at_once;
+        int64_t items = rows * FN(pitch)(fc_min(j->depth_block, p->depth)), w0, w1;
+        if (j->lines) {
+            items = FN(line_inside)(p, &w0, &w1) * (rows / p->grid[2]) * FN(pitch)(p->depth);
+            runs = fc_max(runs, p->taps[0].count * p->taps[1].count);
+        }
+        pack_items = fc_max(pack_items, fc_round_up(items + VL, 16));
+        if (!j->parts[q].direct)
+            stage_items = fc_max(stage_items, rows * fc_ceil_div(turn, splits) * TILE_NR);
+    }
     const int64_t group_bytes = turn * panel_items * (int64_t)sizeof(T);
     const int64_t groups_at_once =
-        turn < panels ? 1 : fc_min(p->groups, fc_max(1, WEIGHT_BYTES / group_bytes));
-    const int64_t offset_items = mb + 2 * p->taps[0].count * p->taps[1].count;
+        turn < panels ? 1 : fc_min(groups, fc_max(1, WEIGHT_BYTES / group_bytes));
+    const int64_t offset_items = mb + 2 * runs;
     T *weight = fc_scratch(groups_at_once * turn * panel_items, sizeof(T));
     T *pack = fc_scratch(threads * pack_items, sizeof(T));
     T *stage = fc_scratch(threads * stage_items, sizeof(T));
     int64_t *offset = fc_scratch(threads * offset_items, sizeof(int64_t));
-    T *padded = bias ? FN(pad_bias)(p, panels, bias) : NULL;
-    int status = weight && pack && stage && offset && (padded || !bias) ? FC_OK : FC_NOMEM;
-    for (int64_t g0 = 0; status == FC_OK && g0 < p->groups; g0 += groups_at_once) {
-        const int64_t ng = fc_min(groups_at_once, p->groups - g0);
+    const int status = weight && pack && stage && offset ? FC_OK : FC_NOMEM;
+    for (int64_t g0 = 0; status == FC_OK && g0 < groups; g0 += groups_at_once) {
+        const int64_t ng = fc_min(groups_at_once, groups - g0);
         for (int64_t t0 = 0; t0 < panels; t0 += turn) {
             const int64_t nt = fc_min(turn, panels - t0);
             const int64_t step = fc_ceil_div(nt, splits);
@@ -209,45 +233,114 @@ static int FN(gemm_solve)(const conv_problem *p, int lines, const T *src, const 
             {
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < ng * nt; i++) {
-                    const int64_t panel = t0 + i % nt, width = p->cols - panel * TILE_NR;
-                    const int64_t nr = fc_min(TILE_NR, fc_round_up(width, VL));
-                    FN(pack_weight)(p, w, g0 + i / nt, panel * TILE_NR, fc_min(width, nr), nr, 0,
-                                    p->channels, weight + (i / nt * turn + i % nt) * panel_items);
+                    const int64_t g = i / nt, t = i % nt, col = (t0 + t) * TILE_NR;
+                    const int64_t width = fc_min(TILE_NR, all->cols - col);
+                    FN(pack_weight)(all, j->w, g0 + g, col, width, fc_round_up(width, VL), 0,
+                                    all->channels, weight + (g * turn + t) * panel_items);
                 }
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < ng * row_blocks * splits; i++) {
                     const int64_t s = i % splits, r = i / splits % row_blocks;
                     const int64_t g = i / splits / row_blocks, me = fc_thread();
-                    FN(gemm_block)
-                    block = {
-                        .p = p,
-                        .src = src,
+                    const FN(gemm_part) *part = j->parts + j->count - 1;
+                    while (part->first_block > r) part--;
+                    const int64_t row0 = (r - part->first_block) * part->rows_at_once;
+                    const FN(gemm_block) block = {
+                        .p = part->p,
+                        .src = j->src,
                         .weight = weight + g * turn * panel_items,
+                        .panel_depth = all->depth,
+                        .depth0 = part->depth0,
                         .first = t0,
-                        .bias = bias ? padded + (g0 + g) * panels * TILE_NR : NULL,
-                        .dst = dst,
+                        .bias = j->padded ? j->padded + (g0 + g) * panels * TILE_NR : NULL,
+                        .dst = j->dst,
                         .group = g0 + g,
-                        .row0 = r * mb,
-                        .rows = fc_min(mb, p->rows - r * mb),
+                        .row0 = row0,
+                        .rows = fc_min(part->rows_at_once, part->p->rows - row0),
                         .panel0 = t0 + fc_min(nt, s * step),
                         .panel1 = t0 + fc_min(nt, (s + 1) * step),
-                        .depth_block = depth_block,
-                        .direct = direct,
+                        .depth_block = fc_min(j->depth_block, part->p->depth),
+                        .direct = part->direct,
                         .pack = pack + me * pack_items,
                         .stage = stage + me * stage_items,
                         .offset = offset + me * offset_items,
                     };
-                    (lines ? FN(gemm_run_lines) : FN(gemm_run_block))(&block);
+                    (j->lines ? FN(gemm_run_lines) : FN(gemm_run_block))(&block);
                 }
             }
         }
     }
-    fc_free(padded);
     fc_free(offset);
     fc_free(stage);
     fc_free(pack);
     fc_free(weight);
     return status;
+}
+
+/* Solve problems that share their operands, by packed blocks or line by line. */
+static int FN(gemm_solve_all)(const conv_problem *problems, int64_t count, int lines, const T *src,
+                              const T *w, const T *bias, T *dst, int threads) {
+    const conv_problem *p = problems;
+    if (count == 0) return FC_OK;
+    if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
+    FN(gemm_job)
+    job = {.count = count, .all = *p, .lines = lines, .src = src, .w = w, .dst = dst};
+    conv_problem *all = &job.all;
+    FN(gemm_part) *parts = fc_scratch(count, sizeof *parts);
+    all->position = fc_scratch(p->kernel_taps, sizeof(int64_t));
+    job.panels = fc_ceil_div(p->cols, TILE_NR);
+    job.parts = parts;
+    job.threads = threads;
+    job.padded = bias ? FN(pad_bias)(p, job.panels, bias) : NULL;
+    int status = parts && all->position && (job.padded || !bias) ? FC_OK : FC_NOMEM;
+
+    /* Rows: enough blocks for every thread several times over, each a whole number of tiles, or of
+     * lines. Depth: equal blocks of the longest part. */
+    int64_t rows = 0, longest = 0, most_rows = 0, blocks = 0, most = ROW_BLOCK;
+    all->ntaps = 0;
+    for (int64_t i = 0; status == FC_OK && i < p->kernel_taps; i++) all->position[i] = -1;
+    for (int64_t q = 0; status == FC_OK && q < count; q++) {
+        const conv_problem *part = problems + q;
+        if (lines && !conv_has_lines(part)) status = FC_UNSUPPORTED;
+        for (int64_t i = 0; i < p->kernel_taps; i++) {
+            if (part->position[i] >= 0) all->position[i] = all->ntaps + part->position[i];
+        }
+        parts[q] = (FN(gemm_part)){.p = part, .depth0 = all->ntaps * p->channels};
+        parts[q].direct = FN(writes_target)(part, lines);
+        all->ntaps += part->ntaps;
+        rows += part->rows;
+        most_rows = fc_max(most_rows, part->rows);
+        longest = fc_max(longest, part->depth);
+    }
+    all->depth = all->ntaps * all->channels;
+    if (status == FC_OK && !lines && most_rows <= FEW_ROWS &&
+        FN(few_rows_depth)(all) <= FEW_ROWS_DEPTH) {
+        status = FN(gemm_few_rows)(&job, most_rows);
+    } else if (status == FC_OK) {
+        const int64_t depth = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);
+        job.depth_block = fc_ceil_div(longest, fc_ceil_div(longest, depth));
+        if (threads > 1) most = fc_min(most, fc_max(48, fc_ceil_div(rows, 4 * threads)));
+        int64_t largest = 0;
+        for (int64_t q = 0; q < count; q++) {
+            const conv_problem *part = problems + q;
+            const int64_t mb = fc_ceil_div(part->rows, fc_ceil_div(part->rows, most));
+            const int64_t line = part->grid[2];
+            parts[q].rows_at_once = lines ? fc_max(1, mb / line) * line : fc_round_up(mb, TILE_MR);
+            parts[q].first_block = blocks;
+            blocks += fc_ceil_div(part->rows, parts[q].rows_at_once);
+            largest = fc_max(largest, parts[q].rows_at_once);
+        }
+        status = FN(gemm_many_rows)(&job, blocks, largest);
+    }
+    fc_free((void *)job.padded);
+    fc_free(all->position);
+    fc_free(parts);
+    return status;
+}
+
+static int FN(gemm_solve)(const conv_problem *p, int lines, const T *src, const T *w, const T *bias,
+                          T *dst, int threads) {
+    return FN(gemm_solve_all)(p, p->rows > 0, lines, src, w, bias, dst, threads);
 }
 
 /* ---------------------------------------------------------------- the three directions */
@@ -281,18 +374,26 @@ static void FN(fill_phase)(const conv_problem *p, const T *bias, T *dst) {
 static int FN(gemm_backward_input)(const fc_conv_geom *g, int lines, const T *dy, const T *w,
                                    const T *bias, T *dx, int threads) {
     int status = fc_conv_check(g);
-    int64_t phase[3];
+    if (status) return status;
+    /* Each phase that has a tap has one of its own. */
+    int64_t most = 1, count = 0, phase[3];
+    for (int i = 0; i < 3; i++) most *= fc_min(g->kernel[i], g->stride[i]);
+    conv_problem *parts = fc_scratch(most, sizeof *parts);
+    if (!parts) return FC_NOMEM;
     FOR_EACH_PHASE(g, phase) {
-        if (status) return status;
         conv_problem p;
+        if (status) break;
         status = conv_problem_backward_input(&p, g, phase);
-        if (status == FC_OK && p.depth == 0) {
-            FN(fill_phase)(&p, bias, dx);
-        } else if (status == FC_OK) {
-            status = FN(gemm_solve)(&p, lines, dy, w, bias, dx, threads);
+        if (status == FC_OK && p.depth > 0 && p.rows > 0) {
+            parts[count++] = p;
+            continue;
         }
+        if (status == FC_OK) FN(fill_phase)(&p, bias, dx);
         conv_problem_free(&p);
     }
+    if (status == FC_OK) status = FN(gemm_solve_all)(parts, count, lines, dy, w, bias, dx, threads);
+    while (count > 0) conv_problem_free(parts + --count);
+    fc_free(parts);
     return status;
 }
 
@@ -306,129 +407,3 @@ CONV_GEMM_DEFINE(conv_forward_gemm, gemm_forward, 0)
 CONV_GEMM_DEFINE(conv_forward_direct, gemm_forward, 1)
 CONV_GEMM_DEFINE(conv_backward_input_gemm, gemm_backward_input, 0)
 CONV_GEMM_DEFINE(conv_backward_input_direct, gemm_backward_input, 1)
-
-/* One block of dW: `kb` output channels from k0 times the depth [d0, d0+len), summed over the rows
- * [row0, row0+rows) into acc[kb][ld], then laid out as (K, C/groups, taps). */
-typedef struct {
-    const conv_problem *p;
-    const T *dy, *x;
-    T *dw;
-    int64_t group, k0, kb, d0, len, row0, rows;
-    T *pack, *acc;
-} FN(weight_block);
-
-static void FN(weight_run_block)(const FN(weight_block) * b) {
-    const conv_problem *p = b->p;
-    const int64_t C = p->channels, K = p->cols, dy_pitch = p->dst_stride[4];
-    /* The last vector of a pixel may reach past the array: only the packed copy allows that. */
-    const int whole = b->len % VL == 0, pointwise = whole && conv_is_pointwise(p);
-    const int64_t pitch = pointwise ? p->src_stride[4] : FN(pitch)(b->len);
-    /* With one tap dW is laid out as the sums are. */
-    const int in_place = whole && p->ntaps == 1;
-    const int64_t ld = in_place ? C : fc_round_up(b->len, VL);
-    T *acc = in_place ? b->dw + (b->group * K + b->k0) * C + b->d0 : b->acc;
-    const T *dy = b->dy + b->group * K + b->k0;
-    for (int64_t done = 0; done < b->rows; done += PIXEL_BLOCK) {
-        const int64_t row = b->row0 + done, n = fc_min(PIXEL_BLOCK, b->rows - done);
-        const T *x = b->pack;
-        if (pointwise) {
-            x = b->x + row * pitch + b->group * C + b->d0;
-        } else {
-            FN(pack_rows)(p, b->x, b->group, row, n, b->d0, b->len, b->pack, pitch);
-        }
-        for (int64_t j = 0; j < b->len; j += TILE_NR) {
-            const int64_t nrv = fc_ceil_div(fc_min(TILE_NR, b->len - j), VL);
-            for (int64_t i = 0; i < b->kb; i += TILE_MR) {
-                const tile_fn f = FN(tiles_by_cols)[fc_min(TILE_MR, b->kb - i) - 1][nrv - 1];
-                f(n, dy + row * dy_pitch + i, dy_pitch, x + j, pitch, acc + i * ld + j, ld, NULL,
-                  done ? TILE_ADD : TILE_STORE);
-            }
-        }
-    }
-    if (in_place) return;
-    const int64_t taps = p->ntaps;
-    for (int64_t i = 0; i < b->kb; i++) {
-        T *o = b->dw + ((b->group * K + b->k0 + i) * C) * taps;
-        const T *a = b->acc + i * ld;
-        int64_t tap = b->d0 / C, c = b->d0 % C;
-        for (int64_t left = b->len; left > 0; tap++, c = 0) {
-            const int64_t c1 = fc_min(C, c + left);
-            left -= c1 - c;
-            for (; c < c1; c++) o[c * taps + tap] = *a++;
-        }
-    }
-}
-
-static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, const void *x,
-                                         const void *bias, void *dw, int threads) {
-    (void)bias;
-    conv_problem p;
-    int status = fc_conv_check(g);
-    if (status) return status;
-    status = conv_problem_forward(&p, g);
-    if (status == FC_OK && p.channels * p.groups > 1 && p.src_stride[1] != 1)
-        status = FC_UNSUPPORTED;
-    if (status == FC_OK && p.cols * p.groups > 1 && p.dst_stride[1] != 1) status = FC_UNSUPPORTED;
-    if (status) {
-        conv_problem_free(&p);
-        return status;
-    }
-    const int64_t weights = p.groups * p.cols * p.depth;
-    int64_t splits = 1;
-    if (weights < SMALL_WEIGHT) splits = fc_max(1, fc_min(MAX_SPLITS, p.rows / ROWS_PER_SPLIT));
-    /* Blocks of the depth and of K: smaller ones where they would not feed the threads. */
-    int64_t kb = fc_min(p.cols, COL_BLOCK), db = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);
-    db = fc_min(p.depth, fc_round_up(fc_ceil_div(p.depth, fc_ceil_div(p.depth, db)), TILE_NR));
-    kb = fc_ceil_div(p.cols, fc_ceil_div(p.cols, kb));
-    kb = fc_min(p.cols, fc_round_up(kb, TILE_MR));
-    while (threads > 1 && db > TILE_NR &&
-           p.groups * splits * fc_ceil_div(p.depth, db) * fc_ceil_div(p.cols, kb) < 4 * threads) {
-        db = fc_round_up(db / 2, TILE_NR);
-    }
-    const int64_t nk = fc_ceil_div(p.cols, kb), nd = fc_ceil_div(p.depth, db);
-    const int64_t tasks = p.groups * splits * nk * nd;
-    if (tasks < threads) threads = (int)tasks;
-    const int64_t pack_items = PIXEL_BLOCK * FN(pitch)(db) + TILE_NR;
-    const int64_t acc_items = kb * fc_round_up(db, VL);
-    T *pack = fc_scratch(threads * pack_items, sizeof(T));
-    T *acc = fc_scratch(threads * acc_items, sizeof(T));
-    T *partial = splits > 1 ? fc_scratch(splits * weights, sizeof(T)) : (T *)dw;
-    if (!pack || !acc || !partial) {
-        status = FC_NOMEM;
-    } else {
-        const int64_t chunk = fc_ceil_div(p.rows, splits);
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (int64_t i = 0; i < tasks; i++) {
-            const int64_t d = i % nd, k = i / nd % nk, s = i / nd / nk % splits, me = fc_thread();
-            FN(weight_block)
-            block = {
-                .p = &p,
-                .dy = dy,
-                .x = x,
-                .dw = partial + s * weights,
-                .group = i / nd / nk / splits,
-                .k0 = k * kb,
-                .kb = fc_min(kb, p.cols - k * kb),
-                .d0 = d * db,
-                .len = fc_min(db, p.depth - d * db),
-                .row0 = s * chunk,
-                .rows = fc_min(chunk, p.rows - s * chunk),
-                .pack = pack + me * pack_items,
-                .acc = acc + me * acc_items,
-            };
-            FN(weight_run_block)(&block);
-        }
-        if (splits > 1) {
-            for (int64_t i = 0; i < weights; i++) {
-                T sum = 0;
-                for (int64_t s = 0; s < splits; s++) sum += partial[s * weights + i];
-                ((T *)dw)[i] = sum;
-            }
-        }
-    }
-    if (partial != dw) fc_free(partial);
-    fc_free(acc);
-    fc_free(pack);
-    conv_problem_free(&p);
-    return status;
-}

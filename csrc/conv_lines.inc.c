@@ -83,13 +83,13 @@ static void FN(gemm_run_lines)(const FN(gemm_block) * b) {
     const int64_t ends = FN(line_inside)(p, &w0, &w1);
     for (int64_t r = 0; ends && r < b->rows; r += W) {
         T *pack = b->pack + r / W * ends * pitch;
-        FN(pack_rows)(p, b->src, b->group, b->row0 + r, w0, 0, p->depth, pack, pitch);
-        FN(pack_rows)(p, b->src, b->group, b->row0 + r + w1, W - w1, 0, p->depth, pack + w0 * pitch,
-                      pitch);
+        FN(pack_rows)(p, b->src, b->group * p->channels, b->row0 + r, w0, 0, p->depth, pack, pitch);
+        FN(pack_rows)(p, b->src, b->group * p->channels, b->row0 + r + w1, W - w1, 0, p->depth,
+                      pack + w0 * pitch, pitch);
     }
     for (int64_t col = col0; col < col1; col += TILE_NR) {
         const int64_t nrv = fc_ceil_div(fc_min(TILE_NR, col1 - col), VL);
-        const T *w = b->weight + (col - b->first * TILE_NR) * p->depth;
+        const T *w = b->weight + (col - b->first * TILE_NR) * b->panel_depth + b->depth0 * nrv * VL;
         const T *bias = b->bias ? b->bias + col : NULL;
         for (int64_t r = 0; r < b->rows; r += W) {
             const int64_t line = (b->row0 + r) / W, h = line % p->grid[1];

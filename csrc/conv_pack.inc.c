@@ -63,9 +63,9 @@ static void FN(pack_taps)(const FN(pack_part) * b, T *out) {
     }
 }
 
-/* Depth [d0, d0+len) of the rows [row0, row0+count) of group `group` into out[row][ld], with
- * ld >= len + VL. src is the source's first element; its channel stride is 1. */
-static void FN(pack_rows)(const conv_problem *p, const T *src, int64_t group, int64_t row0,
+/* Depth [d0, d0+len) of the rows [row0, row0+count) into out[row][ld], with ld >= len + VL, for the
+ * channels of p from `channel` on. src is the source's first element; its channel stride is 1. */
+static void FN(pack_rows)(const conv_problem *p, const T *src, int64_t channel, int64_t row0,
                           int64_t count, int64_t d0, int64_t len, T *out, int64_t ld) {
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t *st = p->src_stride, line = tw->count * p->channels;
@@ -77,7 +77,7 @@ static void FN(pack_rows)(const conv_problem *p, const T *src, int64_t group, in
         part.w = row - r * p->grid[2];
         part.count = fc_min(p->grid[2] - part.w, row0 + count - row);
         const int64_t h = r % p->grid[1], d = r / p->grid[1] % p->grid[0];
-        const T *image = src + r / p->grid[1] / p->grid[0] * st[0] + group * p->channels;
+        const T *image = src + r / p->grid[1] / p->grid[0] * st[0] + channel;
         T *o = out + (row - row0) * ld;
         int64_t at = d0 / line, left = len;
         part.from = d0 - at * line;

@@ -165,6 +165,20 @@ int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const voi
     return k ? k->transpose(batch, rows, cols, src, dst, threads) : FC_UNSUPPORTED;
 }
 
+int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
+           void *out, int threads) {
+    const fc_kernels *k = table(dtype);
+    if (!k || kernel < 0 || kernel >= FC_MAP_KERNELS || threads < 1) return FC_UNSUPPORTED;
+    return k->map(kernel, count, a, b, p, q, out, threads);
+}
+
+int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
+            int threads) {
+    const fc_kernels *k = table(dtype);
+    if (!k || method < 0 || method >= FC_METHODS || threads < 1) return FC_UNSUPPORTED;
+    return k->update(method, settings, count, updates, threads);
+}
+
 double fc_fma_peak(int dtype, double seconds) {
     const fc_kernels *k = table(dtype);
     return k ? k->fma_peak(seconds) : 0.0;

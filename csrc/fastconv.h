@@ -56,6 +56,42 @@ enum {
 
 enum { FC_MAX_POOL_BACKWARD, FC_MAX_UNPOOL_FORWARD, FC_MAX_UNPOOL_BACKWARD, FC_INDEX_KERNELS };
 
+enum { FC_SGD, FC_ADAM, FC_METHODS };
+
+/* One parameter's step. kept: SGD's velocity (not read if first); Adam's means of the gradient and
+ * its square, and the largest mean square or NULL. rate, scale: Adam's with bias correction. */
+typedef struct {
+    int64_t count;
+    void *param;
+    const void *grad;
+    void *kept[3];
+    double rate, scale;
+    int first;
+} fc_update;
+
+typedef struct {
+    double rate, momentum, gain, decay, sign;
+    int nesterov;
+} fc_sgd;
+
+typedef struct {
+    double beta1, beta2, eps, decay, shrink, sign;
+} fc_adam;
+
+/* Leaky ReLU: p is the slope; clamp: to [p, q]. Backward: a = dy, b = y. */
+enum {
+    FC_MAP_ADD,
+    FC_MAP_SUB,
+    FC_MAP_MUL,
+    FC_MAP_RELU,
+    FC_MAP_LEAKY_RELU,
+    FC_MAP_CLAMP,
+    FC_MAP_RELU_BACKWARD,
+    FC_MAP_LEAKY_RELU_BACKWARD,
+    FC_MAP_CLAMP_BACKWARD,
+    FC_MAP_KERNELS
+};
+
 /* forward: a = x, b = w, out = y; backward input: a = dy, b = w, out = dx;
  * backward weight: a = dy, b = x, out = dw. w and dw are C-contiguous (K, C/groups, kD, kH, kW).
  * bias may be NULL. Every element of out is written. */
@@ -110,6 +146,14 @@ int fc_norm_backward_apply(int dtype, const fc_norm_geom *g, const void *dy, con
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                  int threads);
 
+/* out[i] = f(a[i], b[i]; p, q) over `count` elements; out may be a or b. Of one argument: b = a. */
+int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
+           void *out, int threads);
+
+/* A step of an optimiser (settings: fc_sgd or fc_adam) over `count` parameters of one type. */
+int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
+            int threads);
+
 /* FMA rate of one core in FLOP/s, and copy bandwidth in bytes/s (read plus write). */
 double fc_fma_peak(int dtype, double seconds);
 double fc_stream(int64_t bytes, double seconds, int threads);
@@ -153,6 +197,12 @@ typedef int (*fc_norm_backward_fn)(const fc_norm_geom *, const void *dy, const v
 typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void *src,
                                void *dst, int threads);
 
+typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b, double p,
+                         double q, void *out, int threads);
+
+typedef int (*fc_step_fn)(int method, const void *settings, int64_t count, const fc_update *updates,
+                          int threads);
+
 /* One table per instruction set and type; a NULL entry answers FC_UNSUPPORTED. */
 typedef struct {
     fc_conv_fn conv[FC_CONV_KERNELS];
@@ -166,6 +216,8 @@ typedef struct {
     fc_norm_sums_fn norm_backward_sums;
     fc_norm_backward_fn norm_backward_apply;
     fc_transpose_fn transpose;
+    fc_map_fn map;
+    fc_step_fn update;
     double (*fma_peak)(double seconds);
 } fc_kernels;
 

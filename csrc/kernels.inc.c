@@ -8,7 +8,10 @@
 #include "peak.inc.c"
 #include "pool.inc.c"
 #include "finish.inc.c"
+#include "elementwise.inc.c"
+#include "optim.inc.c"
 #include "conv_gemm.inc.c"
+#include "conv_gemm_weight.inc.c"
 #include "conv_scatter.inc.c"
 #include "conv_depthwise.inc.c"
 #include "conv_depthwise_weight.inc.c"
@@ -52,5 +55,7 @@ const fc_kernels FN(fc_kernels) = {
     .norm_backward_sums = FN(norm_backward_sums),
     .norm_backward_apply = FN(norm_backward_apply),
     .transpose = FN(transpose),
+    .map = FN(map),
+    .update = FN(update),
     .fma_peak = FN(fma_peak),
 };

@@ -298,12 +298,15 @@ from ._legacy import (
 from .config import algorithm, autotune, backend, get_num_threads, set_num_threads
 
 # What costs time to import and is not needed to compute with tensors comes when it is asked for.
-_MODULES = ("cuda", "data", "datasets", "metrics", "models", "nn", "ops", "optim", "utils")
+_MODULES = (
+    "cuda", "data", "datasets", "metrics", "models", "nn", "ops", "optim", "profiler", "utils",
+)  # fmt: skip
 _ELSEWHERE = {
     "save": "serialization",
     "empty_cache": "memory",
     "explain": "explanation",
     "memory_stats": "memory",
+    "profile": "profiler",
     "info": "sysinfo",
     "__version__": "sysinfo",
     "load": "serialization",
@@ -321,7 +324,7 @@ _ELSEWHERE = {
 
 
 if TYPE_CHECKING:
-    from . import cuda, data, datasets, metrics, models, nn, ops, optim, utils
+    from . import cuda, data, datasets, metrics, models, nn, ops, optim, profiler, utils
     from .nn.functional import (
         adaptive_avg_pool1d,
         adaptive_max_pool1d,

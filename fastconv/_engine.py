@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _watch
 from ._grad_mode import mode, quiet, unquiet
 from .autograd import LEAF, Edge, Op, TensorBase, _edge, wrap
 
@@ -79,7 +80,10 @@ def run_backward(
                     shape, kind = node.outputs[nr]
                     if kind.kind == "f":
                         grads[nr] = np.zeros(shape, kind)
-            result = node.run(grads, retain_graph)
+            if _watch.recorder is None:
+                result = node.run(grads, retain_graph)
+            else:
+                result = _watch.recorder.backward(node, grads, retain_graph)
             del grads
             given = None
             for i, edge in enumerate(node.edges):

@@ -330,7 +330,7 @@ class TensorMethods(TensorBase):
     tan_ = inplace_of(unary.tan, "tan_")
     tanh_ = inplace_of(unary.tanh, "tanh_")
     sigmoid_ = inplace_of(unary.sigmoid, "sigmoid_")
-    relu_ = inplace_of(unary.relu, "relu_")
+    relu_ = unary.relu_
     abs_ = inplace_of(unary.abs, "abs_")
     sign_ = inplace_of(unary.sign, "sign_")
     floor_ = inplace_of(unary.floor, "floor_")

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _watch
 from ._grad_mode import (
     enable_grad,
     inference_mode,
@@ -262,7 +263,10 @@ class Op:
             ctx.needs = _NO_NEEDS[len(inputs)] if len(inputs) < 16 else (False,) * len(inputs)
         token = quiet()
         try:
-            out = cls.forward(ctx, *values)
+            if _watch.recorder is None:
+                out = cls.forward(ctx, *values)
+            else:
+                out = _watch.recorder.forward(cls, ctx, values)
         finally:
             unquiet(token)
         if type(out) is tuple:
@@ -317,6 +321,11 @@ class Op:
             self.versions = [v for v in self.versions if v[2] is not array]
             self.saved = tuple([array.copy() if s is array else s for s in self.saved])
 
+    def saved_after(self, target: TensorBase) -> None:
+        """What is saved of `target`, changed by forward itself, is its present value."""
+        box = target._version_box
+        self.versions = [(b, b[0] if b is box else v, s) for b, v, s in self.versions]
+
     @classmethod
     def apply_(cls, target: Any, *args: Any) -> Any:
         """Compute the operation on `target` and put the result into it, as methods named ``…_`` do.
@@ -346,6 +355,8 @@ class Op:
             np.copyto(array, out._array, casting="unsafe")
         target._version_box[0] += 1
         if out._requires:
+            if out._array is array:
+                out._node.saved_after(target)
             rebase(target, out._node)
         return target
 

@@ -84,6 +84,22 @@ CANDIDATES: dict[str, list[Candidate]] = {
     "norm_backward_apply": _only("norm_backward_apply"),
 }
 
+#: Operations without a geometry: one function per backend, of the operation's name.
+PLAIN = (
+    "add",
+    "sub",
+    "mul",
+    "relu",
+    "leaky_relu",
+    "clamp",
+    "relu_backward",
+    "leaky_relu_backward",
+    "clamp_backward",
+    "sgd_step",
+    "adam_step",
+)
+CANDIDATES.update({name: _only(name) for name in PLAIN})
+
 
 def candidates(op: str, backend: str | None = None) -> list[Candidate]:
     """Candidates of an operation, in the order they are tried; of one backend if named."""
@@ -110,6 +126,19 @@ def choose(op: str, spec: Spec, dtype: Any = None) -> Callable[..., Any]:
         function = getattr(backends.load(chosen.backend), chosen.function)
         spec.cache[key] = function
     return function  # type: ignore[no-any-return]
+
+
+_kernels: dict[tuple[str, str], Callable[..., Any]] = {}
+
+
+def kernel(op: str) -> Callable[..., Any]:
+    """Return the current backend's function for an operation without a geometry."""
+    backend = config.current_backend()
+    function = _kernels.get((op, backend))
+    if function is None:
+        found = candidates(op, backend)[0]
+        function = _kernels[op, backend] = getattr(backends.load(backend), found.function)
+    return function
 
 
 def pick(

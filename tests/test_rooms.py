@@ -20,8 +20,8 @@ ALLOWED = {
     "plan": {"backends", "config", "rules", "tuning"},
     "explanation": {"backends", "config", "plan", "spec", "tuning"},
     "ops": {"plan", "memory", "spec"},
-    "autograd": {"_engine", "_function", "_grad_mode", "_inplace"},
-    "_engine": {"autograd", "_grad_mode"},
+    "autograd": {"_engine", "_function", "_grad_mode", "_inplace", "_watch"},
+    "_engine": {"autograd", "_grad_mode", "_watch"},
     "_function": {"autograd", "_grad_mode"},
     "functions": {"autograd", "_grad_mode", "config", "dtypes", "ops", "spec"},
 }

@@ -11,40 +11,48 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op
+from ..ops import elementwise as ops
+from ..ops.select import keep, select
 from .erf import erf
-from .select import keep, select
 
 Array = np.ndarray
 
 
 class LeakyRelu(Op):
-    """x where positive, slope · x elsewhere."""
+    """x where positive, slope · x elsewhere; backward from the output if slope >= 0."""
 
     @staticmethod
-    def forward(ctx: Any, x: Array, slope: float) -> Array:
-        positive = x > 0
+    def forward(ctx: Any, x: Array, slope: float, inplace: bool = False) -> Array:
         ctx.slope = slope
-        ctx.save(positive)
-        return select(positive, x, x * slope)
+        if slope < 0:
+            ctx.save(x > 0)
+            return select(x > 0, x, x * slope)
+        y = ops.leaky_relu(x, slope, x if inplace else None)
+        ctx.save(y)
+        return y
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
-        (positive,) = ctx.saved
-        return select(positive, g, g * ctx.slope)
+        (kept,) = ctx.saved
+        if ctx.slope < 0:
+            return select(kept, g, g * ctx.slope)
+        return ops.leaky_relu_backward(g, kept, ctx.slope)
 
 
 class Hardtanh(Op):
-    """x limited to [low, high]."""
+    """x limited to [low, high]; backward from the output."""
 
     @staticmethod
-    def forward(ctx: Any, x: Array, low: float, high: float) -> Array:
-        ctx.save((x > low) & (x < high))
-        return np.clip(x, low, high)
+    def forward(ctx: Any, x: Array, low: float, high: float, inplace: bool = False) -> Array:
+        y = ops.clamp(x, low, high, x if inplace else None)
+        ctx.low, ctx.high = low, high
+        ctx.save(y)
+        return y
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
-        (inside,) = ctx.saved
-        return keep(g, inside)
+        (y,) = ctx.saved
+        return ops.clamp_backward(g, y, ctx.low, ctx.high)
 
 
 class Threshold(Op):

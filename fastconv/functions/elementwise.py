@@ -10,6 +10,7 @@ import numpy as np
 
 from .._grad_mode import mode, quiet, unquiet
 from ..autograd import Op, TensorBase, wrap
+from ..ops import elementwise as ops
 from ._promote import (
     cast,
     check_tensor,
@@ -30,6 +31,7 @@ class Binary(Op):
     """
 
     ufunc: Any
+    compute: Any = None  # the same with kernels for large arrays
     da: Callable[..., Any]
     db: Callable[..., Any]
     a_in = (False, False)
@@ -49,7 +51,7 @@ class Binary(Op):
             keep_b = (na and b_in[0]) or (nb and b_in[1])
             if keep_a or keep_b:
                 ctx.saved = (a if keep_a else None, b if keep_b else None)
-        return ctx.ufunc(a, b)
+        return (ctx.compute or ctx.ufunc)(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> Any:
@@ -64,20 +66,23 @@ class Binary(Op):
 
 class Add(Binary):
     ufunc = np.add
+    compute = staticmethod(ops.add)
     da = staticmethod(lambda g, a, b: g)
     db = staticmethod(lambda g, a, b: g)
 
 
 class Sub(Binary):
     ufunc = np.subtract
+    compute = staticmethod(ops.sub)
     da = staticmethod(lambda g, a, b: g)
     db = staticmethod(lambda g, a, b: -g)
 
 
 class Mul(Binary):
     ufunc = np.multiply
-    da = staticmethod(lambda g, a, b: g * b)
-    db = staticmethod(lambda g, a, b: g * a)
+    compute = staticmethod(ops.mul)
+    da = staticmethod(lambda g, a, b: ops.mul(g, b))
+    db = staticmethod(lambda g, a, b: ops.mul(g, a))
     a_in = (False, True)
     b_in = (True, False)
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op, TensorBase, wrap
-from . import select
+from ..ops import elementwise as ops
+from ..ops import select
 from ._promote import cast, check_tensor, operand, result_dtype, to_float, unbroadcast
 from .elementwise import into, maximum, minimum
 
@@ -136,8 +137,15 @@ class Sigmoid(Unary):
 
 
 class Relu(Unary):
-    f = staticmethod(lambda x: np.maximum(x, x.dtype.type(0)))
-    d = staticmethod(lambda g, y: _masked(g, ~(y <= 0)))
+    d = staticmethod(ops.relu_backward)
+
+    @staticmethod
+    def forward(ctx: Any, x: ndarray, inplace: bool = False) -> ndarray:
+        y = ops.relu(x, x if inplace else None)
+        if type(y) is not ndarray:
+            y = np.asarray(y)
+        ctx.saved = (y,)
+        return y
 
 
 class Erf(Unary):
@@ -223,6 +231,13 @@ tanh = _public(Tanh, "tanh", "The hyperbolic tangent of each element.")
 erf = _public(Erf, "erf", "The error function of each element.")
 sigmoid = _public(Sigmoid, "sigmoid", "``1 / (1 + exp(-input))``.")
 relu = _public(Relu, "relu", "``max(input, 0)``; NaN stays NaN.", False)
+
+
+def relu_(self: Any) -> Any:
+    """In-place version of :func:`relu`; returns the tensor itself."""
+    return Relu.apply_(self, True)
+
+
 _abs = _public(Abs, "abs", "The absolute value of each element.", False)
 _sign = _public(Sign, "sign", "-1, 0 or 1 by the sign of each element.", False)
 _floor = _public(Floor, "floor", "The largest integer not above each element.", False)

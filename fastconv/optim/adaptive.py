@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ops.optim import adam_step
 from .optimizer import Optimizer, State, blocks, check_unsupported
 
 
@@ -276,36 +277,32 @@ class Adam(Optimizer):
                 state["max_exp_avg_sq"] = np.zeros_like(array)
         state["step"] += 1
 
-    def update(
-        self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
+    def update_all(
+        self,
+        group: dict[str, Any],
+        arrays: list[np.ndarray],
+        grads: list[np.ndarray],
+        states: list[State],
     ) -> None:
-        beta1, beta2 = group["betas"]
-        step, lr = state["step"], group["lr"]
-        rate = lr / (1 - beta1**step)
-        scale = 1 / math.sqrt(1 - beta2**step)
-        shrink = 1 - lr * group["weight_decay"] if group["decoupled_weight_decay"] else 1
-        coupled = {**group, "weight_decay": 0} if group["decoupled_weight_decay"] else group
-        arrays = [array, grad, state["exp_avg"], state["exp_avg_sq"]]
-        if group["amsgrad"]:
-            arrays.append(state["max_exp_avg_sq"])
-        for p, g, mean, square, *largest in blocks(*arrays):
-            g = gradient(coupled, p, g)
-            if shrink != 1:
-                p *= shrink
-            d = g * (1 - beta1)
-            mean *= beta1
-            mean += d
-            np.multiply(g, g, out=d)
-            average(square, d, beta2)
-            if largest:
-                np.maximum(largest[0], square, out=largest[0])
-                square = largest[0]
-            np.sqrt(square, out=d)
-            d *= scale
-            d += group["eps"]
-            np.divide(mean, d, out=d)
-            d *= rate
-            p -= d
+        (beta1, beta2), lr, decay = group["betas"], group["lr"], group["weight_decay"]
+        decoupled = group["decoupled_weight_decay"]
+        corrections = {}
+        for step in {state["step"] for state in states}:
+            corrections[step] = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
+        adam_step(
+            arrays,
+            grads,
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [state["max_exp_avg_sq"] for state in states] if group["amsgrad"] else [],
+            [corrections[state["step"]][0] for state in states],
+            [corrections[state["step"]][1] for state in states],
+            betas=(beta1, beta2),
+            eps=group["eps"],
+            decay=0.0 if decoupled else decay,
+            shrink=1 - lr * decay if decoupled else 1.0,
+            maximize=group["maximize"],
+        )
 
 
 class AdamW(Adam):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import enable_grad
+from ..profiler import record_function
 from ..tensor import Tensor, wrap
 
 State = dict[str, Any]
@@ -18,7 +19,7 @@ BLOCK = 1 << 14
 class Optimizer:
     """Base class of the optimisers.
 
-    A subclass defines `_update(group, array, grad, state)`, which changes `array` in place.
+    A subclass defines `update`, which changes one parameter's array in place, or `update_all`.
 
     Parameters
     ----------
@@ -130,17 +131,33 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                grad = parameter.grad
-                if grad is None:
-                    continue
-                state = self.state[parameter]
-                array, gradient = parameter._array, grad._array
-                self.prepare(group, array, state)
-                self.update(group, array, gradient, state)
-                parameter._version_box[0] += 1
+        with record_function(f"{type(self).__name__}.step"):
+            self._advance()
         return loss
+
+    def _advance(self) -> None:
+        for group in self.param_groups:
+            found = [p for p in group["params"] if p._grad is not None]
+            if found:
+                arrays = [p._array for p in found]
+                grads = [p._grad._array for p in found]
+                states = [self.state[p] for p in found]
+                for array, state in zip(arrays, states, strict=True):
+                    self.prepare(group, array, state)
+                self.update_all(group, arrays, grads, states)
+                for p in found:
+                    p._version_box[0] += 1
+
+    def update_all(
+        self,
+        group: dict[str, Any],
+        arrays: list[np.ndarray],
+        grads: list[np.ndarray],
+        states: list[State],
+    ) -> None:
+        """Change the arrays of a group's parameters in place; here, one after the other."""
+        for array, grad, state in zip(arrays, grads, states, strict=True):
+            self.update(group, array, grad, state)
 
     def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
         """Create or advance what the method keeps for a parameter, once a step."""
@@ -148,7 +165,7 @@ class Optimizer:
     def update(
         self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
     ) -> None:
-        """Change a parameter's array in place; every subclass defines it."""
+        """Change a parameter's array in place; a subclass defines this or `update_all`."""
         raise NotImplementedError(f"{type(self).__name__} does not define update")
 
     # -- state -----------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .optimizer import Optimizer, State, blocks, check_unsupported
+from ..ops.optim import sgd_step
+from .optimizer import Optimizer, State, check_unsupported
 
 
 class SGD(Optimizer):
@@ -56,36 +57,29 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
-    def update(
-        self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
+    def update_all(
+        self,
+        group: dict[str, Any],
+        arrays: list[np.ndarray],
+        grads: list[np.ndarray],
+        states: list[State],
     ) -> None:
-        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
-        sign = -1.0 if group["maximize"] else 1.0
-        if not momentum:
-            for p, g in blocks(array, grad):
-                d = g * (sign * lr)
-                if decay:
-                    d += p * (lr * decay)
-                p -= d
-            return
-        first = state.get("momentum_buffer") is None
-        if first:
-            state["momentum_buffer"] = np.empty_like(array)
-        gain = sign if first else sign * (1 - group["dampening"])
-        for p, g, v in blocks(array, grad, state["momentum_buffer"]):
-            if first:
-                np.multiply(g, gain, out=v)
-            else:
-                v *= momentum
-                v += g if gain == 1 else g * gain
-            if decay:
-                v += p * (decay * gain * sign)
-            if not group["nesterov"]:
-                p -= v * lr
-                continue
-            d = v * momentum
-            d += g if sign == 1 else -g
-            if decay:
-                d += p * decay
-            d *= lr
-            p -= d
+        first, velocities = [False] * len(arrays), []
+        if group["momentum"]:
+            first = [state.get("momentum_buffer") is None for state in states]
+            for array, state, begins in zip(arrays, states, first, strict=True):
+                if begins:
+                    state["momentum_buffer"] = np.empty(array.shape, array.dtype)
+            velocities = [state["momentum_buffer"] for state in states]
+        sgd_step(
+            arrays,
+            grads,
+            velocities,
+            first,
+            rate=group["lr"],
+            momentum=group["momentum"],
+            dampening=group["dampening"],
+            decay=group["weight_decay"],
+            maximize=group["maximize"],
+            nesterov=group["nesterov"],
+        )

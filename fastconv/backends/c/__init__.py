@@ -24,6 +24,17 @@ from fastconv.backends.c.conv import (
     conv_forward_grouped,
     conv_forward_winograd,
 )
+from fastconv.backends.c.elementwise import (
+    add,
+    clamp,
+    clamp_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    mul,
+    relu,
+    relu_backward,
+    sub,
+)
 from fastconv.backends.c.formats import to_channels_last, to_contiguous
 from fastconv.backends.c.library import get_isa
 from fastconv.backends.c.machine import (
@@ -44,6 +55,7 @@ from fastconv.backends.c.norm import (
     norm_backward_sums,
     norm_statistics,
 )
+from fastconv.backends.c.optim import adam_step, sgd_step
 from fastconv.backends.c.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -54,9 +66,13 @@ from fastconv.backends.c.pool import (
 )
 
 __all__ = [
+    "adam_step",
+    "add",
     "avg_pool_backward",
     "avg_pool_forward",
     "block",
+    "clamp",
+    "clamp_backward",
     "compiler",
     "conv_backward_bias",
     "conv_backward_input_depthwise",
@@ -80,17 +96,24 @@ __all__ = [
     "has_kernel",
     "has_openmp",
     "isas",
+    "leaky_relu",
+    "leaky_relu_backward",
     "max_pool_backward",
     "max_pool_forward",
     "max_unpool_backward",
     "max_unpool_forward",
     "memory_stats",
+    "mul",
     "norm_apply",
     "norm_backward_apply",
     "norm_backward_sums",
     "norm_statistics",
+    "relu",
+    "relu_backward",
     "set_isa",
+    "sgd_step",
     "stream",
+    "sub",
     "to_channels_last",
     "to_contiguous",
 ]

@@ -21,18 +21,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastconv.backends.naive.norm import (
-    norm_apply as norm_apply,
+from fastconv.backends.naive.elementwise import (
+    add,
+    clamp,
+    clamp_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    mul,
+    relu,
+    relu_backward,
+    sub,
 )
 from fastconv.backends.naive.norm import (
-    norm_backward_apply as norm_backward_apply,
+    norm_apply,
+    norm_backward_apply,
+    norm_backward_sums,
+    norm_statistics,
 )
-from fastconv.backends.naive.norm import (
-    norm_backward_sums as norm_backward_sums,
-)
-from fastconv.backends.naive.norm import (
-    norm_statistics as norm_statistics,
-)
+from fastconv.backends.naive.optim import adam_step, sgd_step
 from fastconv.spec import ConvSpec, PoolSpec
 
 Array = NDArray[Any]

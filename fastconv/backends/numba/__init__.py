@@ -14,12 +14,24 @@ from fastconv.backends.numba.depthwise import (
     conv_backward_weight_depthwise,
     conv_forward_depthwise,
 )
+from fastconv.backends.numba.elementwise import (
+    add,
+    clamp,
+    clamp_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    mul,
+    relu,
+    relu_backward,
+    sub,
+)
 from fastconv.backends.numba.norm import (
     norm_apply,
     norm_backward_apply,
     norm_backward_sums,
     norm_statistics,
 )
+from fastconv.backends.numba.optim import adam_step, sgd_step
 from fastconv.backends.numba.pool import (
     avg_pool_backward,
     avg_pool_forward,
@@ -30,8 +42,12 @@ from fastconv.backends.numba.pool import (
 )
 
 __all__ = [
+    "adam_step",
+    "add",
     "avg_pool_backward",
     "avg_pool_forward",
+    "clamp",
+    "clamp_backward",
     "conv_backward_bias",
     "conv_backward_input_depthwise",
     "conv_backward_input_direct",
@@ -39,12 +55,19 @@ __all__ = [
     "conv_backward_weight_direct",
     "conv_forward_depthwise",
     "conv_forward_direct",
+    "leaky_relu",
+    "leaky_relu_backward",
     "max_pool_backward",
     "max_pool_forward",
     "max_unpool_backward",
     "max_unpool_forward",
+    "mul",
     "norm_apply",
     "norm_backward_apply",
     "norm_backward_sums",
     "norm_statistics",
+    "relu",
+    "relu_backward",
+    "sgd_step",
+    "sub",
 ]

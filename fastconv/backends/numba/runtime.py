@@ -74,7 +74,8 @@ class Kernel:
 
     Numba's own thread pools end the process when two Python threads use them at once, so parallel
     calls hold a lock. Serial calls need none: the GIL is released and they run side by side.
-    `options` go to Numba; ``fastmath=False`` keeps multiply and add apart in both forms alike.
+    Options are Numba's: where the two compilations would contract different products of a formula,
+    ``fastmath=False`` makes their results the same.
     """
 
     def __init__(self, function: Callable[..., Any], **options: Any) -> None:

@@ -36,12 +36,12 @@ def relu_(input: Tensor) -> Tensor:
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where positive, negative_slope · x elsewhere."""
     negative_slope = number("leaky_relu", "negative_slope", negative_slope)
-    return _apply("leaky_relu", ops.LeakyRelu, input, negative_slope, inplace=inplace)
+    return _apply("leaky_relu", ops.LeakyRelu, input, negative_slope, inplace, inplace=inplace)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """x limited to [0, 6]."""
-    return _apply("relu6", ops.Hardtanh, input, 0.0, 6.0, inplace=inplace)
+    return _apply("relu6", ops.Hardtanh, input, 0.0, 6.0, inplace, inplace=inplace)
 
 
 def hardtanh(
@@ -52,7 +52,7 @@ def hardtanh(
     max_val = number("hardtanh", "max_val", max_val)
     if min_val > max_val:
         raise ValueError(f"hardtanh(): min_val {min_val} is above max_val {max_val}")
-    return _apply("hardtanh", ops.Hardtanh, input, min_val, max_val, inplace=inplace)
+    return _apply("hardtanh", ops.Hardtanh, input, min_val, max_val, inplace, inplace=inplace)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:

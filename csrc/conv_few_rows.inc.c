@@ -1,0 +1,165 @@
+/* The GEMM where rows are few and weights many: the last layers of a network, fully connected ones.
+ *
+ * Weights packed ahead would be written to memory and read again for a handful of rows. Here a task
+ * goes down the depth in blocks of channels, with all their taps: weights are read once, in the
+ * order in which they lie, and a panel of them is packed into L2 just before its products. X is
+ * packed for all rows of the task, which share every panel. */
+#ifndef FEW_ROWS_BLOCKS
+#define FEW_ROWS_BLOCKS
+/* Rows of the longest part, and depth of a block: X in L2 beside a panel of weights. */
+enum { FEW_ROWS = 256, FEW_ROWS_DEPTH = 2048 };
+#endif
+
+/* Channels of a block: equal blocks, in whole vectors. */
+static int64_t FN(few_rows_channels)(const conv_problem *all) {
+    const int64_t depth = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T), C = all->channels;
+    const int64_t most = fc_max(VL, depth / all->ntaps / VL * VL);
+    return fc_min(C, fc_round_up(fc_ceil_div(C, fc_ceil_div(C, most)), VL));
+}
+
+static int64_t FN(few_rows_depth)(const conv_problem *all) {
+    return all->ntaps * FN(few_rows_channels)(all);
+}
+
+/* One task: a share of every part's rows times the panels [panel0, panel1) of a group. */
+typedef struct {
+    const FN(gemm_job) * job;
+    int64_t group, share, shares, panel0, panel1, channels;
+    T *pack, *panel, *stage;
+    int64_t *offset;
+} FN(few_rows_task);
+
+/* The task's rows of a part: [*row0, *row0 + the result). */
+static int64_t FN(few_rows_of)(const FN(few_rows_task) * t, const conv_problem *p, int64_t *row0) {
+    const int64_t step = fc_round_up(fc_ceil_div(p->rows, t->shares), TILE_MR);
+    *row0 = fc_min(p->rows, t->share * step);
+    return fc_min(p->rows, *row0 + step) - *row0;
+}
+
+/* Weights of the panel at `col`, channels [c0, c1): a pointer and the pitch of the depth. */
+static const T *FN(few_rows_panel)(const FN(few_rows_task) * t, int64_t col, int64_t c0, int64_t c1,
+                                   int64_t *ldw) {
+    const conv_problem *all = &t->job->all;
+    const int64_t width = fc_min(TILE_NR, all->cols - col);
+    *ldw = fc_round_up(width, VL);
+    if (all->w_col == 1 && all->rows <= TILE_MR && width % VL == 0) { /* read once: as they lie */
+        *ldw = all->w_channel;
+        return t->job->w + t->group * all->w_group + c0 * all->w_channel + col;
+    }
+    FN(pack_weight)(all, t->job->w, t->group, col, width, *ldw, c0, c1, t->panel);
+    return t->panel;
+}
+
+static void FN(few_rows_run)(const FN(few_rows_task) * t) {
+    const FN(gemm_job) *j = t->job;
+    const conv_problem *all = &j->all;
+    const int64_t C = all->channels, col0 = t->panel0 * TILE_NR;
+    const int64_t col1 = fc_min(all->cols, t->panel1 * TILE_NR);
+    const int64_t staged = fc_round_up(col1 - col0, VL);
+    const T *bias = j->padded ? j->padded + t->group * j->panels * TILE_NR : NULL;
+    for (int64_t c0 = 0; c0 < C; c0 += t->channels) {
+        const int64_t c1 = fc_min(C, c0 + t->channels);
+        const int mode = c0 ? TILE_ADD : bias ? TILE_BIAS : TILE_STORE;
+        for (int64_t col = col0 - TILE_NR; col < col1; col += TILE_NR) {
+            /* The first turn packs X, the others multiply. */
+            const int packs = col < col0;
+            int64_t ldw = 0, row0;
+            const T *w = packs ? NULL : FN(few_rows_panel)(t, col, c0, c1, &ldw);
+            const int64_t nrv = packs ? 0 : fc_ceil_div(fc_min(TILE_NR, col1 - col), VL);
+            T *pack = t->pack, *stage = t->stage;
+            for (int64_t q = 0; q < j->count; q++) {
+                const FN(gemm_part) *part = j->parts + q;
+                conv_problem p = *part->p;
+                const int64_t rows = FN(few_rows_of)(t, &p, &row0);
+                if (rows == 0) continue;
+                p.channels = c1 - c0;
+                p.depth = p.ntaps * p.channels;
+                const int pointwise = conv_is_pointwise(&p);
+                const int64_t pitch = pointwise ? p.src_stride[4] : FN(pitch)(p.depth);
+                const T *a = pack;
+                if (pointwise) {
+                    a = j->src + row0 * pitch + t->group * C + c0;
+                } else {
+                    if (packs)
+                        FN(pack_rows)(&p, j->src, t->group * C + c0, row0, rows, 0, p.depth, pack,
+                                      pitch);
+                    pack += rows * pitch + VL;
+                }
+                T *out = stage + col - col0;
+                const int64_t ld = part->direct ? p.dst_stride[4] : staged;
+                if (part->direct) {
+                    out = j->dst + row0 * ld + t->group * p.cols + col;
+                } else {
+                    stage += rows * staged;
+                }
+                if (packs) continue;
+                const T *wq = w + part->depth0 / C * p.channels * ldw;
+                FN(multiply)(rows, p.depth, nrv, a, pitch, wq, ldw, out, ld,
+                             bias ? bias + col : NULL, mode);
+            }
+        }
+    }
+    T *stage = t->stage;
+    for (int64_t q = 0; q < j->count; q++) {
+        FN(gemm_block) b = {.p = j->parts[q].p, .group = t->group, .dst = j->dst, .stage = stage};
+        b.rows = FN(few_rows_of)(t, b.p, &b.row0);
+        b.offset = t->offset;
+        if (b.rows == 0 || (j->parts[q].direct && !b.p->epilogue)) continue;
+        FN(target_offsets)(b.p, b.row0, b.rows, b.offset);
+        if (!j->parts[q].direct) {
+            FN(lay_out)(&b, col0, col1 - col0, staged);
+            stage += b.rows * staged;
+        }
+        FN(finish_block)(&b, col0, col1);
+    }
+}
+
+/* Solve the job; `most` is the number of rows of its longest part. */
+static int FN(gemm_few_rows)(const FN(gemm_job) * j, int64_t most) {
+    const conv_problem *all = &j->all;
+    /* Panels shared out to the threads, and rows too where panels are few. */
+    int threads = j->threads;
+    const int64_t splits = fc_min(j->panels, 2 * threads);
+    int64_t shares = 1;
+    if (splits * all->groups < threads)
+        shares = fc_min(fc_ceil_div(most, TILE_MR), fc_ceil_div(threads, splits * all->groups));
+    const int64_t step = fc_ceil_div(j->panels, splits), tasks = all->groups * shares * splits;
+    if (tasks < threads) threads = (int)tasks;
+    const int64_t channels = FN(few_rows_channels)(all);
+    int64_t pack_items = 0, stage_items = 0;
+    for (int64_t q = 0; q < j->count; q++) {
+        const conv_problem *p = j->parts[q].p;
+        const int64_t rows = fc_round_up(fc_ceil_div(p->rows, shares), TILE_MR);
+        if (!conv_is_pointwise(p)) pack_items += rows * FN(pitch)(p->ntaps * channels) + VL;
+        if (!j->parts[q].direct) stage_items += rows * step * TILE_NR;
+    }
+    const int64_t panel_items = all->ntaps * channels * TILE_NR;
+    pack_items = fc_round_up(pack_items, 16);
+    T *scratch = fc_scratch(threads * (pack_items + panel_items + stage_items), sizeof(T));
+    int64_t *offset = fc_scratch(threads * (most + TILE_MR), sizeof(int64_t));
+    const int status = scratch && offset ? FC_OK : FC_NOMEM;
+    if (status == FC_OK) {
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+        for (int64_t i = 0; i < tasks; i++) {
+            const int64_t s = i % splits, me = fc_thread();
+            T *own = scratch + me * (pack_items + panel_items + stage_items);
+            const FN(few_rows_task) task = {
+                .job = j,
+                .group = i / splits / shares,
+                .share = i / splits % shares,
+                .shares = shares,
+                .panel0 = fc_min(j->panels, s * step),
+                .panel1 = fc_min(j->panels, (s + 1) * step),
+                .channels = channels,
+                .pack = own,
+                .panel = own + pack_items,
+                .stage = own + pack_items + panel_items,
+                .offset = offset + me * (most + TILE_MR),
+            };
+            if (task.panel0 < task.panel1) FN(few_rows_run)(&task);
+        }
+    }
+    fc_free(offset);
+    fc_free(scratch);
+    return status;
+}

@@ -1,0 +1,71 @@
+/* Functions of the elements of one or two dense arrays that lie in memory alike: one pass each.
+ * A kernel is an expression of the vectors a and b and the parameters p and q. Comparisons are
+ * such that NaN goes through as in PyTorch. */
+
+/* `mask` lanes of v, zero elsewhere: also where v is infinite or NaN. */
+INLINE vec FN(keep)(ivec mask, vec v) { return (vec)((ivec)v & mask); }
+
+#define FC_MAP(name, expression)                                                          \
+    NOINLINE void FN(name)(int64_t count, const T *a_, const T *b_, double p_, double q_, \
+                           T *out) {                                                      \
+        const vec p = vset1((T)p_), q = vset1((T)q_), zero = {0};                         \
+        (void)p, (void)q, (void)zero;                                                     \
+        int64_t i = 0;                                                                    \
+        for (; i + VL <= count; i += VL) {                                                \
+            const vec a = vload(a_ + i), b = vload(b_ + i);                               \
+            (void)a, (void)b;                                                             \
+            vstore(out + i, expression);                                                  \
+        }                                                                                 \
+        if (i < count) {                                                                  \
+            T lanes[3][VEC_BYTES / TYPE_BYTES] = {{0}};                                   \
+            const size_t rest = (size_t)(count - i) * sizeof(T);                          \
+            memcpy(lanes[0], a_ + i, rest);                                               \
+            memcpy(lanes[1], b_ + i, rest);                                               \
+            const vec a = vload(lanes[0]), b = vload(lanes[1]);                           \
+            (void)a, (void)b;                                                             \
+            vstore(lanes[2], expression);                                                 \
+            memcpy(out + i, lanes[2], rest);                                              \
+        }                                                                                 \
+    }
+
+FC_MAP(map_add, a + b)
+FC_MAP(map_sub, a - b)
+FC_MAP(map_mul, a *b)
+FC_MAP(map_relu, FN(keep)(~(ivec)(a < zero), a))
+FC_MAP(map_leaky_relu, vselect((ivec)(a > zero), a, a *p))
+FC_MAP(map_clamp, vselect((ivec)(a < p), p, vselect((ivec)(a > q), q, a)))
+/* The gradients: a is the gradient of the output, b the output. */
+FC_MAP(map_relu_backward, FN(keep)(~(ivec)(b <= zero), a))
+FC_MAP(map_leaky_relu_backward, vselect((ivec)(b > zero), a, a *p))
+FC_MAP(map_clamp_backward, FN(keep)((ivec)(b > p) & (ivec)(b < q), a))
+
+static void (*const FN(maps)[FC_MAP_KERNELS])(int64_t, const T *, const T *, double, double,
+                                              T *) = {
+    [FC_MAP_ADD] = FN(map_add),
+    [FC_MAP_SUB] = FN(map_sub),
+    [FC_MAP_MUL] = FN(map_mul),
+    [FC_MAP_RELU] = FN(map_relu),
+    [FC_MAP_LEAKY_RELU] = FN(map_leaky_relu),
+    [FC_MAP_CLAMP] = FN(map_clamp),
+    [FC_MAP_RELU_BACKWARD] = FN(map_relu_backward),
+    [FC_MAP_LEAKY_RELU_BACKWARD] = FN(map_leaky_relu_backward),
+    [FC_MAP_CLAMP_BACKWARD] = FN(map_clamp_backward),
+};
+
+static int FN(map)(int kernel, int64_t count, const void *a, const void *b, double p, double q,
+                   void *out, int threads) {
+    if (threads == 1) { /* entering a parallel region of one costs as much as a small array */
+        FN(maps)[kernel](count, a, b, p, q, out);
+        return FC_OK;
+    }
+    /* parts start at multiples of a cache line */
+    const int64_t part = (count / threads + 63) / 64 * 64;
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        const int64_t first = t * part, end = t + 1 < threads ? first + part : count;
+        const int64_t last = end < count ? end : count;
+        if (first < last) FN(maps)
+        [kernel](last - first, (const T *)a + first, (const T *)b + first, p, q, (T *)out + first);
+    }
+    return FC_OK;
+}

@@ -1,0 +1,53 @@
+"""Functions of each element, of one or two arrays of one shape, with any strides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+_quiet = np.errstate(over="ignore", invalid="ignore")
+
+
+def _unary(f: Callable[..., float], doc: str) -> Callable[..., None]:
+    @_quiet
+    def run(a: Array, out: Array, p: float = 0.0, q: float = 0.0) -> None:
+        for at in np.ndindex(a.shape):
+            out[at] = f(float(a[at]), p, q)
+
+    run.__doc__ = doc
+    return run
+
+
+def _binary(f: Callable[..., float], doc: str) -> Callable[..., None]:
+    @_quiet
+    def run(a: Array, b: Array, out: Array, p: float = 0.0, q: float = 0.0) -> None:
+        for at in np.ndindex(a.shape):
+            out[at] = f(float(a[at]), float(b[at]), p, q)
+
+    run.__doc__ = doc
+    return run
+
+
+def _clamped(x: float, low: float, high: float) -> float:
+    return low if x < low else high if x > high else x  # NaN stays
+
+
+add = _binary(lambda a, b, p, q: a + b, "``out = a + b``.")
+sub = _binary(lambda a, b, p, q: a - b, "``out = a - b``.")
+mul = _binary(lambda a, b, p, q: a * b, "``out = a * b``.")
+relu = _unary(lambda x, p, q: 0.0 if x < 0 else x, "max(x, 0); NaN stays NaN.")
+leaky_relu = _unary(lambda x, p, q: x if x > 0 else p * x, "x where positive, else ``p * x``.")
+clamp = _unary(_clamped, "x limited to [p, q]; NaN stays NaN.")
+relu_backward = _binary(
+    lambda g, y, p, q: 0.0 if y <= 0 else g, "g unless the output y is 0; 0 elsewhere."
+)
+leaky_relu_backward = _binary(
+    lambda g, y, p, q: g if y > 0 else p * g, "g where the output y is positive, else ``p * g``."
+)
+clamp_backward = _binary(
+    lambda g, y, p, q: g if p < y < q else 0.0, "g where the output y lies in (p, q), else 0."
+)

@@ -1,0 +1,151 @@
+"""The passes over all elements of large activations: sums, products, the ReLU family.
+
+Each takes arrays of one floating-point type and shape.  Dense arrays that lie in memory alike go
+through the kernels as one run of memory, in whatever order their axes are, and the result lies
+alike; anything else, and arrays that are over before a kernel is called, is NumPy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastconv import plan
+from fastconv.memory import empty
+from fastconv.ops.layout import Array
+from fastconv.ops.select import keep, select
+
+#: With fewer elements NumPy's sum of two arrays is quicker: it lacks threads, not speed.
+SMALL_SUM = 50_000
+#: With fewer elements NumPy's ReLU, two passes, is as quick.
+SMALL = 4_000
+
+_ORDERS = {
+    2: ((1, 0), (1, 0)),
+    3: ((0, 2, 1), (0, 2, 1)),
+    4: ((0, 2, 3, 1), (0, 3, 1, 2)),
+    5: ((0, 2, 3, 4, 1), (0, 4, 1, 2, 3)),
+}
+_FLOATS = "fd"
+
+
+def _run(name: str, a: Array, b: Array | None, out: Array | None, *parameters: float) -> Any:
+    """The kernel's result, or None where the arrays do not lie in memory alike."""
+    if a.dtype.char not in _FLOATS:
+        return None
+    back: Any = None
+    flat_b = b
+    flat_out = out
+    if a.flags.c_contiguous:
+        if b is not None and not b.flags.c_contiguous:
+            return None
+        if out is not None and not out.flags.c_contiguous:
+            return None
+    else:
+        if a.ndim not in _ORDERS:
+            return None
+        order, back = _ORDERS[a.ndim]
+        a = a.transpose(order)
+        if not a.flags.c_contiguous:
+            return None
+        if b is not None:
+            flat_b = b.transpose(order)
+            if not flat_b.flags.c_contiguous:
+                return None
+        if out is not None:
+            flat_out = out.transpose(order)
+            if not flat_out.flags.c_contiguous:
+                return None
+    if flat_out is None:
+        flat_out = empty(a.shape, a.dtype)
+    if flat_b is None:
+        plan.kernel(name)(a, flat_out, *parameters)
+    else:
+        plan.kernel(name)(a, flat_b, flat_out, *parameters)
+    if out is not None:
+        return out
+    return flat_out if back is None else flat_out.transpose(back)
+
+
+def _arithmetic(name: str, ufunc: Any) -> Callable[..., Any]:
+    def compute(a: Any, b: Any) -> Any:
+        if (
+            type(a) is np.ndarray
+            and type(b) is np.ndarray
+            and a.size >= SMALL_SUM
+            and a.shape == b.shape
+            and a.dtype == b.dtype
+        ):
+            out = _run(name, a, b, None)
+            if out is not None:
+                return out
+        return ufunc(a, b)
+
+    compute.__name__ = compute.__qualname__ = name
+    compute.__doc__ = f"numpy.{ufunc.__name__} of arrays or scalars."
+    return compute
+
+
+add = _arithmetic("add", np.add)
+sub = _arithmetic("sub", np.subtract)
+mul = _arithmetic("mul", np.multiply)
+
+
+def relu(x: Array, out: Array | None = None) -> Any:
+    """``max(x, 0)``; NaN stays NaN."""
+    if x.size >= SMALL:
+        y = _run("relu", x, None, out)
+        if y is not None:
+            return y
+    return np.maximum(x, x.dtype.type(0), out=out)
+
+
+def relu_backward(g: Array, y: Array) -> Array:
+    """`g` where the output y is not 0 (or is NaN), 0 elsewhere."""
+    if g.size >= SMALL and g.dtype == y.dtype:
+        out = _run("relu_backward", g, y, None)
+        if out is not None:
+            return out  # type: ignore[no-any-return]
+    return keep(g, ~(y <= 0))
+
+
+def leaky_relu(x: Array, slope: float, out: Array | None = None) -> Array:
+    """`x` where positive, ``slope * x`` elsewhere."""
+    if x.size >= SMALL:
+        y = _run("leaky_relu", x, None, out, slope)
+        if y is not None:
+            return y  # type: ignore[no-any-return]
+    y = select(x > 0, x, x * slope)
+    if out is None:
+        return y
+    out[...] = y
+    return out
+
+
+def leaky_relu_backward(g: Array, y: Array, slope: float) -> Array:
+    """`g` where the output y is positive, ``slope * g`` elsewhere; a slope of at least 0."""
+    if g.size >= SMALL and g.dtype == y.dtype:
+        out = _run("leaky_relu_backward", g, y, None, slope)
+        if out is not None:
+            return out  # type: ignore[no-any-return]
+    return select(y > 0, g, g * slope)
+
+
+def clamp(x: Array, low: float, high: float, out: Array | None = None) -> Array:
+    """`x` limited to [low, high]; NaN stays NaN."""
+    if x.size >= SMALL:
+        y = _run("clamp", x, None, out, low, high)
+        if y is not None:
+            return y  # type: ignore[no-any-return]
+    return np.clip(x, low, high, out=out)
+
+
+def clamp_backward(g: Array, y: Array, low: float, high: float) -> Array:
+    """`g` where the output y lies inside (low, high), 0 elsewhere."""
+    if g.size >= SMALL and g.dtype == y.dtype:
+        out = _run("clamp_backward", g, y, None, low, high)
+        if out is not None:
+            return out  # type: ignore[no-any-return]
+    return keep(g, (y > low) & (y < high))

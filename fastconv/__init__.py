@@ -306,6 +306,7 @@ _ELSEWHERE = {
     "empty_cache": "memory",
     "explain": "explanation",
     "memory_stats": "memory",
+    "checkpoint": "utils.checkpoint",
     "profile": "profiler",
     "info": "sysinfo",
     "__version__": "sysinfo",
@@ -354,6 +355,7 @@ if TYPE_CHECKING:
     from .explanation import explain
     from .serialization import load, save
     from .sysinfo import __version__, info
+    from .utils.checkpoint import checkpoint
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
-"""PyTorch's name for the data package: `fastconv.utils.data` is `fastconv.data`."""
+"""Under PyTorch's names: `utils.data` is `fastconv.data`; `utils.checkpoint` saves memory."""
 
-from . import data
+from . import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]

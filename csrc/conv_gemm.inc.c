@@ -169,6 +169,7 @@ typedef struct {
     conv_problem all; /* the first one, but depth, taps and positions are those of all parts */
     int lines, threads;
     const T *src, *w, *padded; /* padded: the bias of each group in whole panels, or NULL */
+    T *kept;                   /* [group][panel][part][depth][nr] that the caller keeps, or NULL */
     T *dst;
 } FN(gemm_job);
 
@@ -184,6 +185,29 @@ static int FN(writes_target)(const conv_problem *p, int lines) {
         dense *= p->grid[i];
     }
     return direct && (lines || p->dst_stride[0] == dense);
+}
+
+/* Panel i of all groups' weights, counted through. */
+INLINE void FN(pack_panel)(const FN(gemm_job) * j, int64_t i, T *out) {
+    const conv_problem *all = &j->all;
+    const int64_t col = i % j->panels * TILE_NR, width = fc_min(TILE_NR, all->cols - col);
+    FN(pack_weight)(all, j->w, i / j->panels, col, width, fc_round_up(width, VL), 0, all->channels,
+                    out);
+}
+
+/* Weights that the caller keeps: measured, packed or found. */
+static int FN(keep_panels)(FN(gemm_job) * j) {
+    const int64_t items = TILE_NR * j->all.depth, count = j->all.groups * j->panels;
+    fc_packed *packed = j->all.packed;
+    void *at;
+    const int status = fc_packed_next(packed, count * items, sizeof(T), &at);
+    if (status || packed->mode == FC_PACKED_SIZE) return status;
+    j->kept = at;
+    if (packed->mode == FC_PACKED_FILL) {
+#pragma omp parallel for schedule(dynamic) num_threads(j->threads) if (j->threads > 1)
+        for (int64_t i = 0; i < count; i++) FN(pack_panel)(j, i, j->kept + i * items);
+    }
+    return FC_OK;
 }
 
 /* Weights packed ahead, in turns of columns and groups that keep them bounded, then blocks of rows.
@@ -219,11 +243,11 @@ static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_
     const int64_t groups_at_once =
         turn < panels ? 1 : fc_min(groups, fc_max(1, WEIGHT_BYTES / group_bytes));
     const int64_t offset_items = mb + 2 * runs;
-    T *weight = fc_scratch(groups_at_once * turn * panel_items, sizeof(T));
+    T *weight = j->kept ? NULL : fc_scratch(groups_at_once * turn * panel_items, sizeof(T));
     T *pack = fc_scratch(threads * pack_items, sizeof(T));
     T *stage = fc_scratch(threads * stage_items, sizeof(T));
     int64_t *offset = fc_scratch(threads * offset_items, sizeof(int64_t));
-    const int status = weight && pack && stage && offset ? FC_OK : FC_NOMEM;
+    const int status = (weight || j->kept) && pack && stage && offset ? FC_OK : FC_NOMEM;
     for (int64_t g0 = 0; status == FC_OK && g0 < groups; g0 += groups_at_once) {
         const int64_t ng = fc_min(groups_at_once, groups - g0);
         for (int64_t t0 = 0; t0 < panels; t0 += turn) {
@@ -232,11 +256,10 @@ static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_
 #pragma omp parallel num_threads(threads) if (threads > 1)
             {
 #pragma omp for schedule(dynamic)
-                for (int64_t i = 0; i < ng * nt; i++) {
-                    const int64_t g = i / nt, t = i % nt, col = (t0 + t) * TILE_NR;
-                    const int64_t width = fc_min(TILE_NR, all->cols - col);
-                    FN(pack_weight)(all, j->w, g0 + g, col, width, fc_round_up(width, VL), 0,
-                                    all->channels, weight + (g * turn + t) * panel_items);
+                for (int64_t i = 0; i < (j->kept ? 0 : ng * nt); i++) {
+                    const int64_t g = i / nt, t = i % nt;
+                    FN(pack_panel)(j, (g0 + g) * panels + t0 + t,
+                                   weight + (g * turn + t) * panel_items);
                 }
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < ng * row_blocks * splits; i++) {
@@ -248,7 +271,8 @@ static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_
                     const FN(gemm_block) block = {
                         .p = part->p,
                         .src = j->src,
-                        .weight = weight + g * turn * panel_items,
+                        .weight = j->kept ? j->kept + ((g0 + g) * panels + t0) * panel_items
+                                          : weight + g * turn * panel_items,
                         .panel_depth = all->depth,
                         .depth0 = part->depth0,
                         .first = t0,
@@ -313,10 +337,13 @@ static int FN(gemm_solve_all)(const conv_problem *problems, int64_t count, int l
         longest = fc_max(longest, part->depth);
     }
     all->depth = all->ntaps * all->channels;
-    if (status == FC_OK && !lines && most_rows <= FEW_ROWS &&
-        FN(few_rows_depth)(all) <= FEW_ROWS_DEPTH) {
+    if (status == FC_OK && all->packed) status = FN(keep_panels)(&job);
+    if (status != FC_OK || fc_only_packs(all->packed)) {
+        /* nothing to compute */
+    } else if (!job.kept && !lines && most_rows <= FEW_ROWS &&
+               FN(few_rows_depth)(all) <= FEW_ROWS_DEPTH) {
         status = FN(gemm_few_rows)(&job, most_rows);
-    } else if (status == FC_OK) {
+    } else {
         const int64_t depth = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);
         job.depth_block = fc_ceil_div(longest, fc_ceil_div(longest, depth));
         if (threads > 1) most = fc_min(most, fc_max(48, fc_ceil_div(rows, 4 * threads)));
@@ -388,7 +415,7 @@ static int FN(gemm_backward_input)(const fc_conv_geom *g, int lines, const T *dy
             parts[count++] = p;
             continue;
         }
-        if (status == FC_OK) FN(fill_phase)(&p, bias, dx);
+        if (status == FC_OK && !fc_only_packs(p.packed)) FN(fill_phase)(&p, bias, dx);
         conv_problem_free(&p);
     }
     if (status == FC_OK) status = FN(gemm_solve_all)(parts, count, lines, dy, w, bias, dx, threads);

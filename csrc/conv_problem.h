@@ -40,6 +40,7 @@ typedef struct {
     int64_t w_col, w_channel, w_group;
     int64_t kernel_taps;         /* of the whole kernel; a phase uses some of them */
     const fc_epilogue *epilogue; /* or NULL */
+    fc_packed *packed;           /* or NULL */
     int64_t *position;           /* [kernel_taps]: a tap's place in the depth, or -1 */
 } conv_problem;
 
@@ -55,6 +56,20 @@ static inline int fc_thread(void) {
     return 0;
 #endif
 }
+
+/* The next `count` items of weights that are kept packed. */
+static inline int fc_packed_next(fc_packed *k, int64_t count, size_t item, void **at) {
+    int64_t bytes, end;
+    if (__builtin_mul_overflow(count, (int64_t)item, &bytes)) return FC_OVERFLOW;
+    if (__builtin_add_overflow(k->used, fc_round_up(bytes, 64), &end)) return FC_OVERFLOW;
+    if (k->mode != FC_PACKED_SIZE && end > k->size) return FC_RANGE;
+    *at = (char *)k->data + k->used;
+    k->used = end;
+    return FC_OK;
+}
+
+/* Whether a call packs, or measures what it would pack, and computes nothing. */
+static inline int fc_only_packs(const fc_packed *k) { return k && k->mode != FC_PACKED_USE; }
 
 /* Sizes that later products rely on: rows, depth and weights fit int64 with room to spare. */
 static inline int fc_conv_check(const fc_conv_geom *g) {
@@ -117,6 +132,7 @@ static inline int conv_problem_forward(conv_problem *p, const fc_conv_geom *g) {
     p->w_col = p->channels * taps;
     p->w_group = p->cols * p->w_col;
     p->epilogue = g->epilogue;
+    p->packed = g->packed;
     memcpy(p->src_stride, g->x_stride, sizeof p->src_stride);
     memcpy(p->dst_stride, g->y_stride, sizeof p->dst_stride);
     for (int i = 0; i < 3; i++) {
@@ -161,6 +177,7 @@ static inline int conv_problem_backward_input(conv_problem *p, const fc_conv_geo
     p->w_col = taps;
     p->w_channel = p->cols * taps;
     p->w_group = p->channels * p->w_channel;
+    p->packed = g->packed;
     memcpy(p->src_stride, g->y_stride, sizeof p->src_stride);
     memcpy(p->dst_stride, g->x_stride, sizeof p->dst_stride);
     for (int i = 0; i < 3; i++) {

@@ -249,12 +249,37 @@ static void FN(win_run_block)(const FN(win_block) * b) {
     }
 }
 
+/* Weights that the caller keeps: *kept[group][panel], packed now if that is asked. */
+static int FN(win_keep)(const conv_problem *p, const win_grid *grid, const FN(win_sizes) * z,
+                        const T *w, T **kept, int threads) {
+    const int64_t count = p->groups * z->panels;
+    void *at;
+    int status = fc_packed_next(p->packed, count * z->panel_items, sizeof(T), &at);
+    if (status || p->packed->mode == FC_PACKED_SIZE) return status;
+    *kept = at;
+    if (p->packed->mode == FC_PACKED_USE) return FC_OK;
+    const int64_t each = (p->ntaps * WIN_PACK_CHANNELS + 9) * TILE_NR;
+    T *scratch = fc_scratch(threads * each, sizeof(T));
+    if (!scratch) return FC_NOMEM;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+    for (int64_t i = 0; i < count; i++)
+        FN(win_pack)(p, grid, w, i / z->panels, i % z->panels, scratch + fc_thread() * each,
+                     *kept + i * z->panel_items);
+    fc_free(scratch);
+    return FC_OK;
+}
+
 /* Tasks are (group, block of tiles, range of panels): each writes its own part of the target. */
 static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *src, const T *w,
                          const T *bias, T *dst, int threads) {
     if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
     if (grid->tiles == 0) return FC_OK;
     const FN(win_sizes) z = FN(win_sizes_of)(p, grid);
+    T *kept = NULL;
+    if (p->packed) {
+        const int packed = FN(win_keep)(p, grid, &z, w, &kept, threads);
+        if (packed || fc_only_packs(p->packed)) return packed;
+    }
     int64_t count = WIN_BLOCK_BYTES / ((int64_t)sizeof(T) * grid->points * (z.pitch + TILE_NR));
     count = fc_min(fc_max(count, WIN_MIN_TILES), WIN_MAX_TILES);
     if (threads > 1) count = fc_min(count, fc_max(WIN_MIN_TILES, grid->tiles / (2 * threads)));
@@ -273,10 +298,10 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
     const int64_t local_items = z.samples * fc_max(z.depth, TILE_NR) + VL;
     const int64_t pack_items = (p->ntaps * WIN_PACK_CHANNELS + 9) * TILE_NR;
     const int64_t each = fc_max(v_items + m_items + local_items, pack_items);
-    T *u = fc_scratch(groups_at_once * turn * z.panel_items, sizeof(T));
+    T *u = kept ? NULL : fc_scratch(groups_at_once * turn * z.panel_items, sizeof(T));
     T *scratch = fc_scratch(threads * each, sizeof(T));
     T *padded = bias ? FN(pad_bias)(p, z.panels, bias) : NULL;
-    const int status = u && scratch && (padded || !bias) ? FC_OK : FC_NOMEM;
+    const int status = (u || kept) && scratch && (padded || !bias) ? FC_OK : FC_NOMEM;
     for (int64_t g0 = 0; status == FC_OK && g0 < p->groups; g0 += groups_at_once) {
         const int64_t ng = fc_min(groups_at_once, p->groups - g0);
         for (int64_t t0 = 0; t0 < z.panels; t0 += turn) {
@@ -285,7 +310,7 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
             {
                 T *mine = scratch + fc_thread() * each;
 #pragma omp for schedule(dynamic)
-                for (int64_t i = 0; i < ng * nt; i++)
+                for (int64_t i = 0; i < (kept ? 0 : ng * nt); i++)
                     FN(win_pack)(p, grid, w, g0 + i / nt, t0 + i % nt, mine,
                                  u + (i / nt * turn + i % nt) * z.panel_items);
 #pragma omp for schedule(dynamic)
@@ -297,7 +322,8 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
                         .grid = grid,
                         .size = z,
                         .src = src,
-                        .weight = u + g * turn * z.panel_items,
+                        .weight = kept ? kept + ((g0 + g) * z.panels + t0) * z.panel_items
+                                       : u + g * turn * z.panel_items,
                         .bias = bias ? padded + (g0 + g) * z.panels * TILE_NR : NULL,
                         .dst = dst,
                         .group = g0 + g,
@@ -345,7 +371,7 @@ static int FN(conv_backward_input_winograd)(const fc_conv_geom *g, const void *d
         win_grid grid = {0};
         status = conv_problem_backward_input(&p, g, phase);
         if (status == FC_OK && p.depth == 0) {
-            FN(fill_phase)(&p, bias, dx);
+            if (!fc_only_packs(p.packed)) FN(fill_phase)(&p, bias, dx);
         } else if (status == FC_OK) {
             status = win_grid_make(&grid, &p);
             if (status == FC_OK && win_gain(&p, &grid) >= WIN_LEAST_GAIN) {

@@ -67,21 +67,28 @@ __attribute__((constructor)) static void choose_isa(void) {
 }
 
 /* NULL for an unknown type. */
-static const fc_kernels *table(int dtype) {
-    return dtype >= 0 && dtype < FC_DTYPES ? isas[fc_get_isa()].kernels[dtype] : NULL;
+static const fc_kernels *table_of(int isa, int dtype) {
+    const int known = isa >= 0 && isa < ISA_COUNT && dtype >= 0 && dtype < FC_DTYPES;
+    return known ? isas[isa].kernels[dtype] : NULL;
 }
 
-static fc_conv_fn conv_kernel(int kernel, int dtype) {
-    const fc_kernels *k = table(dtype);
+static const fc_kernels *table(int dtype) { return table_of(fc_get_isa(), dtype); }
+
+static fc_conv_fn conv_kernel(const fc_kernels *k, int kernel) {
     return k && kernel >= 0 && kernel < FC_CONV_KERNELS ? k->conv[kernel] : NULL;
 }
 
-int fc_conv_available(int kernel, int dtype) { return conv_kernel(kernel, dtype) != NULL; }
+int fc_conv_available(int kernel, int dtype) { return conv_kernel(table(dtype), kernel) != NULL; }
+
+static int conv(const fc_kernels *k, int kernel, const fc_conv_geom *g, const void *a,
+                const void *b, const void *bias, void *out, int threads) {
+    fc_conv_fn f = conv_kernel(k, kernel);
+    return f ? f(g, a, b, bias, out, threads) : FC_UNSUPPORTED;
+}
 
 int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const void *b,
             const void *bias, void *out, int threads) {
-    fc_conv_fn f = conv_kernel(kernel, dtype);
-    return f ? f(g, a, b, bias, out, threads) : FC_UNSUPPORTED;
+    return conv(table(dtype), kernel, g, a, b, bias, out, threads);
 }
 
 /* Kernels that apply the epilogue themselves, to a channels-last result. */
@@ -91,18 +98,60 @@ static int finishes(int kernel, const fc_conv_geom *g) {
     return can && g->y_stride[1] == 1;
 }
 
+static int finish(const fc_kernels *k, int kernel, const fc_conv_geom *g, const void *x,
+                  const void *w, const void *bias, const fc_epilogue *e, void *y, int threads) {
+    fc_conv_geom with = *g;
+    if (finishes(kernel, g)) with.epilogue = e;
+    const int status = conv(k, kernel, &with, x, w, bias, y, threads);
+    if (status || with.epilogue) return status;
+    k->finish(e, g->batch * g->out_channels * g->out_size[0] * g->out_size[1] * g->out_size[2],
+              e->residual, y);
+    return FC_OK;
+}
+
 int fc_conv_finish(int kernel, int dtype, const fc_conv_geom *g, const void *x, const void *w,
                    const void *bias, const void *residual, double slope, double limit, void *y,
                    int threads) {
     const fc_epilogue epilogue = {residual, slope, limit};
+    return finish(table(dtype), kernel, g, x, w, bias, &epilogue, y, threads);
+}
+
+/* Kernels that know fc_conv_geom.packed. */
+static int keeps(int kernel) {
+    return kernel == FC_CONV_FORWARD_GEMM || kernel == FC_CONV_BACKWARD_INPUT_GEMM ||
+           kernel == FC_CONV_FORWARD_DIRECT || kernel == FC_CONV_BACKWARD_INPUT_DIRECT ||
+           kernel == FC_CONV_FORWARD_WINOGRAD || kernel == FC_CONV_BACKWARD_INPUT_WINOGRAD;
+}
+
+int64_t fc_conv_packed_bytes(int isa, int kernel, int dtype, const fc_conv_geom *g) {
+    if (!keeps(kernel)) return 0;
+    fc_packed packed = {.mode = FC_PACKED_SIZE};
     fc_conv_geom with = *g;
-    if (finishes(kernel, g)) with.epilogue = &epilogue;
-    const int status = fc_conv(kernel, dtype, &with, x, w, bias, y, threads);
-    if (status || with.epilogue) return status;
-    table(dtype)->finish(
-        &epilogue, g->batch * g->out_channels * g->out_size[0] * g->out_size[1] * g->out_size[2],
-        residual, y);
-    return FC_OK;
+    with.packed = &packed;
+    const int status = conv(table_of(isa, dtype), kernel, &with, NULL, NULL, NULL, NULL, 1);
+    return status ? -status : packed.used;
+}
+
+int fc_conv_pack(int isa, int kernel, int dtype, const fc_conv_geom *g, const void *w, void *packed,
+                 int64_t bytes, int threads) {
+    if (!keeps(kernel)) return FC_UNSUPPORTED;
+    fc_packed fill = {FC_PACKED_FILL, packed, bytes, 0};
+    fc_conv_geom with = *g;
+    with.packed = &fill;
+    return conv(table_of(isa, dtype), kernel, &with, NULL, w, NULL, NULL, threads);
+}
+
+int fc_conv_packed(int isa, int kernel, int dtype, const fc_conv_geom *g, const void *a,
+                   const void *packed, int64_t bytes, const void *bias, int finished,
+                   const void *residual, double slope, double limit, void *out, int threads) {
+    if (!keeps(kernel)) return FC_UNSUPPORTED;
+    const fc_epilogue epilogue = {residual, slope, limit};
+    fc_packed use = {FC_PACKED_USE, (void *)packed, bytes, 0};
+    const fc_kernels *k = table_of(isa, dtype);
+    fc_conv_geom with = *g;
+    with.packed = &use;
+    return finished ? finish(k, kernel, &with, a, NULL, bias, &epilogue, out, threads)
+                    : conv(k, kernel, &with, a, NULL, bias, out, threads);
 }
 
 int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void *out,

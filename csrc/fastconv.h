@@ -17,6 +17,14 @@ typedef struct {
     double slope, limit;
 } fc_epilogue;
 
+/* Weights in the form in which a kernel reads them, which the caller keeps between calls. */
+enum { FC_PACKED_SIZE, FC_PACKED_FILL, FC_PACKED_USE };
+typedef struct {
+    int mode;
+    void *data;
+    int64_t size, used; /* bytes; a kernel of several problems takes one part after the other */
+} fc_packed;
+
 /* Sizes are (D, H, W); strides are in elements, ordered N, C, D, H, W. x is the larger side of the
  * forward direction, y the smaller; a kernel reads zero wherever an index of x falls outside. */
 typedef struct {
@@ -24,6 +32,7 @@ typedef struct {
     int64_t in_size[3], out_size[3], kernel[3], stride[3], pad[3], dilation[3];
     int64_t x_stride[5], y_stride[5];
     const fc_epilogue *epilogue; /* NULL; fc_conv_finish sets it */
+    fc_packed *packed;           /* NULL; fc_conv_pack and fc_conv_packed set it */
 } fc_conv_geom;
 
 /* windows[axis] holds four rows of out_size[axis]: start, count, step, divisor size.
@@ -102,6 +111,16 @@ int fc_conv_finish(int kernel, int dtype, const fc_conv_geom *g, const void *x, 
                    const void *bias, const void *residual, double slope, double limit, void *y,
                    int threads);
 int fc_conv_available(int kernel, int dtype);
+
+/* Weights packed once: the size in bytes, 0 for a kernel that reads them as they lie (or minus a
+ * status code); the packing; and fc_conv, or with `finish` fc_conv_finish, on what was packed with
+ * the same instruction set, kernel, type, and geometry but for batch and sizes. */
+int64_t fc_conv_packed_bytes(int isa, int kernel, int dtype, const fc_conv_geom *g);
+int fc_conv_pack(int isa, int kernel, int dtype, const fc_conv_geom *g, const void *w, void *packed,
+                 int64_t bytes, int threads);
+int fc_conv_packed(int isa, int kernel, int dtype, const fc_conv_geom *g, const void *a,
+                   const void *packed, int64_t bytes, const void *bias, int finish,
+                   const void *residual, double slope, double limit, void *out, int threads);
 
 /* out[k] = sum of dy over batch and space. */
 int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void *out, int threads);

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import _watch
 from ._grad_mode import mode, quiet, unquiet
-from .autograd import LEAF, Edge, Op, TensorBase, _edge, wrap
+from .autograd import LEAF, Edge, Op, TensorBase, _edge, changed, forget, wrap
 
 ndarray = np.ndarray
 _accumulate_lock = threading.Lock()
@@ -146,8 +146,9 @@ def _accumulate(grads: dict[Any, Any]) -> None:
             continue
         if leaf._grad is not None:
             if leaf._grad._array.flags.writeable:
+                forget(leaf._grad)
                 leaf._grad._array += g
-                leaf._grad._version_box[0] += 1
+                changed(leaf._grad)
             else:
                 leaf._grad = wrap(leaf._grad._array + g)
             continue

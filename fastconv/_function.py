@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._grad_mode import mode
-from .autograd import Op, TensorBase, _edge, _sequence, wrap
+from .autograd import Op, TensorBase, _edge, _sequence, changed, wrap
 
 
 class Function(Op):
@@ -27,6 +27,7 @@ class Function(Op):
     _non_differentiable: tuple[Any, ...] = ()
     _dirty: tuple[Any, ...] = ()
     _to_save: tuple[Any, ...] = ()
+    _boxes: Sequence[Any] = ()  # version boxes of what was saved
     _inputs: tuple[Any, ...] = ()  # (shape, dtype) per argument, None for what is not a Tensor
 
     def save_for_backward(self, *tensors: Any) -> None:
@@ -44,7 +45,13 @@ class Function(Op):
         """What ``save_for_backward`` kept."""
         if self.freed:
             raise RuntimeError(f"{self.name()}: the saved tensors have been freed")
-        return tuple(None if s is None else wrap(s) for s in self.saved)
+        found = []
+        for s, box in zip(self.saved, self._boxes, strict=True):
+            t: Any = None if s is None else wrap(s)
+            if t is not None:
+                t._version_box = box
+            found.append(t)
+        return tuple(found)
 
     def mark_non_differentiable(self, *outputs: Any) -> None:
         """Say which outputs have no gradient."""
@@ -94,7 +101,7 @@ class Function(Op):
                     f"{cls.__name__}: a leaf tensor that requires grad is being used in an "
                     "in-place operation"
                 )
-            t._version_box[0] += 1
+            changed(t)
         if True in ctx.needs_input_grad:
             outs = ctx._attach(args, tensors, outs)
         ctx._to_save = ctx._non_differentiable = ctx._dirty = ()
@@ -127,6 +134,7 @@ class Function(Op):
         if len(results) > 1:
             self.outputs = tuple([(r._array.shape, r._array.dtype) for r in results])
         self.saved = tuple([None if t is None else t._array for t in self._to_save])
+        self._boxes = [None if t is None else t._version_box for t in self._to_save]
         self.watch([t for t in (*tensors, *results, *self._to_save) if t is not None])
         return tuple(results)
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _watch
+from ._changes import EXPOSED, changed, expose, forget, memory, move
 from ._grad_mode import (
     enable_grad,
     inference_mode,
@@ -46,11 +47,16 @@ __all__ = [
     "Op",
     "TensorBase",
     "backward",
+    "changed",
     "enable_grad",
+    "expose",
+    "forget",
     "grad",
     "inference_mode",
     "is_grad_enabled",
     "is_inference_mode_enabled",
+    "memory",
+    "move",
     "no_grad",
     "once_differentiable",
     "set_grad_enabled",
@@ -79,7 +85,7 @@ class TensorBase:
         "_requires",
         "_node",  # the Op that made this tensor, None for a leaf
         "_nr",  # which of its outputs this is
-        "_version_box",  # [number of in-place changes], shared by views and detach()
+        "_version_box",  # [in-place changes, Memory or None], shared by views and detach()
         "_view",  # (base tensor, its node when this tensor's node was made), None if not a view
         "_hooks",
         "__weakref__",
@@ -89,19 +95,20 @@ class TensorBase:
     _requires: bool
     _node: Op | None
     _nr: int
-    _version_box: list[int]
+    _version_box: list[Any]
     _view: tuple[TensorBase, Op | None] | None
     _hooks: dict[int, Callable[[Tensor], Any]] | None
 
     @property
     def array(self) -> ndarray:
         """The values: for people. Inside the package it is `_array`."""
+        expose(self)
         return self._array
 
     @array.setter
     def array(self, value: ndarray) -> None:
-        self._array = value
-        self._version_box[0] += 1
+        changed(self)
+        move(self, value, EXPOSED)
 
     @property
     def requires_grad(self) -> bool:
@@ -162,7 +169,7 @@ class TensorBase:
 
     @property
     def _version(self) -> int:
-        return self._version_box[0]
+        return self._version_box[0]  # type: ignore[no-any-return]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
         raise NotImplementedError  # Tensor defines it; here so that NumPy never iterates
@@ -179,7 +186,7 @@ def wrap(array: Any, cls: Any = None) -> Any:
     t._grad = t._node = t._view = t._hooks = None
     t._requires = False
     t._nr = 0
-    t._version_box = [0]
+    t._version_box = [0, None]
     return t
 
 
@@ -223,7 +230,7 @@ class Op:
     saved: tuple[Any, ...] = ()
     needs: tuple[bool, ...] = ()
     edges: Sequence[Edge | None] = ()
-    versions: Sequence[tuple[list[int], int, ndarray]] = ()
+    versions: Sequence[tuple[list[Any], int, ndarray]] = ()
     hooks: list[tuple[int, Callable[[Any], Any]]] | None = None
     outputs: tuple[Any, ...] | None = None  # (shape, dtype) of each, when there are several
     seq = -1
@@ -342,6 +349,7 @@ class Op:
                     f"{cls.__name__}: {what} tensor that requires grad is being used in an "
                     "in-place operation; wrap it in no_grad(), or use the out-of-place operation"
                 )
+        forget(target)
         out = cls.apply(target, *args)
         array = target._array
         if out._array is not array:
@@ -353,7 +361,7 @@ class Op:
             if out._requires:
                 out._node.detach_from(array)
             np.copyto(array, out._array, casting="unsafe")
-        target._version_box[0] += 1
+        changed(target)
         if out._requires:
             if out._array is array:
                 out._node.saved_after(target)

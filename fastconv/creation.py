@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes
-from .autograd import TensorBase, wrap
+from .autograd import TensorBase, expose, wrap
 from .dtypes import to_numpy_dtype
 from .functions.shape import format_order, sizes
 from .random import Generator, rng
@@ -138,7 +138,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"as_tensor: data of NumPy dtype {array.dtype} cannot become a tensor")
     kind = dtypes.from_numpy_dtype(kind).dtype if dtype is None else _kind(dtype)
-    return wrap(array.astype(kind, copy=False))
+    values = array.astype(kind, copy=False)
+    given = isinstance(data, np.ndarray) and np.may_share_memory(values, data)
+    return expose(wrap(values)) if given else wrap(values)  # type: ignore[no-any-return]
 
 
 asarray = as_tensor
@@ -155,7 +157,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expected an ndarray, got {type(array).__name__}")
     dtypes.from_numpy_dtype(array.dtype)
-    return wrap(array if type(array) is np.ndarray else array.view(np.ndarray))
+    return expose(wrap(array if type(array) is np.ndarray else array.view(np.ndarray)))  # type: ignore[no-any-return]
 
 
 def from_dlpack(x: Any) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .autograd import TensorBase, run_backward
+from .autograd import TensorBase, forget, run_backward
 
 
 class GradcheckError(RuntimeError):
@@ -105,11 +105,14 @@ def _difference(func: Any, inputs: Any, i: int, k: int, u: np.ndarray, eps: floa
     before = array.copy()
     try:
         array[...] = before + eps * u
+        forget(inputs[i])
         above = _outputs(func, inputs)[k]._array.copy()
         array[...] = before - eps * u
+        forget(inputs[i])
         below = _outputs(func, inputs)[k]._array.copy()
     finally:
         array[...] = before
+        forget(inputs[i])
     return (above - below) / (2 * eps)
 
 

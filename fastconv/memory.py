@@ -70,17 +70,21 @@ def empty_like(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def empty_cache() -> None:
-    """Give the memory that waits in the pool back to the system."""
-    from fastconv import backends
+    """Drop the packed weights, and give the memory that waits in the pool back to the system."""
+    from fastconv import backends, packed
 
+    packed.clear()
     if backends.why_not("c") is None:
         backends.load("c").empty_cache()
 
 
 def memory_stats() -> dict[str, int]:
-    """Bytes the pool has lent (``in_use``) and keeps for later (``cached``)."""
-    from fastconv import backends
+    """Bytes the pool has lent (``in_use``) and keeps for later (``cached``).
+
+    Of those lent, ``packed`` hold weights in the form in which kernels read them.
+    """
+    from fastconv import backends, packed
 
     if backends.why_not("c") is not None:
-        return {"in_use": 0, "cached": 0}
-    return backends.load("c").memory_stats()  # type: ignore[no-any-return]
+        return {"in_use": 0, "cached": 0, "packed": 0}
+    return {**backends.load("c").memory_stats(), "packed": packed.total()}

@@ -18,6 +18,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from ._changes import Memory
+from .autograd import expose, memory
 from .dtypes import dtype as Dtype
 from .dtypes import from_numpy_dtype
 from .nn.parameter import Parameter
@@ -243,6 +245,7 @@ class _Reader:
         self._archive = archive
         self._name = name
         self._arrays: dict[int, np.ndarray] = {}
+        self._memories: dict[int, Memory] = {}
 
     def _fail(self, text: str) -> Unreadable:
         return Unreadable(f"load: {self._name} is damaged: {text}")
@@ -257,13 +260,15 @@ class _Reader:
         if kind == "tensor":
             array = self._array(value)
             from_numpy_dtype(array.dtype)
+            tensor = self._tensor(value, array)
             if node.get("parameter"):
-                return Parameter(array, requires_grad=bool(node.get("requires_grad")))
-            tensor = wrap(array)
+                return Parameter(tensor, requires_grad=bool(node.get("requires_grad")))
             tensor.requires_grad = bool(node.get("requires_grad"))
             return tensor
         if kind == "ndarray":
-            return self._array(value)
+            array = self._array(value)
+            expose(self._tensor(value, array))
+            return array
         if kind == "scalar":
             return self._array(value)[()]
         if kind == "tuple":
@@ -285,6 +290,12 @@ class _Reader:
         if kind == "numpy_dtype":
             return self._dtype(value)
         raise self._fail(f"it holds a {kind!r}, which this version does not know")
+
+    def _tensor(self, number: int, array: np.ndarray) -> Tensor:
+        """A tensor over an array that others may be made of too."""
+        tensor: Tensor = wrap(array)
+        tensor._version_box[1] = self._memories.setdefault(number, memory(tensor))
+        return tensor
 
     def _dtype(self, text: Any) -> np.dtype[Any]:
         dtype = np.dtype(text) if isinstance(text, str) else None

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from . import autograd, dtypes
+from ._changes import owns
 from ._methods import TensorMethods
-from .autograd import TensorBase, wrap
+from .autograd import TensorBase, expose, memory, move, wrap
 from .dtypes import Size
 from .functions import index, shape
 from .functions._promote import Cast
@@ -86,13 +87,15 @@ class Tensor(TensorMethods):
     @property
     def data(self) -> Tensor:
         """The same memory without a graph; changes through it are not noticed by the graph."""
-        return wrap(self._array)
+        t: Tensor = wrap(self._array)
+        t._version_box[1] = memory(self)
+        return t
 
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, TensorBase):
             raise TypeError(f"data must be a Tensor, got {type(value).__name__}")
-        self._array = value._array
+        move(self, value._array, memory(value))
 
     @property
     def T(self) -> Tensor:
@@ -161,6 +164,7 @@ class Tensor(TensorMethods):
 
     def data_ptr(self) -> int:
         """The address of the first element."""
+        expose(self)
         return self._array.__array_interface__["data"][0]
 
     def element_size(self) -> int:
@@ -220,6 +224,12 @@ class Tensor(TensorMethods):
         RuntimeError
             If the tensor requires a gradient and `force` is false: use ``detach().numpy()``.
         """
+        self._values(force)
+        expose(self)
+        return self._array
+
+    def _values(self, force: bool = False) -> np.ndarray:
+        """The array for reading only, if it may be read."""
         if self.requires_grad and not force:
             raise RuntimeError(
                 "numpy() of a tensor that requires grad: use tensor.detach().numpy()"
@@ -227,17 +237,17 @@ class Tensor(TensorMethods):
         return self._array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self.numpy()
-        if dtype is not None and array.dtype != dtype:
+        if dtype is not None and self._array.dtype != dtype:
             if copy is False:
-                raise ValueError(f"a view of dtype {array.dtype} as {dtype} needs a copy")
-            return array.astype(dtype)
-        return array.copy() if copy else array
+                raise ValueError(f"a view of dtype {self._array.dtype} as {dtype} needs a copy")
+            return self._values().astype(dtype)
+        return self._values().copy() if copy else self.numpy()
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         if self.requires_grad:
             raise RuntimeError("a tensor that requires grad cannot be exported: use detach()")
         kwargs.pop("stream", None)
+        expose(self)
         return self._array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -295,10 +305,17 @@ class Tensor(TensorMethods):
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self._node is not None and self.requires_grad:
             raise RuntimeError("only leaf tensors can be pickled: use detach()")
+        if protocol >= 5:  # buffers may be handed over as they are
+            expose(self)
         return (
             _rebuild,
             (type(self), self._array, self._requires, getattr(self, "__dict__", None)),
         )
+
+    def __copy__(self) -> Tensor:
+        new: Tensor = _rebuild(*self.__reduce_ex__(4)[1])
+        new._version_box[1] = memory(self)
+        return new
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if id(self) in memo:
@@ -486,6 +503,8 @@ _LEGACY = {
 
 def _rebuild(cls: Any, array: np.ndarray, requires: bool, extra: Any) -> Any:
     t = wrap(array, cls)
+    if not owns(array):
+        expose(t)
     t._requires = requires
     if extra:
         t.__dict__.update(extra)

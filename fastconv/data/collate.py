@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import expose
 from ..functions import shape as shape_functions
 from ..tensor import Tensor, wrap
 
@@ -14,7 +15,7 @@ from ..tensor import Tensor, wrap
 def default_convert(data: Any) -> Any:
     """Arrays inside `data` become Tensors; the rest stays as it is."""
     if isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
-        return wrap(data)
+        return expose(wrap(data))
     if isinstance(data, Mapping):
         return {key: default_convert(value) for key, value in data.items()}
     if isinstance(data, tuple) and hasattr(data, "_fields"):

@@ -9,6 +9,7 @@ import numpy as np
 from ..autograd import Op
 from ..ops import conv as ops
 from ..ops.layout import as_5d, drop_axes
+from ..packed import Packed
 from ..spec import ConvSpec
 
 Array = np.ndarray
@@ -17,16 +18,19 @@ Array = np.ndarray
 class Convolution(Op):
     """y (N, K, *out) of x (N, C, *in), w (K, C/groups, *kernel) and b (K,) or None.
 
-    Without the batch axis on x, y has none either. y is channels-last in memory.
+    Without the batch axis on x, y has none either. y is channels-last in memory. `packed` is where
+    packed forms of w are kept, if they may be.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Array, w: Array, b: Array | None, spec: ConvSpec) -> Array:
+    def forward(
+        ctx: Any, x: Array, w: Array, b: Array | None, spec: ConvSpec, packed: Packed | None = None
+    ) -> Array:
         ctx.spec = spec
         ctx.single = x.ndim == spec.ndim + 1
         ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
         x5 = as_5d(x[None] if ctx.single else x)
-        y = drop_axes(ops.forward(spec, x5, as_5d(w), b), spec.ndim)
+        y = drop_axes(ops.forward(spec, x5, as_5d(w), b, packed=packed), spec.ndim)
         return y[0] if ctx.single else y
 
     @staticmethod
@@ -54,12 +58,14 @@ class ConvTranspose(Op):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Array, w: Array, b: Array | None, spec: ConvSpec) -> Array:
+    def forward(
+        ctx: Any, x: Array, w: Array, b: Array | None, spec: ConvSpec, packed: Packed | None = None
+    ) -> Array:
         ctx.spec = spec
         ctx.single = x.ndim == spec.ndim + 1
         ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
         x5 = as_5d(x[None] if ctx.single else x)
-        y = drop_axes(ops.backward_input(spec, x5, as_5d(w), b), spec.ndim)
+        y = drop_axes(ops.backward_input(spec, x5, as_5d(w), b, packed=packed), spec.ndim)
         return y[0] if ctx.single else y
 
     @staticmethod

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._grad_mode import mode, quiet, unquiet
-from ..autograd import Op, TensorBase, wrap
+from ..autograd import Op, TensorBase, changed, forget, move, wrap
 from ..ops import elementwise as ops
 from ._promote import (
     cast,
@@ -233,12 +233,13 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
     values = other._array if is_tensor else other
     if kind.kind != "f":
         _check_integers(op, target, other)
+    forget(target)
     token = quiet()
     try:
         op.ufunc(array, values, out=array, casting="same_kind")
     finally:
         unquiet(token)
-    target._version_box[0] += 1
+    changed(target)
     return target
 
 
@@ -284,9 +285,11 @@ def into(out: Any, result: Any) -> Any:
     if out.requires_grad and mode.grad:
         raise RuntimeError("out= tensors cannot require grad")
     if out._array.shape != result._array.shape:
-        out._array = np.empty(result._array.shape, out._array.dtype)
+        changed(out)
+        move(out, np.empty(result._array.shape, out._array.dtype))
+    forget(out)
     out._array[...] = result._array
-    out._version_box[0] += 1
+    changed(out)
     return out
 
 
@@ -390,8 +393,9 @@ def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     check_tensor(src, "src", "copy_")
     if mode.grad and (self.requires_grad or src.requires_grad):
         return Copy.apply_(self, cast(src, self._array.dtype))
+    forget(self)
     np.copyto(self._array, src._array, casting="unsafe")
-    self._version_box[0] += 1
+    changed(self)
     return self
 
 
@@ -405,8 +409,9 @@ def fill_(self: Any, value: Any) -> Any:
         return copy_(self, value)
     if mode.grad and self.requires_grad:
         return Copy.apply_(self, value)
+    forget(self)
     self._array.fill(value)
-    self._version_box[0] += 1
+    changed(self)
     return self
 
 

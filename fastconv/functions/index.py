@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._grad_mode import mode
-from ..autograd import Op, TensorBase, wrap
+from ..autograd import Op, TensorBase, changed, forget, wrap
 from ._promote import cast, check_tensor, operand, unbroadcast
 from .shape import axis
 
@@ -154,8 +154,9 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     elif mode.grad and self.requires_grad:
         Put.apply_(self, given, found)
         return
+    forget(self)
     self._array[found] = given
-    self._version_box[0] += 1
+    changed(self)
 
 
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:

@@ -261,6 +261,8 @@ def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
 class Einsum(Op):
     """A sum of products named by subscripts; the gradient of an operand is another one."""
 
+    view = True  # of a single operand, where nothing is summed
+
     @staticmethod
     def forward(ctx: Any, inputs: tuple[str, ...], output: str, *arrays: ndarray) -> Any:
         ctx.names, ctx.output = inputs, output

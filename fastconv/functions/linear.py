@@ -16,6 +16,7 @@ import numpy as np
 from ..autograd import Op
 from ..config import current_backend
 from ..ops import conv as ops
+from ..packed import Packed
 from ..spec import ConvSpec, conv_spec
 
 Array = np.ndarray
@@ -41,7 +42,9 @@ class LinearOp(Op):
     """y (*, out) = x (*, in) · w (out, in)ᵀ + b (out,)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Array, w: Array, b: Array | None) -> Array:
+    def forward(
+        ctx: Any, x: Array, w: Array, b: Array | None, packed: Packed | None = None
+    ) -> Array:
         ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
         ctx.shape, ctx.spec = x.shape, None
         if x.ndim == 1:
@@ -51,7 +54,8 @@ class LinearOp(Op):
         if len(rows) >= ROWS and min(w.shape) > 0 and current_backend() == "c":
             spec = conv_spec((1, w.shape[1], len(rows)), (*w.shape, 1), ndim=1, name="linear")
             ctx.spec = spec
-            y = matrix(ops.forward(spec, pixels(rows), w[:, :, None, None, None], b))
+            w5 = w[:, :, None, None, None]
+            y = matrix(ops.forward(spec, pixels(rows), w5, b, packed=packed))
         else:
             y = rows @ w.T
             if b is not None:

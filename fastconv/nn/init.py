@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import changed, forget
 from ..random import Generator, rng
 from ..tensor import Tensor
 
@@ -69,8 +70,9 @@ _calculate_fan_in_and_fan_out = fans
 
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
+    forget(tensor)
     tensor._array[...] = values
-    tensor._version_box[0] += 1
+    changed(tensor)
     return tensor
 
 
@@ -158,6 +160,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         for i in range(min(out, shape[1])):
             place = (group * out + i, i, *centre)
             tensor._array[place] = 1
+    changed(tensor)
     return tensor
 
 
@@ -246,4 +249,5 @@ def sparse_(
     zeros = math.ceil(sparsity * rows)
     for column in range(columns):
         tensor._array[rng(generator).permutation(rows)[:zeros], column] = 0
+    changed(tensor)
     return tensor

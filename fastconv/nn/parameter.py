@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import TensorBase, wrap
+from ..autograd import TensorBase, expose, memory, wrap
 from ..tensor import Tensor
 
 
@@ -29,8 +29,13 @@ class Parameter(Tensor):
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
         if data is None:
-            data = np.empty(0, dtype=np.float32)
-        new: Parameter = wrap(data._array if isinstance(data, TensorBase) else data, cls)
+            data = wrap(np.empty(0, dtype=np.float32))
+        new: Parameter
+        if isinstance(data, TensorBase):
+            new = wrap(data._array, cls)
+            new._version_box[1] = memory(data)
+        else:
+            new = expose(wrap(data, cls))
         new.requires_grad = requires_grad
         return new
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import changed, forget
 from ..functions.shape import cat
 from ..tensor import Tensor, wrap
 
@@ -66,8 +67,9 @@ def clip_grad_norm_(
     scale = max_norm / (value + 1e-6)
     if not scale >= 1:
         for grad in grads:
+            forget(grad)
             grad._array *= scale
-            grad._version_box[0] += 1
+            changed(grad)
     return total
 
 
@@ -76,8 +78,9 @@ def clip_grad_value_(
 ) -> None:
     """Limit each element of the gradients to ±clip_value, in place."""
     for grad in _with_grad(parameters):
+        forget(grad)
         np.clip(grad._array, -clip_value, clip_value, out=grad._array)
-        grad._version_box[0] += 1
+        changed(grad)
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -102,6 +105,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     start = 0
     for p in targets:
         part = vec._array[start : start + p._array.size]
+        forget(p)
         p._array[...] = part.reshape(p._array.shape)
-        p._version_box[0] += 1
+        changed(p)
         start += p._array.size

@@ -28,11 +28,12 @@ def forward(
     channels_last: bool | None = True,
     activation: tuple[float, float] = epilogue.NONE,
     residual: Array | None = None,
+    packed: Any = None,
 ) -> Array:
     """y (N, K, *out) = x (N, C, *in) convolved with w (K, C/groups, *kernel), plus b (K,).
 
     Then, if given, a residual (N, K, *out) is added and an activation (slope below zero, upper
-    limit) applied.
+    limit) applied. `packed`: where packed forms of w are kept (fastconv.packed.Packed).
     """
     if channels_last is None:
         channels_last = is_channels_last(x)
@@ -40,28 +41,38 @@ def forward(
     if not out.size:
         return out
     function = plan.choose("conv_forward", spec, x.dtype)
+    kept = {"packed": packed} if packed is not None and hasattr(function, "packs") else {}
     if residual is None and activation == epilogue.NONE:
-        function(spec, x, w, b, out)
+        function(spec, x, w, b, out, **kept)
     elif getattr(function, "finishes", False):
-        function(spec, x, w, b, out, finish=(*activation, residual))
+        function(spec, x, w, b, out, finish=(*activation, residual), **kept)
     else:
-        function(spec, x, w, b, out)
+        function(spec, x, w, b, out, **kept)
         epilogue.apply(out, *activation, residual)
     return out
 
 
 def backward_input(
-    spec: ConvSpec, g: Array, w: Array, b: Array | None = None, channels_last: bool | None = True
+    spec: ConvSpec,
+    g: Array,
+    w: Array,
+    b: Array | None = None,
+    channels_last: bool | None = True,
+    packed: Any = None,
 ) -> Array:
     """Gradient (N, C, *in) of the input from g (N, K, *out), plus b (C,) if given.
 
-    With a bias it is the forward pass of a transposed convolution.
+    With a bias it is the forward pass of a transposed convolution. `packed` as for `forward`.
     """
     if channels_last is None:
         channels_last = is_channels_last(g)
     out = empty(spec.x_shape, g.dtype, channels_last)
     if out.size:
-        plan.choose("conv_backward_input", spec, g.dtype)(spec, g, w, out)
+        function = plan.choose("conv_backward_input", spec, g.dtype)
+        if packed is not None and hasattr(function, "packs"):
+            function(spec, g, w, out, packed=packed)
+        else:
+            function(spec, g, w, out)
     if b is not None:
         out += b[:, None, None, None]
     return out

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import enable_grad
+from ..autograd import changed, enable_grad, forget
 from ..profiler import record_function
 from ..tensor import Tensor, wrap
 
@@ -139,6 +139,8 @@ class Optimizer:
         for group in self.param_groups:
             found = [p for p in group["params"] if p._grad is not None]
             if found:
+                for p in found:
+                    forget(p)
                 arrays = [p._array for p in found]
                 grads = [p._grad._array for p in found]
                 states = [self.state[p] for p in found]
@@ -146,7 +148,7 @@ class Optimizer:
                     self.prepare(group, array, state)
                 self.update_all(group, arrays, grads, states)
                 for p in found:
-                    p._version_box[0] += 1
+                    changed(p)
 
     def update_all(
         self,

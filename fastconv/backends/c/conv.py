@@ -30,26 +30,38 @@ from fastconv.backends.c.library import (
     raise_difference,
     thread_count,
 )
+from fastconv.backends.c.packing import Layout, dense_pointer, packed_weight
+from fastconv.packed import Packed
 from fastconv.spec import ConvSpec
 
 
 class _Conv:
     """What is kept of a convolution: its shapes, whether threads pay, one geometry per format."""
 
-    __slots__ = ("empty", "geometry", "parallel", "spec", "w_shape", "x_shape", "y_shape")
+    __slots__ = (
+        "empty",
+        "fields",
+        "geometry",
+        "layouts",
+        "parallel",
+        "w_shape",
+        "x_shape",
+        "y_shape",
+    )
 
     def __init__(self, spec: ConvSpec) -> None:
         self.x_shape, self.w_shape, self.y_shape = spec.x_shape, spec.w_shape, spec.y_shape
         self.parallel = spec.flops >= SERIAL_FLOPS
         self.empty = 0 in self.x_shape + self.w_shape + self.y_shape
         self.geometry: dict[int, Any] = {}
-        self.spec = _geometry_fields(spec)
+        self.fields = _geometry_fields(spec)
+        self.layouts: dict[Any, Layout] = {}
 
     def at(self, x_form: int, y_form: int) -> Any:
         """Return the ``fc_conv_geom *`` for these formats."""
         geometry = self.geometry.get(x_form + 2 * y_form)
         if geometry is None:
-            geometry = ffi.new("fc_conv_geom *", self.spec)
+            geometry = ffi.new("fc_conv_geom *", self.fields)
             geometry.x_stride = element_strides(x_form, self.x_shape[1], self.x_shape[2:])
             geometry.y_stride = element_strides(y_form, self.y_shape[1], self.y_shape[2:])
             self.geometry[x_form + 2 * y_form] = geometry
@@ -81,8 +93,24 @@ def _run(
         check_status(status, what)
 
 
-def _weight(w: Array) -> Any:
-    return from_buffer(w if w.flags.c_contiguous else np.ascontiguousarray(w))
+def _run_packed(
+    what: str, spec: ConvSpec, kernel: int, code: int, kept: _Conv, forms: tuple[int, int], a: Any,
+    w: Array, store: Packed, bias: Any, finish: tuple[float, float, Any] | None, out: Any,
+) -> bool:  # fmt: skip
+    """Run on weights kept packed in `store`; False where there are none."""
+    geometry, parallel = kept.at(*forms), kept.parallel
+    found = packed_weight(what, store, kept.layouts, spec, kernel, code, geometry, w, parallel)
+    if found is None:
+        return False
+    layout, form = found
+    slope, limit, residual = finish or (0, 0, NULL)
+    status = lib.fc_conv_packed(
+        layout.isa, kernel, code, geometry, a, form.pointer, layout.size, bias, finish is not None,
+        residual, slope, limit, out, thread_count(parallel),
+    )  # fmt: skip
+    if status:
+        check_status(status, what)
+    return True
 
 
 def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
@@ -95,6 +123,7 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         bias: Array | None,
         out: Array,
         finish: tuple[float, float, Array | None] | None = None,
+        packed: Packed | None = None,
     ) -> None:
         kept, code, dtype = _conv(spec), dtype_code(what, x), x.dtype
         xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
@@ -105,42 +134,48 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         b = NULL
         if bias is not None:
             check_same(what, "bias", bias, ws[:1], dtype)
-            b = _weight(bias)
+            b = dense_pointer(bias)
         if kept.empty:
             out[...] = 0 if bias is None else bias[:, None, None, None]
             return
         form, y = output_pointer(what, out)
-        if finish is None:
-            _run(
-                what, kernel, code, kept, (LAST, form), from_buffer(last_view(x)), _weight(w), b, y
-            )
+        forms, a = (LAST, form), from_buffer(last_view(x))
+        if finish is not None:
+            slope, limit, residual = finish
+            r = NULL
+            if residual is not None:
+                check_same(what, "residual", residual, ys, dtype)
+                r = from_buffer(last_view(residual) if form else np.ascontiguousarray(residual))
+            finish = (slope, limit, r)
+        if packed is not None and _run_packed(
+            what, spec, kernel, code, kept, forms, a, w, packed, b, finish, y
+        ):
             return
-        slope, limit, residual = finish
-        r = NULL
-        if residual is not None:
-            check_same(what, "residual", residual, ys, dtype)
-            r = from_buffer(last_view(residual) if form else np.ascontiguousarray(residual))
+        if finish is None:
+            _run(what, kernel, code, kept, forms, a, dense_pointer(w), b, y)
+            return
         threads = thread_count(kept.parallel)
         status = lib.fc_conv_finish(
-            kernel, code, kept.at(LAST, form), from_buffer(last_view(x)), _weight(w), b, r, slope,
-            limit, y, threads,
-        )  # fmt: skip
+            kernel, code, kept.at(*forms), a, dense_pointer(w), b, r, slope, limit, y, threads
+        )
         if status:
             check_status(status, what)
 
     run.__name__ = run.__qualname__ = what
     run.__doc__ = (
         f"Convolution forward, {algorithm}: x, w, bias or None -> out; then, with finish = (slope, "
-        "limit, residual or None), the epilogue."
+        "limit, residual or None), the epilogue. packed: where packed forms of w are kept."
     )
-    run.finishes = True  # type: ignore[attr-defined]
+    run.finishes = run.packs = True  # type: ignore[attr-defined]
     return run
 
 
 def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
     what = f"conv_backward_input_{algorithm}"
 
-    def run(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
+    def run(
+        spec: ConvSpec, grad_out: Array, w: Array, out: Array, packed: Packed | None = None
+    ) -> None:
         kept, code, dtype, g = _conv(spec), dtype_code(what, grad_out), grad_out.dtype, grad_out
         xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
         if not (
@@ -151,10 +186,18 @@ def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
             out[...] = 0
             return
         form, x = output_pointer(what, out)
-        _run(what, kernel, code, kept, (form, LAST), from_buffer(last_view(g)), _weight(w), NULL, x)
+        forms, a = (form, LAST), from_buffer(last_view(g))
+        if packed is None or not _run_packed(
+            what, spec, kernel, code, kept, forms, a, w, packed, NULL, None, x
+        ):
+            _run(what, kernel, code, kept, forms, a, dense_pointer(w), NULL, x)
 
     run.__name__ = run.__qualname__ = what
-    run.__doc__ = f"Convolution backward input, {algorithm}: grad_out, w -> out."
+    run.__doc__ = (
+        f"Convolution backward input, {algorithm}: grad_out, w -> out. packed: where packed forms "
+        "of w are kept."
+    )
+    run.packs = True  # type: ignore[attr-defined]
     return run
 
 
@@ -194,6 +237,7 @@ def _through_channels_last(run: Callable[..., None]) -> Callable[..., None]:
     staged.__name__ = staged.__qualname__ = run.__name__
     staged.__doc__ = run.__doc__
     staged.finishes = hasattr(run, "finishes")  # type: ignore[attr-defined]
+    staged.packs = hasattr(run, "packs")  # type: ignore[attr-defined]
     return staged
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...functions.conv import Convolution, ConvTranspose
+from ...functions.kept import kept
 from ...functions.linear import LinearOp
 from ...spec import conv_spec, conv_transpose_spec, split_batch
 from ...tensor import Tensor
@@ -29,7 +30,7 @@ def _conv(
         shape, _ = split_batch(shape, ndim, name)
     spec = conv_spec(shape, weight._array.shape, stride, padding, dilation, groups, ndim, name)
     check_shape(name, "bias", bias, (spec.out_channels,))
-    return Convolution.apply(input, weight, bias, spec)
+    return Convolution.apply(input, weight, bias, spec, kept(weight))
 
 
 def conv1d(
@@ -157,7 +158,7 @@ def _conv_transpose(
         shape, weight._array.shape, stride, padding, output_padding, groups, dilation, ndim, name
     )
     check_shape(name, "bias", bias, (spec.in_channels,))
-    return ConvTranspose.apply(input, weight, bias, spec)
+    return ConvTranspose.apply(input, weight, bias, spec, kept(weight))
 
 
 def conv_transpose1d(
@@ -264,4 +265,4 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"its last size must be {w[1]}"
         )
     check_shape("linear", "bias", bias, (w[0],))
-    return LinearOp.apply(input, weight, bias)
+    return LinearOp.apply(input, weight, bias, kept(weight))

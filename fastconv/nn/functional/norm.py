@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autograd import changed, forget
 from ...functions.norm import BatchNorm, GroupNorm, LayerNorm, LocalResponse
 from ...spec import as_int, as_shape, batch_norm_spec, group_norm_spec
 from ...tensor import Tensor
@@ -28,9 +29,10 @@ def _check_writable(name: str, **statistics: Tensor | None) -> None:
 
 def _move(running: Tensor, value: np.ndarray, momentum: float) -> None:
     """running ← (1 - momentum) · running + momentum · value"""
+    forget(running)
     running._array *= 1 - momentum
     running._array += momentum * value
-    running._version_box[0] += 1
+    changed(running)
 
 
 def batch_norm(

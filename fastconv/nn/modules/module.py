@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ...autograd import move
 from ...dtypes import device, memory_format, to_numpy_dtype
 from ...tensor import Tensor, wrap
 from ..parameter import Parameter
@@ -411,7 +412,8 @@ class Module:
                 for tensor in table.values():
                     if tensor is None or tensor._array.dtype.kind != "f":
                         continue
-                    tensor._array = tensor._array.astype(dtype, copy=False)
+                    if tensor._array.dtype != dtype:
+                        move(tensor, tensor._array.astype(dtype))
                     if tensor.grad is not None:
                         tensor.grad = wrap(tensor.grad._array.astype(dtype, copy=False))
         return self
@@ -514,9 +516,9 @@ def check_device(value: Any) -> None:
         device(value)
 
 
-def empty(shape: tuple[int, ...], dtype: Any = None) -> np.ndarray:
+def empty(shape: tuple[int, ...], dtype: Any = None) -> Tensor:
     """Uninitialised memory of a floating-point type, the default one when None."""
     found = to_numpy_dtype(float if dtype is None else dtype)
     if found.kind != "f":
         raise TypeError(f"parameters must have a floating-point dtype, got {dtype}")
-    return np.empty(shape, found)
+    return wrap(np.empty(shape, found))  # type: ignore[no-any-return]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autograd import changed
 from ...dtypes import to_numpy_dtype
 from ...tensor import Tensor, wrap
 from .. import functional as F
@@ -122,6 +123,7 @@ class _BatchNorm(_NormBase):
         tracks = self.training and self.track_running_stats
         if tracks and self.num_batches_tracked is not None:
             self.num_batches_tracked._array += 1
+            changed(self.num_batches_tracked)
             if self.momentum is None:
                 factor = 1.0 / float(self.num_batches_tracked._array)
         mean, var = self.running_mean, self.running_var

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ...autograd import changed, expose, forget
 from ...tensor import Tensor, wrap
 from ..parameter import Parameter
 
@@ -101,10 +102,12 @@ def load_state(
     for table, name, value, array in matched:
         target = table[name]
         if not assign:
+            forget(target)
             target._array[...] = array
-            target._version_box[0] += 1
+            changed(target)
         elif isinstance(target, Parameter):
-            table[name] = Parameter(array, requires_grad=target.requires_grad)
+            source = value if isinstance(value, Tensor) else array
+            table[name] = Parameter(source, requires_grad=target.requires_grad)
         else:
-            table[name] = value if isinstance(value, Tensor) else wrap(array)
+            table[name] = value if isinstance(value, Tensor) else expose(wrap(array))
     return IncompatibleKeys(missing, unexpected)

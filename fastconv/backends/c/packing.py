@@ -1,0 +1,112 @@
+"""Weights kept packed (``fastconv/packed.py``): what a form depends on, and making it."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+
+from fastconv import packed
+from fastconv.backends.c.library import Array, check_status, from_buffer, lib, thread_count
+from fastconv.backends.c.machine import block
+from fastconv.spec import ConvSpec
+
+
+class Layout:
+    """A way to pack weights; there is one object for all specs that share it.
+
+    Attributes
+    ----------
+    isa : int
+        The instruction set it is for.
+    size : int
+        Bytes; 0 where the kernel reads weights as they lie.
+    """
+
+    __slots__ = ("isa", "size", "__weakref__")
+
+    def __init__(self, isa: int, size: int) -> None:
+        self.isa, self.size = isa, size
+
+
+_layouts: weakref.WeakValueDictionary[Any, Layout] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def dense_pointer(w: Array) -> Any:
+    """Return the pointer to weights, in C order."""
+    return from_buffer(w if w.flags.c_contiguous else np.ascontiguousarray(w))
+
+
+def _layout(what: str, spec: ConvSpec, isa: int, kernel: int, code: int, geometry: Any) -> Layout:
+    """Return how a kernel packs the weights of a convolution; sizes and batch do not matter."""
+    phases = tuple(map(min, spec.stride, spec.in_size))
+    key = (
+        isa, kernel, code, spec.w_shape, spec.groups, spec.stride, phases, spec.pad, spec.dilation,
+    )  # fmt: skip
+    with _lock:
+        found = _layouts.get(key)
+        if found is None:
+            size = lib.fc_conv_packed_bytes(isa, kernel, code, geometry)
+            if size < 0:
+                check_status(-size, what)
+            found = _layouts[key] = Layout(isa, size)
+    return found
+
+
+def _pack(
+    what: str,
+    store: packed.Packed,
+    layout: Layout,
+    kernel: int,
+    code: int,
+    geometry: Any,
+    w: Array,
+    parallel: bool,
+) -> packed.Form | None:
+    """Pack weights and keep them; None where there is no room, or nothing to pack."""
+    if not layout.size or not packed.reserve(layout.size):
+        return None
+    try:
+        memory = block(layout.size)
+    except MemoryError:
+        return None
+    form = packed.Form(memory, from_buffer("char[]", memory, True))
+    packed.count(form, layout.size)
+    status = lib.fc_conv_pack(
+        layout.isa, kernel, code, geometry, dense_pointer(w), form.pointer, layout.size,
+        thread_count(parallel),
+    )  # fmt: skip
+    if status:
+        check_status(status, what)
+    store.keep(layout, form)
+    return form
+
+
+def packed_weight(
+    what: str,
+    store: packed.Packed,
+    layouts: dict[Any, Layout],
+    spec: ConvSpec,
+    kernel: int,
+    code: int,
+    geometry: Any,
+    w: Array,
+    parallel: bool,
+) -> tuple[Layout, packed.Form] | None:
+    """Return the kept form of the weights `w` of `store`, made now if need be; None without one.
+
+    `layouts` keeps the spec's layouts, by instruction set, kernel and type.
+    """
+    key = (lib.fc_get_isa(), kernel, code)
+    layout = layouts.get(key)
+    if layout is None:
+        layout = layouts[key] = _layout(what, spec, *key, geometry)
+    form = store.forms.get(layout)
+    if form is None:
+        form = _pack(what, store, layout, kernel, code, geometry, w, parallel)
+        if form is None:
+            return None
+    return layout, form

@@ -16,10 +16,10 @@ import numpy as np
 
 
 def _limit() -> int:
-    try:
-        return max(0, int(os.environ.get("FASTCONV_PACKED_MB", "1024"))) << 20
-    except ValueError:
-        return 1 << 30
+    text = os.environ.get("FASTCONV_PACKED_MB") or "1024"
+    if not text.isdecimal():
+        raise ValueError(f"FASTCONV_PACKED_MB must be a number of megabytes, got {text!r}")
+    return int(text) << 20
 
 
 limit = _limit()

@@ -30,9 +30,12 @@ from fastconv.backends.c.library import (
     raise_difference,
     thread_count,
 )
-from fastconv.backends.c.packing import Layout, dense_pointer, packed_weight
+from fastconv.backends.c.packing import Layout, dense_pointer, layout_of, pack
 from fastconv.packed import Packed
 from fastconv.spec import ConvSpec
+
+
+NO_FINISH = (0, 0, NULL)
 
 
 class _Conv:
@@ -99,11 +102,16 @@ def _run_packed(
 ) -> bool:  # fmt: skip
     """Run on weights kept packed in `store`; False where there are none."""
     geometry, parallel = kept.at(*forms), kept.parallel
-    found = packed_weight(what, store, kept.layouts, spec, kernel, code, geometry, w, parallel)
-    if found is None:
-        return False
-    layout, form = found
-    slope, limit, residual = finish or (0, 0, NULL)
+    key = (lib.fc_get_isa(), kernel, code)
+    layout = kept.layouts.get(key)
+    if layout is None:
+        layout = kept.layouts[key] = layout_of(what, spec, *key, geometry)
+    form = store.forms.get(layout)
+    if form is None:
+        form = pack(what, store, layout, kernel, code, geometry, w, parallel)
+        if form is None:
+            return False
+    slope, limit, residual = finish or NO_FINISH
     status = lib.fc_conv_packed(
         layout.isa, kernel, code, geometry, a, form.pointer, layout.size, bias, finish is not None,
         residual, slope, limit, out, thread_count(parallel),

@@ -40,7 +40,7 @@ def dense_pointer(w: Array) -> Any:
     return from_buffer(w if w.flags.c_contiguous else np.ascontiguousarray(w))
 
 
-def _layout(what: str, spec: ConvSpec, isa: int, kernel: int, code: int, geometry: Any) -> Layout:
+def layout_of(what: str, spec: ConvSpec, isa: int, kernel: int, code: int, geometry: Any) -> Layout:
     """Return how a kernel packs the weights of a convolution; sizes and batch do not matter."""
     phases = tuple(map(min, spec.stride, spec.in_size))
     key = (
@@ -56,7 +56,7 @@ def _layout(what: str, spec: ConvSpec, isa: int, kernel: int, code: int, geometr
     return found
 
 
-def _pack(
+def pack(
     what: str,
     store: packed.Packed,
     layout: Layout,
@@ -83,30 +83,3 @@ def _pack(
         check_status(status, what)
     store.keep(layout, form)
     return form
-
-
-def packed_weight(
-    what: str,
-    store: packed.Packed,
-    layouts: dict[Any, Layout],
-    spec: ConvSpec,
-    kernel: int,
-    code: int,
-    geometry: Any,
-    w: Array,
-    parallel: bool,
-) -> tuple[Layout, packed.Form] | None:
-    """Return the kept form of the weights `w` of `store`, made now if need be; None without one.
-
-    `layouts` keeps the spec's layouts, by instruction set, kernel and type.
-    """
-    key = (lib.fc_get_isa(), kernel, code)
-    layout = layouts.get(key)
-    if layout is None:
-        layout = layouts[key] = _layout(what, spec, *key, geometry)
-    form = store.forms.get(layout)
-    if form is None:
-        form = _pack(what, store, layout, kernel, code, geometry, w, parallel)
-        if form is None:
-            return None
-    return layout, form

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ._later import flush
+
 
 class Memory:
     """What all tensors over one piece of memory have in common.
@@ -62,7 +64,11 @@ def changed(t: Any) -> None:
 
 
 def forget(t: Any) -> None:
-    """Drop what was derived from the memory of a tensor, which is about to be written."""
+    """Drop what was derived from the memory of a tensor, which is about to be written.
+
+    Results that wait to be written from it are written first.
+    """
+    flush(t)
     found = t._version_box[1]
     if found is not None:
         found.packed = None
@@ -70,6 +76,7 @@ def forget(t: Any) -> None:
 
 def expose(t: Any) -> Any:
     """Note that the memory of a tensor can be written unseen from now on; returns the tensor."""
+    flush(t)
     box = t._version_box
     with _lock:
         found = box[1]

@@ -38,6 +38,7 @@ from ._grad_mode import (
     set_grad_enabled,
     unquiet,
 )
+from ._later import Later
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -98,6 +99,7 @@ class TensorBase:
     _version_box: list[Any]
     _view: tuple[TensorBase, Op | None] | None
     _hooks: dict[int, Callable[[Tensor], Any]] | None
+    _later: Later | None = None  # what a tensor that is not written yet (_pending.py) waits for
 
     @property
     def array(self) -> ndarray:
@@ -177,6 +179,8 @@ class TensorBase:
 
 # The class of new tensors: fastconv.tensor, which needs this module, sets it to Tensor.
 _tensor_class: list[Any] = [TensorBase]
+# The class of tensors that are not written yet: fastconv._pending sets it.
+_pending_class: list[Any] = [TensorBase]
 
 
 def wrap(array: Any, cls: Any = None) -> Any:
@@ -188,6 +192,17 @@ def wrap(array: Any, cls: Any = None) -> Any:
     t._nr = 0
     t._version_box = [0, None]
     return t
+
+
+def pending(later: Later) -> Any:
+    """A tensor that holds `later`, to be written when its values are asked for."""
+    t = wrap(_EMPTY)
+    t.__class__ = _pending_class[0]
+    t._array = later
+    return t
+
+
+_EMPTY = np.empty(0)
 
 
 def _owner(a: ndarray) -> ndarray:
@@ -235,6 +250,7 @@ class Op:
     outputs: tuple[Any, ...] | None = None  # (shape, dtype) of each, when there are several
     seq = -1
     freed = False
+    joined = False  # whether another node does this one's work, from the same inputs
     materialize = True  # zeros, not None, for outputs that got no gradient
     view = False  # whether the result may share the first argument's memory
 
@@ -284,7 +300,7 @@ class Op:
                 for r in results:
                     _share(r, inputs[0])
             return results
-        result = wrap(out)
+        result = pending(out) if isinstance(out, Later) else wrap(out)
         if graph:
             ctx.record(inputs, (result,))
         if cls.view:
@@ -300,7 +316,7 @@ class Op:
             edges.append((node, t._nr) if node is not None else (t, LEAF) if t._requires else None)
         nr = 0
         for r in results:
-            if r._array.dtype.kind == "f":
+            if r._later is not None or r._array.dtype.kind == "f":
                 r._node = self
                 r._nr = nr
                 r._requires = True
@@ -310,6 +326,12 @@ class Op:
         if self.saved:
             self.watch((*inputs, *results))
 
+    def join(self, edges: Sequence[Edge | None], result: TensorBase) -> None:
+        """Make this the node of `result`, with the edges of the operations that it replaces."""
+        self.seq = next(_sequence)
+        self.edges = edges
+        result._node, result._nr, result._requires = self, 0, True
+
     def watch(self, tensors: Iterable[TensorBase]) -> None:
         """Remember the version of every saved array that is the memory of one of `tensors`."""
         self.versions = versions = []
@@ -317,6 +339,8 @@ class Op:
             if type(s) is ndarray:
                 own = s.base if type(s.base) is ndarray else s
                 for t in tensors:
+                    if t._later is not None:
+                        continue
                     a = t._array
                     if a is own or (a.base is own and type(a.base) is ndarray):
                         versions.append((t._version_box, t._version_box[0], s))
@@ -442,7 +466,17 @@ class AccumulateGrad:
         return "<AccumulateGrad>"
 
 
+def check_joined(t: TensorBase, what: str) -> None:
+    """Raise if the gradient of `t` is not all computed, because a later operation joined it."""
+    if t._node is not None and t._node.joined:
+        raise RuntimeError(
+            f"{what}, of shape {t._array.shape}, after the operation that followed had been joined "
+            "with it into one: register hooks before that, or compute with fastconv.fusion(False)"
+        )
+
+
 def _edge(t: TensorBase) -> Edge:
+    """Where gradients of `t`, which requires one, go."""
     node = t.grad_fn
     return (t, LEAF) if node is None else (node, t._nr)
 
@@ -539,6 +573,7 @@ def _check_inputs(inputs: Sequence[Any]) -> None:
             raise TypeError(f"input {i} must be a Tensor, got {type(t).__name__}")
         if not t.requires_grad:
             raise RuntimeError(f"input {i}, of shape {t._array.shape}, does not require grad")
+        check_joined(t, "the gradient of an intermediate result was asked for")
 
 
 def _roots(tensors: Any, grads: Any, create_graph: bool) -> list[tuple[Any, ndarray]]:

@@ -1,8 +1,9 @@
 """Switches: which backend and algorithm to use, and how many threads.
 
-``backend``, ``algorithm`` and ``autotune`` are per thread of Python and nest; the thread count is
-the process's.  The environment sets the start: ``FASTCONV_BACKEND``, ``FASTCONV_ALGORITHM``,
-``FASTCONV_AUTOTUNE`` and ``FASTCONV_NUM_THREADS`` (``OMP_NUM_THREADS`` as the fallback).
+``backend``, ``algorithm``, ``autotune`` and ``fusion`` are per thread of Python and nest; the
+thread count is the process's.  The environment sets the start: ``FASTCONV_BACKEND``,
+``FASTCONV_ALGORITHM``, ``FASTCONV_AUTOTUNE``, ``FASTCONV_FUSION`` and ``FASTCONV_NUM_THREADS``
+(``OMP_NUM_THREADS`` as the fallback).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ class _Local(threading.local):
     backend: str | None = None
     algorithm: str | None = None
     autotune: bool | None = None
+    fusion: bool | None = None
 
 
 _local = _Local()
@@ -119,14 +121,38 @@ def autotuning() -> bool:
     return _default_autotune if asked is None else asked
 
 
-def _initial_autotune() -> bool:
-    text = os.environ.get("FASTCONV_AUTOTUNE", "")
+def fusion(enabled: bool = True) -> _Switch:
+    """Let operations join inside a ``with`` block (in this thread), or not.
+
+    The result of a normalisation is then written together with what follows it, ``+ residual`` and
+    a ReLU. Results are the same; one read and one write of memory are saved for each of them.
+    ``FASTCONV_FUSION=0`` switches it off everywhere.
+
+    Raises
+    ------
+    TypeError
+        If `enabled` is not a bool.
+    """
+    if not isinstance(enabled, bool):
+        raise TypeError(f"fusion(): expected True or False, got {enabled!r}")
+    return _Switch("fusion", enabled)
+
+
+def fusing() -> bool:
+    """Whether operations may join."""
+    asked = _local.fusion
+    return _default_fusion if asked is None else asked
+
+
+def _initial(name: str, default: bool) -> bool:
+    text = os.environ.get(name, "")
     if text not in ("", "0", "1"):
-        raise ValueError(f"FASTCONV_AUTOTUNE must be 0 or 1, got {text!r}")
-    return text == "1"
+        raise ValueError(f"{name} must be 0 or 1, got {text!r}")
+    return text == "1" if text else default
 
 
-_default_autotune = _initial_autotune()
+_default_autotune = _initial("FASTCONV_AUTOTUNE", False)
+_default_fusion = _initial("FASTCONV_FUSION", True)
 
 
 def current_backend() -> str:

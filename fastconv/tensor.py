@@ -369,6 +369,7 @@ class Tensor(TensorMethods):
         """Let a backward pass put the gradient of this intermediate result into its ``.grad``."""
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on a tensor that has requires_grad=False")
+        autograd.check_joined(self, "retain_grad() on a result")
         if self._node is not None and not self.retains_grad:
             self._node.hooks = [*(self._node.hooks or ()), (self._nr, _Retain(self))]
 
@@ -381,6 +382,7 @@ class Tensor(TensorMethods):
         """
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        autograd.check_joined(self, "a hook on a result")
         node = self._node
         if node is not None:
             entry = (self._nr, hook)
@@ -517,3 +519,4 @@ def is_tensor(obj: Any) -> bool:
 
 
 autograd._tensor_class[0] = Tensor
+from . import _pending as _pending  # noqa: E402  (tensors that are written late, a subclass)

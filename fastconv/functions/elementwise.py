@@ -173,10 +173,20 @@ class Atan2(Binary):
     floating = True
 
 
+def _add_late(a: Any, b: Any) -> Any:
+    """``a + b``, one of which is not written yet; None if they cannot join."""
+    joined = None if a._later is None else a._later.add(a, b)
+    return b._later.add(b, a) if joined is None and b._later is not None else joined
+
+
 def binary(op: type[Binary], a: Any, b: Any) -> Any:
     """Apply `op` to Tensors, scalars and arrays; NotImplemented for anything else."""
     if isinstance(b, TensorBase):
         if isinstance(a, TensorBase):
+            if op is Add and (a._later is not None or b._later is not None):
+                joined = _add_late(a, b)
+                if joined is not None:
+                    return joined
             kind = a._array.dtype
             if kind is b._array.dtype and kind.kind == "f":
                 return op.apply(a, b)
@@ -218,8 +228,12 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
     other = operand(other)
     if other is NotImplemented:
         return NotImplemented
-    array, kind = target._array, target._array.dtype
     is_tensor = isinstance(other, TensorBase)
+    if op is Add and is_tensor and target._later is not None:
+        joined = target._later.add(target, other, True)
+        if joined is not None:
+            return joined
+    array, kind = target._array, target._array.dtype
     if op.floating or not is_tensor or other._array.dtype != kind:
         result = result_dtype(target, other)
         if kind.kind != "f" and (

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Op
+from .. import _watch
+from .._grad_mode import mode, quiet, unquiet
+from .._later import Later
+from ..autograd import Op, _edge, changed, pending, wrap
 from ..ops import norm as ops
 from ..spec import NormSpec
 
@@ -18,8 +21,18 @@ class Normalize(Op):
 
     With `stats` = (mean, var) these are constants (evaluation). Without, they are those of what
     shares them (`spec`), and `seen(mean, var)` is called with them. weight and bias (C,) may each
-    be None. Backward computes the normalised input anew.
+    be None. Backward computes the normalised input anew. With `late`, the result waits for what
+    comes next (:class:`NormLater`).
     """
+
+    spec: NormSpec
+    mean: Array
+    inverse: Array
+    constant: bool
+    weighted: bool
+    biased: bool
+    added = False  # whether a residual is the last tensor argument
+    relu = False  # whether the result went through a ReLU, and is saved
 
     @staticmethod
     def forward(
@@ -31,7 +44,8 @@ class Normalize(Op):
         stats: tuple[Array, Array] | None,
         eps: float,
         seen: Any = None,
-    ) -> Array:
+        late: bool = False,
+    ) -> Any:
         ctx.constant = stats is not None
         if stats is None:
             mean, var = ops.statistics(spec, x)
@@ -44,21 +58,126 @@ class Normalize(Op):
         ctx.spec, ctx.mean, ctx.inverse = spec, mean, inverse
         ctx.weighted, ctx.biased = weight is not None, bias is not None
         ctx.save(x, weight)
-        return ops.apply(spec, x, coef)
+        return NormLater(ctx, x, coef, None) if late else ops.apply(spec, x, coef)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
-        x, weight = ctx.saved
-        needs = (ctx.needs[0], True in ctx.needs[1:], False)
-        gx, gw, gb, _ = ops.backward(
-            ctx.spec, g, x, None, ctx.mean, ctx.inverse, weight, ctx.constant, needs
+        x, weight, *rest = ctx.saved
+        needs, added = ctx.needs, ctx.added
+        affine = needs[1 : len(needs) - added]
+        wanted = (needs[0], True in affine, added and needs[-1])
+        y = rest[0] if ctx.relu else None
+        gx, gw, gb, passed = ops.backward(
+            ctx.spec, g, x, y, ctx.mean, ctx.inverse, weight, ctx.constant, wanted
         )
         grads = [gx]
         if ctx.weighted:
             grads.append(gw)
         if ctx.biased:
             grads.append(gb)
+        if added:
+            grads.append(passed)
         return tuple(grads)
+
+
+class NormLater(Later):
+    """A normalisation whose values are not written yet: what is added and a ReLU can join.
+
+    `node` is the operation as far as it goes; `residual` is what has joined it.
+    """
+
+    __slots__ = ("coef", "dtype", "node", "residual", "shape", "x")
+
+    def __init__(self, node: Normalize, x: Array, coef: Array, residual: Array | None) -> None:
+        self.node, self.x, self.coef, self.residual = node, x, coef, residual
+        self.shape, self.dtype = x.shape, x.dtype
+
+    def sources(self) -> tuple[Array | None, ...]:
+        """The input, and what was added."""
+        return self.x, self.residual
+
+    def write(self) -> Array:
+        """The values, in one pass."""
+        return ops.apply(self.node.spec, self.x, self.coef, self.residual)
+
+    def add(self, tensor: Any, other: Any, inplace: bool = False) -> Any:
+        """``tensor + other``, written with it or still late; None if that cannot join."""
+        if self.residual is not None or other is tensor or not self.free(tensor, inplace):
+            return None
+        values, where = other._array, other._version_box[1]
+        if values.shape != self.shape or values.dtype != self.dtype:
+            return None
+        if where is not None and where.exposed:  # it may change unseen
+            return None
+        return self.join(tensor, other, False, inplace)
+
+    def relu(self, tensor: Any, inplace: bool = False) -> Any:
+        """``relu(tensor)``, written now; None if that cannot join."""
+        return self.join(tensor, None, True, inplace) if self.free(tensor, inplace) else None
+
+    def free(self, tensor: Any, inplace: bool) -> bool:
+        """Whether nobody looks at `tensor` itself: its node is the recorded one, without hooks."""
+        node = self.node if self.node.seq >= 0 else None
+        if tensor._node is not node or tensor._requires is not (node is not None):
+            return False
+        if inplace and not mode.grad and tensor._requires:  # changed behind the graph's back
+            return False
+        return not tensor._hooks and (node is None or not node.hooks)
+
+    def join(self, tensor: Any, other: Any, relu: bool, inplace: bool) -> Any:
+        """One operation from the inputs of the normalisation in place of two from `tensor`."""
+        before, ctx = self.node, Joined()
+        ctx.spec, ctx.mean, ctx.inverse = before.spec, before.mean, before.inverse
+        ctx.constant, ctx.weighted, ctx.biased = before.constant, before.weighted, before.biased
+        ctx.added, ctx.relu = before.added or other is not None, relu
+        needs, edges = before.needs, before.edges or (None,) * len(before.needs)
+        if other is not None:
+            wanted = other.requires_grad
+            needs, edges = (*needs, wanted), (*edges, _edge(other) if wanted else None)
+        graph = mode.grad and True in needs
+        ctx.needs = needs if graph else (False,) * len(needs)
+        values = self.residual if other is None else other._array
+        arguments = (self, values, relu)
+        token = quiet()
+        try:
+            if _watch.recorder is None:
+                out = Joined.forward(ctx, *arguments)
+            else:
+                out = _watch.recorder.forward(Joined, ctx, arguments)
+        finally:
+            unquiet(token)
+        if inplace:
+            result = tensor
+            result._array = out
+            changed(result)
+        else:
+            result = pending(out) if isinstance(out, Later) else wrap(out)
+        if graph:
+            before.joined = not inplace and before.seq >= 0
+            ctx.saved = before.saved
+            ctx.versions = before.versions
+            if relu:
+                ctx.saved = (*before.saved[:2], out)
+                ctx.versions = [
+                    *before.versions,
+                    (result._version_box, result._version_box[0], out),
+                ]
+            ctx.join(edges, result)
+        return result
+
+
+class Joined(Normalize):
+    """A normalisation with what has joined it: + residual, and a ReLU."""
+
+    @staticmethod
+    def forward(ctx: Any, later: NormLater, residual: Array | None, relu: bool) -> Any:  # type: ignore[override]
+        if not relu:
+            return NormLater(ctx, later.x, later.coef, residual)
+        return ops.apply(ctx.spec, later.x, later.coef, residual, True)
+
+    def name(self) -> str:
+        """What it consists of."""
+        return f"Norm{'Add' if self.added else ''}{'Relu' if self.relu else ''}Backward0"
 
 
 class BatchNorm(Normalize):

@@ -230,11 +230,26 @@ cosh = _public(Cosh, "cosh", "The hyperbolic cosine of each element.")
 tanh = _public(Tanh, "tanh", "The hyperbolic tangent of each element.")
 erf = _public(Erf, "erf", "The error function of each element.")
 sigmoid = _public(Sigmoid, "sigmoid", "``1 / (1 + exp(-input))``.")
-relu = _public(Relu, "relu", "``max(input, 0)``; NaN stays NaN.", False)
+_relu = _public(Relu, "relu", "``max(input, 0)``; NaN stays NaN.", False)
+
+
+def relu(input: Any, *, out: Any = None) -> Any:
+    if out is None and isinstance(input, TensorBase) and input._later is not None:
+        joined = input._later.relu(input)
+        if joined is not None:
+            return joined
+    return _relu(input, out=out)
+
+
+relu.__doc__ = _relu.__doc__
 
 
 def relu_(self: Any) -> Any:
     """In-place version of :func:`relu`; returns the tensor itself."""
+    if self._later is not None:
+        joined = self._later.relu(self, True)
+        if joined is not None:
+            return joined
     return Relu.apply_(self, True)
 
 

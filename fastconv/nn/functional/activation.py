@@ -25,7 +25,8 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     check_tensor("relu", "input", input)
     if inplace:
         return input.relu_()
-    return input.relu() if input._array.dtype.kind != "f" else Relu.apply(input)
+    late = input._later is not None
+    return input.relu() if late or input._array.dtype.kind != "f" else Relu.apply(input)
 
 
 def relu_(input: Tensor) -> Tensor:

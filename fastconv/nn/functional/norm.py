@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import config
 from ...autograd import changed, forget
 from ...functions.norm import BatchNorm, GroupNorm, LayerNorm, LocalResponse
 from ...spec import as_int, as_shape, batch_norm_spec, group_norm_spec
@@ -33,6 +34,12 @@ def _move(running: Tensor, value: np.ndarray, momentum: float) -> None:
     running._array *= 1 - momentum
     running._array += momentum * value
     changed(running)
+
+
+def late(input: Tensor) -> bool:
+    """Whether the result may wait: nobody can change the input's memory unseen."""
+    where = input._version_box[1]
+    return config.fusing() and (where is None or not where.exposed)
 
 
 def batch_norm(
@@ -84,7 +91,8 @@ def batch_norm(
                 f"{name}(): running_mean and running_var are needed when training is False"
             )
         stats = (running_mean._array, running_var._array)
-        return BatchNorm.apply(input, weight, bias, batch_norm_spec(shape), stats, eps)
+        spec = batch_norm_spec(shape)
+        return BatchNorm.apply(input, weight, bias, spec, stats, eps, None, late(input))
     count = input._array.size // max(1, shape[1])
     if count <= 1:
         raise ValueError(
@@ -98,7 +106,8 @@ def batch_norm(
         if running_var is not None:
             _move(running_var, var * (count / (count - 1)), momentum)
 
-    return BatchNorm.apply(input, weight, bias, batch_norm_spec(shape), None, eps, track)
+    spec = batch_norm_spec(shape)
+    return BatchNorm.apply(input, weight, bias, spec, None, eps, track, late(input))
 
 
 def layer_norm(
@@ -145,7 +154,8 @@ def group_norm(
         )
     check_shape(name, "weight", weight, (shape[1],))
     check_shape(name, "bias", bias, (shape[1],))
-    return GroupNorm.apply(input, weight, bias, group_norm_spec(shape, num_groups), None, eps)
+    spec = group_norm_spec(shape, num_groups)
+    return GroupNorm.apply(input, weight, bias, spec, None, eps, None, late(input))
 
 
 def instance_norm(
@@ -188,7 +198,7 @@ def instance_norm(
             unbiased = var.reshape(shape[:2]).mean(0) * (count / (count - 1))
             _move(running_var, unbiased, momentum)
 
-    return GroupNorm.apply(input, weight, bias, spec, None, eps, track)
+    return GroupNorm.apply(input, weight, bias, spec, None, eps, track, late(input))
 
 
 def affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:

@@ -5,8 +5,8 @@ Every tensor has a version box ``[count, memory]``. The count belongs to the gra
 that address: ``.data`` and a Parameter made of a tensor share it too. It exists from the day it is
 needed, by a second box or by :func:`fastconv.functions.kept.kept`.
 
-All code of this package that writes the array of a tensor calls :func:`changed` afterwards, and
-before that :func:`forget` where an exception may come in the middle of the writing. All code that
+All code of this package that writes the array of a tensor calls :func:`forget` before, which also
+writes results that wait to be computed from it, and :func:`changed` afterwards. All code that
 hands the array itself out, or takes one in, calls :func:`expose`: from then on anyone can write it
 without a word.
 """

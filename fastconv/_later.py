@@ -43,8 +43,9 @@ _waiting: dict[int, Any] = {}  # id of a tensor -> KeyedRef to it
 
 
 def _gone(ref: Any) -> None:
-    if _waiting.get(ref.key) is ref:
-        del _waiting[ref.key]
+    key = ref.key
+    if _waiting.get(key) is ref:
+        del _waiting[key]
 
 
 def wait(tensor: Any) -> None:

@@ -34,7 +34,6 @@ from fastconv.backends.c.packing import Layout, dense_pointer, layout_of, pack
 from fastconv.packed import Packed
 from fastconv.spec import ConvSpec
 
-
 NO_FINISH = (0, 0, NULL)
 
 
@@ -106,6 +105,8 @@ def _run_packed(
     layout = kept.layouts.get(key)
     if layout is None:
         layout = kept.layouts[key] = layout_of(what, spec, *key, geometry)
+    if not layout.size:
+        return False
     form = store.forms.get(layout)
     if form is None:
         form = pack(what, store, layout, kernel, code, geometry, w, parallel)

@@ -66,8 +66,8 @@ def pack(
     w: Array,
     parallel: bool,
 ) -> packed.Form | None:
-    """Pack weights and keep them; None where there is no room, or nothing to pack."""
-    if not layout.size or not packed.reserve(layout.size):
+    """Pack weights and keep them; None where there is no room."""
+    if not packed.reserve(layout.size):
         return None
     try:
         memory = block(layout.size)

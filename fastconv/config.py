@@ -20,6 +20,7 @@ class _Local(threading.local):
     algorithm: str | None = None
     autotune: bool | None = None
     fusion: bool | None = None
+    switches: tuple[str, str | None, bool] | None = None  # what they come to, once it is asked
 
 
 _local = _Local()
@@ -44,6 +45,7 @@ class _Switch:
     def __enter__(self) -> None:
         self._saved.append(getattr(_local, self._name))
         setattr(_local, self._name, self._value)
+        _local.switches = None
 
     def __exit__(
         self,
@@ -52,6 +54,7 @@ class _Switch:
         trace: TracebackType | None,
     ) -> None:
         setattr(_local, self._name, self._saved.pop())
+        _local.switches = None
 
 
 def backend(name: str) -> _Switch:
@@ -166,6 +169,14 @@ def current_algorithm() -> str | None:
     if not _looked:
         _find_algorithm()
     return _local.algorithm or _default_algorithm
+
+
+def switches() -> tuple[str, str | None, bool]:
+    """``current_backend()``, ``current_algorithm()`` and ``autotuning()`` in one."""
+    found = _local.switches
+    if found is None:
+        found = _local.switches = current_backend(), current_algorithm(), autotuning()
+    return found
 
 
 _default_backend: str | None = None

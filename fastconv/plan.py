@@ -116,9 +116,10 @@ def choose(op: str, spec: Spec, dtype: Any = None) -> Callable[..., Any]:
 
     The type of the arrays matters to ``fastconv.autotune`` only.
     """
-    backend, algorithm = config.current_backend(), config.current_algorithm()
-    key: tuple[Any, ...] = (op, backend, algorithm)
-    if config.autotuning() and backend == "c":
+    switches = config.switches()
+    backend, algorithm, autotuning = switches
+    key: tuple[Any, ...] = (op, switches)
+    if autotuning and backend == "c":
         key += (dtype, *tuning.condition())
     function = spec.cache.get(key)
     if function is None:

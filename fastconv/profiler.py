@@ -12,19 +12,16 @@ Outside such a block an operation pays for one comparison.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _watch
-from .files import write_text
 
 __all__ = ["Average", "Event", "profile", "record_function"]
 
@@ -44,21 +41,39 @@ class Event(NamedTuple):
     own: int  # without the operations that ran inside
 
 
-@dataclass(frozen=True)
 class Average:
-    """The events of one name, phase and, if asked for, shapes; times in microseconds."""
+    """The events of one name, phase and, if asked for, shapes; times in microseconds.
 
-    key: str
-    phase: str
-    input_shapes: Shapes
-    count: int
-    cpu_time_total: float
-    self_cpu_time_total: float  # without the operations that ran inside
+    Attributes
+    ----------
+    key, phase : str
+        The operation, and 'forward' or 'backward' ('' for a block of record_function).
+    input_shapes : tuple of tuple of int
+    count : int
+    cpu_time_total, self_cpu_time_total : float
+        Of all runs; without the operations that ran inside.
+    """
+
+    __slots__ = (
+        "count", "cpu_time_total", "input_shapes", "key", "phase", "self_cpu_time_total",
+    )  # fmt: skip
+
+    def __init__(
+        self, key: str, phase: str, input_shapes: Shapes, count: int, total: float, own: float
+    ) -> None:
+        self.key, self.phase, self.input_shapes = key, phase, input_shapes
+        self.count, self.cpu_time_total, self.self_cpu_time_total = count, total, own
 
     @property
     def cpu_time(self) -> float:
         """Mean time of one run."""
         return self.cpu_time_total / self.count
+
+    def __repr__(self) -> str:
+        return (
+            f"Average({self.key!r}, {self.phase!r}, count={self.count}, "
+            f"self_cpu_time_total={self.self_cpu_time_total:.1f})"
+        )
 
 
 class _Recorder:
@@ -226,6 +241,10 @@ class profile:
         OSError
             If the file cannot be written.
         """
+        import json
+
+        from .files import write_text
+
         threads: dict[int, int] = {self._thread: 0}
         events = [
             {

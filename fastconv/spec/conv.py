@@ -147,6 +147,11 @@ def conv_spec(
         Naming the argument, its value and the shapes.
     """
     name = name or f"conv{ndim}d"
+    if type(stride) is type(padding) is type(dilation) is type(groups) is int:
+        # A key's parts are exactly ints: True and 1.0 are equal to 1, but not arguments.
+        return _conv_spec(
+            tuple(x_shape), tuple(w_shape), stride, padding, dilation, groups, ndim, name
+        )
     return _conv_spec(
         tuple(x_shape), tuple(w_shape), plain(name, "stride", stride),
         padding if isinstance(padding, str) else plain(name, "padding", padding),

@@ -14,6 +14,19 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _F32, _F64 = FLOATS
 
 
+def same_floats(input: Any, weight: Any, bias: Any) -> bool:
+    """Whether these are float32 or float64 Tensors alike; where not, `check_floats` decides."""
+    try:
+        kind = input._array.dtype
+        return (
+            (kind is _F32 or kind is _F64)
+            and weight._array.dtype is kind
+            and (bias is None or bias._array.dtype is kind)
+        )
+    except AttributeError:
+        return False
+
+
 def check_floats(function: str, /, **tensors: Any) -> None:
     """Raise TypeError unless all are float32 or float64 Tensors of one dtype.
 

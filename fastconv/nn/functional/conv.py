@@ -9,7 +9,9 @@ from ...functions.kept import kept
 from ...functions.linear import LinearOp
 from ...spec import conv_spec, conv_transpose_spec, split_batch
 from ...tensor import Tensor
-from .common import check_floats, check_shape, check_weight
+from .common import check_floats, check_shape, check_weight, same_floats
+
+CONV_NAMES = {1: "conv1d", 2: "conv2d", 3: "conv3d"}
 
 
 def _conv(
@@ -22,14 +24,16 @@ def _conv(
     dilation: Any,
     groups: int,
 ) -> Tensor:
-    name = f"conv{ndim}d"
-    check_floats(name, input=input, weight=weight, bias=bias)
-    check_weight(name, weight)
+    name = CONV_NAMES[ndim]
+    if not same_floats(input, weight, bias):
+        check_floats(name, input=input, weight=weight, bias=bias)
+        check_weight(name, weight)
     shape = input._array.shape
     if len(shape) != ndim + 2:
         shape, _ = split_batch(shape, ndim, name)
     spec = conv_spec(shape, weight._array.shape, stride, padding, dilation, groups, ndim, name)
-    check_shape(name, "bias", bias, (spec.out_channels,))
+    if bias is not None and bias._array.shape != (spec.out_channels,):
+        check_shape(name, "bias", bias, (spec.out_channels,))
     return Convolution.apply(input, weight, bias, spec, kept(weight))
 
 
@@ -254,8 +258,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     ValueError, TypeError
         Naming the argument and the shapes.
     """
-    check_floats("linear", input=input, weight=weight, bias=bias)
-    check_weight("linear", weight)
+    if not same_floats(input, weight, bias):
+        check_floats("linear", input=input, weight=weight, bias=bias)
+        check_weight("linear", weight)
     x, w = input._array.shape, weight._array.shape
     if len(w) != 2:
         raise ValueError(f"linear(): weight must be (out_features, in_features), got shape {w}")
@@ -264,5 +269,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear(): input of shape {x} does not fit weight of shape {w}: "
             f"its last size must be {w[1]}"
         )
-    check_shape("linear", "bias", bias, (w[0],))
+    if bias is not None and bias._array.shape != w[:1]:
+        check_shape("linear", "bias", bias, (w[0],))
     return LinearOp.apply(input, weight, bias, kept(weight))

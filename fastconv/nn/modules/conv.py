@@ -186,8 +186,14 @@ class _Conv(_ConvNd):
         padding = self.padding
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._borders, self.padding_mode), 0  # type: ignore[assignment]
+        weight: Any
+        bias: Any
+        try:  # without the detour through __getattr__
+            weight, bias = self._parameters["weight"], self._parameters["bias"]
+        except KeyError:
+            weight, bias = self.weight, self.bias
         return CONV[self.ndim](
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+            input, weight, bias, self.stride, padding, self.dilation, self.groups
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, dtypes
+from . import _watch, autograd, dtypes
 from ._later import Later, wait, written
 from .autograd import TensorBase
 from .dtypes import Size
@@ -31,7 +31,11 @@ class Pending(Tensor):
         later = _slot.__get__(self)
         if not isinstance(later, Later):  # another thread was here
             return later  # type: ignore[no-any-return]
-        array = later.write()
+        if _watch.recorder is None:
+            array = later.write()
+        else:
+            name = type(later).__name__.removesuffix("Later")
+            array = _watch.recorder.measure(name, "forward", later.sources(), later.write)
         self._array = array
         return array
 

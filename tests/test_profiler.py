@@ -88,6 +88,18 @@ def test_table() -> None:
     assert "1 more" in short[3]
 
 
+def test_what_is_written_late_has_a_row() -> None:
+    model = nn.BatchNorm2d(3)
+    with torch.profile() as p:
+        (model(torch.ones(2, 3, 8, 8)) * 2).sum().backward()
+    counts = {(a.key, a.phase): a.count for a in p.key_averages()}
+    assert counts["BatchNorm", "forward"] == counts["BatchNorm", "backward"] == 1
+    with torch.fusion(False), torch.profile() as q:
+        model(torch.ones(2, 3, 8, 8))
+    assert ("Norm", "forward") not in {(a.key, a.phase) for a in q.key_averages()}
+    assert counts["Norm", "forward"] == 1
+
+
 def test_record_function_holds_what_runs_inside() -> None:
     with torch.profile() as p, torch.profiler.record_function("both"):
         torch.ones(5).exp()

@@ -121,8 +121,9 @@ def checkpoint_sequential(
 
 
 def _tensors(value: Any) -> list[TensorBase]:
-    """The tensors in tuples, lists and dicts, in their order."""
+    """The tensors in tuples, lists and dicts, in their order, written if they were to be later."""
     if isinstance(value, TensorBase):
+        value._array  # noqa: B018  (reading writes)
         return [value]
     if isinstance(value, dict):
         value = list(value.values())

@@ -348,6 +348,15 @@ def test_module_hooks() -> None:
     assert np.array_equal(y.detach().numpy(), np.maximum(seen[0], 0))
 
 
+def test_profile() -> None:
+    """What is written late is counted where it is written."""
+    x = fc.tensor(values((2, 3, 4, 4), 1))
+    with fc.profile() as p:
+        F.relu(norm(x))
+        norm(x).numpy()
+    assert [e.name for e in p.events()] == ["BatchNorm", "NormJoined", "BatchNorm", "BatchNorm"]
+
+
 def test_switch() -> None:
     x = fc.tensor(values((2, 3, 4, 4), 1))
     with fc.fusion(False):

@@ -98,7 +98,12 @@ class NormLater(Later):
 
     def write(self) -> Array:
         """The values, in one pass."""
-        return ops.apply(self.node.spec, self.x, self.coef, self.residual)
+        arguments = (self.node.spec, self.x, self.coef, self.residual)
+        if _watch.recorder is None:
+            return ops.apply(*arguments)
+        name = type(self.node).__name__
+        written: Array = _watch.recorder.measure(name, "forward", arguments, ops.apply, *arguments)
+        return written
 
     def add(self, tensor: Any, other: Any, inplace: bool = False) -> Any:
         """``tensor + other``, written with it or still late; None if that cannot join."""
@@ -126,7 +131,7 @@ class NormLater(Later):
 
     def join(self, tensor: Any, other: Any, relu: bool, inplace: bool) -> Any:
         """One operation from the inputs of the normalisation in place of two from `tensor`."""
-        before, ctx = self.node, Joined()
+        before, ctx = self.node, NormJoined()
         ctx.spec, ctx.mean, ctx.inverse = before.spec, before.mean, before.inverse
         ctx.constant, ctx.weighted, ctx.biased = before.constant, before.weighted, before.biased
         ctx.added, ctx.relu = before.added or other is not None, relu
@@ -141,9 +146,9 @@ class NormLater(Later):
         token = quiet()
         try:
             if _watch.recorder is None:
-                out = Joined.forward(ctx, *arguments)
+                out = NormJoined.forward(ctx, *arguments)
             else:
-                out = _watch.recorder.forward(Joined, ctx, arguments)
+                out = _watch.recorder.forward(NormJoined, ctx, arguments)
         finally:
             unquiet(token)
         if inplace:
@@ -166,7 +171,7 @@ class NormLater(Later):
         return result
 
 
-class Joined(Normalize):
+class NormJoined(Normalize):
     """A normalisation with what has joined it: + residual, and a ReLU."""
 
     @staticmethod

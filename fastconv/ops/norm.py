@@ -128,7 +128,9 @@ def backward(
     if wants_affine:
         if total is None or along is None:
             total, along = np.zeros((2, mean.size))
-        shape = (spec.sets, spec.channels)
-        weight_grad = (along * inverse).reshape(shape).sum(0).astype(x.dtype)
-        bias_grad = total.reshape(shape).sum(0).astype(x.dtype)
+        along *= inverse
+        if spec.sets > 1:
+            along = along.reshape(spec.sets, -1).sum(0)
+            total = total.reshape(spec.sets, -1).sum(0)
+        weight_grad, bias_grad = along.astype(x.dtype), total.astype(x.dtype)
     return gx, weight_grad, bias_grad, g if wants_residual and y is None else passed

@@ -289,6 +289,64 @@ static void check_pool(const char *isa, int dtype, int last, i64 channels, int t
     free(dx.memory), free(davg.memory);
 }
 
+/* ---------------------------------------------------------------- normalisation */
+
+static void check_norm(const char *isa, int dtype, int last, i64 channels, i64 space, int threads) {
+    const fc_norm_geom g = {2, 3, channels, space, last};
+    const i64 all = g.sets * channels, size = all * g.batch * space;
+    array x = make(dtype, size, 1), dy = make(dtype, size, 2), r = make(dtype, size, 3);
+    array y = make(dtype, size, 4), coef = make(dtype, 4 * all, 5), dx = make(dtype, size, 6);
+    array dr = make(dtype, size, 7);
+    array sums[4] = {make(FC_F64, all, 8), make(FC_F64, all, 9), make(FC_F64, all, 10),
+                     make(FC_F64, all, 11)};
+    double *want[7];
+    for (int i = 0; i < 7; i++)
+        if (!(want[i] = calloc((size_t)(i < 3 ? size : all), sizeof(double)))) exit(2);
+    const double count = (double)(g.batch * space);
+    for (int pass = 0; pass < 2; pass++) /* the mean first */
+        for (i64 i = 0; i < size; i++) {
+            const i64 image = i / (channels * space), at = i % (channels * space);
+            const i64 c = image / g.batch * channels + (last ? at % channels : at / space);
+            const double v = get(&x, i), k0 = get(&coef, c), k1 = get(&coef, all + c);
+            if (!pass) {
+                want[3][c] += v / count;
+                continue;
+            }
+            want[4][c] += (v - want[3][c]) * (v - want[3][c]) / count;
+            want[0][i] = (v - k0) * k1 + get(&coef, 2 * all + c) + get(&r, i);
+            if (want[0][i] < 0) want[0][i] = 0;
+            const double d = want[0][i] <= 0 ? 0 : get(&dy, i);
+            want[2][i] = d;
+            want[1][i] = d * k1 + (v - k0) * get(&coef, 2 * all + c) + get(&coef, 3 * all + c);
+            want[5][c] += d;
+            want[6][c] += d * (v - k0);
+        }
+    char where[96];
+    snprintf(where, sizeof where, "%s dtype %d last %d channels %d space %d threads %d", isa, dtype,
+             last, (int)channels, (int)space, threads);
+    int bad = fc_norm_statistics(dtype, &g, data(&x), data(&sums[0]), data(&sums[1]), threads);
+    bad |= fc_norm_apply(dtype, &g, data(&x), data(&coef), data(&r), 1, data(&y), threads);
+    bad |= fc_norm_backward_sums(dtype, &g, data(&dy), data(&x), data(&y), data(&coef),
+                                 data(&sums[2]), data(&sums[3]), threads);
+    bad |= fc_norm_backward_apply(dtype, &g, data(&dy), data(&x), data(&y), data(&coef), data(&dx),
+                                  data(&dr), threads);
+    if (bad) {
+        printf("FAILED norm %s: status %d\n", where, bad);
+        failures++;
+    }
+    compare_within(1e-5, "norm mean", where, &sums[0], want[3]);
+    compare_within(1e-4, "norm variance", where, &sums[1], want[4]);
+    compare("norm", where, &y, want[0]);
+    compare("norm dx", where, &dx, want[1]);
+    compare("norm dr", where, &dr, want[2]);
+    compare("norm total", where, &sums[2], want[5]);
+    compare("norm along", where, &sums[3], want[6]);
+    for (int i = 0; i < 7; i++) free(want[i]);
+    for (int i = 0; i < 4; i++) free(sums[i].memory);
+    array *const given[] = {&x, &dy, &r, &y, &coef, &dx, &dr};
+    for (int i = 0; i < 7; i++) free(given[i]->memory);
+}
+
 int main(void) {
     static const i64 channels[] = {1, 3, 6, 16, 35, 130};
     for (int isa = 0; isa < fc_isa_count(); isa++) {
@@ -302,8 +360,11 @@ int main(void) {
                 for (int i = 0; i < (int)(sizeof convs / sizeof *convs); i++)
                     check_conv(fc_isa_name(isa), dtype, i, threads);
                 for (int i = 0; i < (int)(sizeof channels / sizeof *channels); i++)
-                    for (int last = 0; last < 2; last++)
+                    for (int last = 0; last < 2; last++) {
                         check_pool(fc_isa_name(isa), dtype, last, channels[i], threads);
+                        check_norm(fc_isa_name(isa), dtype, last, channels[i], 1, threads);
+                        check_norm(fc_isa_name(isa), dtype, last, channels[i], 77, threads);
+                    }
             }
         printf("%s: %d checks\n", fc_isa_name(isa), checks - before);
     }

@@ -166,6 +166,18 @@ int fc_max_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y
     return k ? k->max_pool_forward(g, x, y, indices, threads) : FC_UNSUPPORTED;
 }
 
+int fc_max_pool_taps_forward(int dtype, const fc_pool_geom *g, const void *x, void *y,
+                             uint8_t *taps, int threads) {
+    const fc_kernels *k = table(dtype);
+    return k ? k->max_pool_taps_forward(g, x, y, taps, threads) : FC_UNSUPPORTED;
+}
+
+int fc_max_pool_taps_backward(int dtype, const fc_pool_geom *g, const void *dy, const uint8_t *taps,
+                              void *dx, int threads) {
+    const fc_kernels *k = table(dtype);
+    return k ? k->max_pool_taps_backward(g, dy, taps, dx, threads) : FC_UNSUPPORTED;
+}
+
 int fc_avg_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int threads) {
     const fc_kernels *k = table(dtype);
     return k ? k->avg_pool_forward(g, x, y, threads) : FC_UNSUPPORTED;

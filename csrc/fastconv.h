@@ -127,6 +127,12 @@ int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void
 
 int fc_max_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int64_t *indices,
                         int threads);
+/* For training: the number of the maximum's tap in its window (kd * KH + kh) * KW + kw with the
+ * largest counts KH, KW, or taps = NULL for the maxima alone. Channels-last, at most 256 taps. */
+int fc_max_pool_taps_forward(int dtype, const fc_pool_geom *g, const void *x, void *y,
+                             uint8_t *taps, int threads);
+int fc_max_pool_taps_backward(int dtype, const fc_pool_geom *g, const void *dy, const uint8_t *taps,
+                              void *dx, int threads);
 int fc_avg_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int threads);
 int fc_avg_pool_backward(int dtype, const fc_pool_geom *g, const void *dy, void *dx, int threads);
 
@@ -201,6 +207,10 @@ typedef void (*fc_finish_fn)(const fc_epilogue *, int64_t count, const void *res
 typedef int (*fc_bias_fn)(const fc_conv_geom *, const void *dy, void *out, int threads);
 typedef int (*fc_max_pool_fn)(const fc_pool_geom *, const void *x, void *y, int64_t *indices,
                               int threads);
+typedef int (*fc_taps_forward_fn)(const fc_pool_geom *, const void *x, void *y, uint8_t *taps,
+                                  int threads);
+typedef int (*fc_taps_backward_fn)(const fc_pool_geom *, const void *dy, const uint8_t *taps,
+                                   void *dx, int threads);
 typedef int (*fc_avg_pool_fn)(const fc_pool_geom *, const void *a, void *out, int threads);
 typedef int (*fc_index_pool_fn)(const fc_pool_geom *, const void *a, const int64_t *indices,
                                 void *out, int threads);
@@ -228,6 +238,8 @@ typedef struct {
     fc_finish_fn finish;
     fc_bias_fn conv_backward_bias;
     fc_max_pool_fn max_pool_forward;
+    fc_taps_forward_fn max_pool_taps_forward;
+    fc_taps_backward_fn max_pool_taps_backward;
     fc_avg_pool_fn avg_pool_forward, avg_pool_backward;
     fc_index_pool_fn index_pool[FC_INDEX_KERNELS];
     fc_norm_statistics_fn norm_statistics;

@@ -7,6 +7,7 @@
 #include "norm.inc.c"
 #include "peak.inc.c"
 #include "pool.inc.c"
+#include "pool_taps.inc.c"
 #include "finish.inc.c"
 #include "elementwise.inc.c"
 #include "optim.inc.c"
@@ -42,6 +43,8 @@ const fc_kernels FN(fc_kernels) = {
     .finish = FN(finish),
     .conv_backward_bias = FN(conv_backward_bias),
     .max_pool_forward = FN(max_pool_forward),
+    .max_pool_taps_forward = FN(max_pool_taps_forward),
+    .max_pool_taps_backward = FN(max_pool_taps_backward),
     .avg_pool_forward = FN(avg_pool_forward),
     .avg_pool_backward = FN(avg_pool_backward),
     .index_pool =

@@ -266,44 +266,22 @@ INLINE void FN(clear_image)(const fc_pool_geom *g, T *x, int64_t c0, int64_t c1)
         }                                                                                        \
     } while (0)
 
-NOINLINE void FN(avg_backward_image)(const fc_pool_geom *g, const T *dy, T *dx, int64_t c0,
-                                     int64_t c1) {
-    const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];
-    const int64_t xs = g->x_stride[4], ys = g->y_stride[4];
-    const int64_t xc = g->x_stride[1], yc = g->y_stride[1];
-    FN(clear_image)(g, dx, c0, c1);
-    const int rows = xc == 1 && yc == 1;
-    for (int64_t c_first = c0; c_first < c1; c_first = rows ? c1 : c_first + 1)
-        for (int64_t p = 0; p < D * H * W; p++) {
-            const fc_window win = fc_window_at(g, p / (H * W), p / W % H, p % W);
-            const T *yp = dy + p * ys + c_first * yc, divisor = (T)win.divisor;
-            if (rows) {
-                int64_t c = 0;
-                for (; c + VL <= c1 - c0; c += VL) {
-                    const vec share = vload(yp + c) / divisor;
-                    FC_FOR_WINDOW (g, win, flat) {
-                        T *xp = dx + flat * xs + c0 + c;
-                        vstore(xp, vload(xp) + share);
-                    }
-                }
-                for (; c < c1 - c0; c++) {
-                    const T share = yp[c] / divisor;
-                    FC_FOR_WINDOW (g, win, flat) dx[flat * xs + c0 + c] += share;
-                }
-            } else {
-                const T share = *yp / divisor;
-                FC_FOR_WINDOW (g, win, flat) dx[flat * xs + c_first * xc] += share;
-            }
-        }
+NOINLINE void FN(avg_backward_plane)(const fc_pool_geom *g, const T *dy, T *dx) {
+    const int64_t H = g->out_size[1], W = g->out_size[2], P = fc_volume(g->out_size);
+    memset(dx, 0, (size_t)fc_volume(g->in_size) * sizeof(T));
+    for (int64_t p = 0; p < P; p++) {
+        const fc_window win = fc_window_at(g, p / (H * W), p / W % H, p % W);
+        const T share = dy[p] / (T)win.divisor;
+        FC_FOR_WINDOW (g, win, flat) dx[flat] += share;
+    }
 }
 
-static int FN(avg_pool_backward)(const fc_pool_geom *g, const void *dy_, void *dx_, int threads) {
-    const T *dy = dy_;
-    T *dx = dx_;
-    FC_FOR_BLOCKS(g, threads, {
-        FN(avg_backward_image)(g, dy + n * g->y_stride[0], dx + n * g->x_stride[0], c0, c1);
-    });
-    return FC_OK;
+/* NCHW, plane by plane; channels-last is gathered (pool_taps.inc.c). */
+static void FN(avg_backward_planes)(const fc_pool_geom *g, const T *dy, T *dx, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t plane = 0; plane < g->batch * g->channels; plane++)
+        FN(avg_backward_plane)(g, dy + plane * fc_volume(g->out_size),
+                               dx + plane * fc_volume(g->in_size));
 }
 
 /* f(large side, its element, small side, its element) for every stored index; `inside` says whether

@@ -271,6 +271,16 @@ static void check_pool(const char *isa, int dtype, int last, i64 channels, int t
     compare("max pool backward", where, &dx, back);
     fc_index_pool(FC_MAX_UNPOOL_BACKWARD, dtype, &g, data(&x), index, data(&y), threads);
     compare("unpool backward", where, &y, best);
+    uint8_t *taps = malloc((size_t)ny);
+    if (!taps) exit(2);
+    if (fc_max_pool_taps_forward(dtype, &g, data(&x), data(&y), taps, threads) == FC_OK) {
+        compare("max pool, taps", where, &y, best);
+        fc_max_pool_taps_backward(dtype, &g, data(&dy), taps, data(&dx), threads);
+        compare("max pool backward, taps", where, &dx, back);
+    } else if (last) {
+        compare("max pool, taps: refused", where, &y, spread);
+    }
+    free(taps);
     fc_avg_pool_forward(dtype, &g, data(&x), data(&avg), threads);
     compare("average pool", where, &avg, mean);
     fc_avg_pool_backward(dtype, &g, data(&dy), data(&davg), threads);

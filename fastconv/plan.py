@@ -74,6 +74,8 @@ CANDIDATES: dict[str, list[Candidate]] = {
     "conv_backward_bias": _only("conv_backward_bias"),
     "max_pool_forward": _only("max_pool_forward"),
     "max_pool_backward": _only("max_pool_backward"),
+    "max_pool_taps_forward": _only("max_pool_taps_forward"),
+    "max_pool_taps_backward": _only("max_pool_taps_backward"),
     "avg_pool_forward": _only("avg_pool_forward"),
     "avg_pool_backward": _only("avg_pool_backward"),
     "max_unpool_forward": _only("max_unpool_forward"),

@@ -155,6 +155,8 @@ POOLS: tuple[Pool, ...] = (
           "dilation": (3, 2)}),
     Pool("stride > kernel", (1, 3, 9, 10), {"kernel_size": 2, "stride": (4, 5)}),
     Pool("empty batch", (0, 3, 6, 6), {"kernel_size": 2}),
+    Pool("windows in many rows", (1, 18, 4, 11, 12), {"kernel_size": (3, 5, 7), "stride": 1,
+          "padding": (1, 2, 3)}),
     Pool("adaptive uneven", (2, 5, 7, 10), {"output_size": (3, 4)}),
     Pool("adaptive grows", (1, 3, 3, 2), {"output_size": (5, 7)}),
     Pool("adaptive 1-D", (2, 17, 11), {"output_size": 4}),

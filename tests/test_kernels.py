@@ -480,6 +480,41 @@ def test_max_pool(pool: Any, variant: Variant) -> None:
             assert np.array_equal(got, want[key]), f"{op} {what}"
 
 
+def taps_pooled(
+    function: Any, spec: PoolSpec, x: np.ndarray, dtype: Any, form: str, what: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Call a max-pool kernel that keeps tap numbers; without them the maxima are the same."""
+    given_ = formatted(x.astype(dtype), form)
+    out, alone = Guarded(spec.y_shape, dtype, form), Guarded(spec.y_shape, dtype, form)
+    taps = Guarded(spec.y_shape, np.uint8, "channels_last")
+    function(spec, given_, out.array, taps.array)
+    function(spec, given_, alone.array, None)
+    y = out.check(what)
+    assert np.array_equal(y, alone.check(what), equal_nan=True), what
+    return y, taps.check(what)
+
+
+@POOLED
+@pytest.mark.parametrize("variant", VARIANTS["max_pool_taps_forward"], ids=str)
+def test_max_pool_taps(pool: Any, variant: Variant) -> None:
+    spec, want = pool.spec(), pool_reference(pool.name)
+    want_taps, back = np.empty(spec.y_shape, np.uint8), np.empty(spec.x_shape)
+    naive.max_pool_taps_forward(spec, want["x"], np.empty(spec.y_shape), want_taps)
+    naive.max_pool_taps_backward(spec, want["g"], want_taps, back)
+    assert np.array_equal(back, want["max_backward"])
+    for dtype, form in BOTH:
+        what = f"{variant} {np.dtype(dtype)} {form} {spec}"
+        with using("max_pool_taps_forward", variant) as function:
+            y, taps = taps_pooled(function, spec, want["x"], dtype, form, what)
+        assert np.array_equal(y, want["max"]), what
+        assert np.array_equal(taps, want_taps), what
+        for threads in (1, 3):
+            gx = Guarded(spec.x_shape, dtype, form)
+            with using("max_pool_taps_backward", variant, threads) as function:
+                function(spec, formatted(want["g"].astype(dtype), form), taps, gx.array)
+            assert np.array_equal(gx.check(what), back), what
+
+
 @POOLED
 @pytest.mark.parametrize("variant", VARIANTS["avg_pool_forward"], ids=str)
 def test_avg_pool(pool: Any, variant: Variant) -> None:
@@ -521,6 +556,12 @@ def test_max_pool_non_finite(variant: Variant, channels: int) -> None:
             y, indices = max_pooled(function, spec, x, dtype, form, what)
         assert np.array_equal(y, want, equal_nan=True), what
         assert np.array_equal(indices, want_indices), what
+        taps_want = np.empty(spec.y_shape, np.uint8)
+        naive.max_pool_taps_forward(spec, x, np.empty(spec.y_shape), taps_want)
+        with using("max_pool_taps_forward", variant) as function:
+            y, taps = taps_pooled(function, spec, x, dtype, form, what)
+        assert np.array_equal(y, want, equal_nan=True), what
+        assert np.array_equal(taps, taps_want), what
 
 
 def test_every_shape_is_named_once() -> None:

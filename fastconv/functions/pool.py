@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..autograd import Op
 from ..ops import pool as ops
-from ..ops.layout import as_5d, drop_axes
+from ..ops.layout import as_5d, drop_axes, is_channels_last
 from ..spec import PoolSpec
 
 Array = np.ndarray
+
+
+def max_pool(x: Any, spec: PoolSpec, return_indices: bool) -> Any:
+    """Max pooling of a Tensor; with int64 flat indices if asked for, else the maxima."""
+    if return_indices:
+        return MaxPool.apply(x, spec)
+    if math.prod(spec.taps) <= ops.TAPS:
+        return MaxPoolOnly.apply(x, spec)
+    return MaxPool.apply(x, spec)[0]
 
 
 def five(a: Array, single: bool) -> Array:
@@ -39,6 +49,26 @@ class MaxPool(Op):
     def backward(ctx: Any, g: Array, _: None) -> Array:
         (indices,) = ctx.saved
         gx = ops.max_backward(ctx.spec, five(g, ctx.single), indices)
+        return back(gx, ctx.spec.ndim, ctx.single)
+
+
+class MaxPoolOnly(Op):
+    """Maxima of x's windows, of at most `TAPS` elements; a byte per maximum is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Array, spec: PoolSpec) -> Array:
+        ctx.spec, ctx.single = spec, x.ndim == spec.ndim + 1
+        x = five(x, ctx.single)
+        y, taps = ops.max_train(spec, x, ctx.needs[0])
+        if taps is not None:
+            ctx.save(taps)
+            ctx.last = is_channels_last(x)
+        return back(y, spec.ndim, ctx.single)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (taps,) = ctx.saved
+        gx = ops.max_train_backward(ctx.spec, five(g, ctx.single), taps, ctx.last)
         return back(gx, ctx.spec.ndim, ctx.single)
 
 

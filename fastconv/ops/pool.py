@@ -47,6 +47,27 @@ def max_backward(spec: PoolSpec, g: Array, indices: Array) -> Array:
     return out
 
 
+#: Windows of more taps than a byte can number keep flat indices instead.
+TAPS = 256
+
+
+def max_train(spec: PoolSpec, x: Array, keep: bool) -> tuple[Array, Array | None]:
+    """Maxima (N, C, *out) of x, and the bytes that `max_train_backward` needs, if kept."""
+    out = empty(spec.y_shape, x.dtype, is_channels_last(x))
+    taps = empty(spec.y_shape, np.uint8, True) if keep else None
+    if out.size:
+        plan.choose("max_pool_taps_forward", spec)(spec, x, out, taps)
+    return out, taps
+
+
+def max_train_backward(spec: PoolSpec, g: Array, taps: Array, channels_last: bool) -> Array:
+    """Gradient (N, C, *in) from g (N, C, *out) and the forward's taps."""
+    out = empty(spec.x_shape, g.dtype, channels_last)
+    if out.size:
+        plan.choose("max_pool_taps_backward", spec)(spec, g, taps, out)
+    return out
+
+
 def avg_forward(spec: PoolSpec, x: Array) -> Array:
     """Averages (N, C, *out) of x (N, C, *in)."""
     out = empty(spec.y_shape, x.dtype, is_channels_last(x))

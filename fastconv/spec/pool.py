@@ -69,6 +69,15 @@ class PoolSpec:
         """(N, C, oD, oH, oW) of the output."""
         return (self.batch, self.channels, *self.out_size)
 
+    @property
+    def taps(self) -> Triple:
+        """The largest number of inputs in a window, by axis."""
+        found = self.cache.get("taps")
+        if found is None:
+            d, h, w = (int(table[1].max(initial=1)) for table in self.windows)
+            found = self.cache["taps"] = (d, h, w)
+        return found  # type: ignore[no-any-return]
+
     def __repr__(self) -> str:
         nd = self.ndim
         return (

@@ -61,6 +61,8 @@ from fastconv.backends.c.pool import (
     avg_pool_forward,
     max_pool_backward,
     max_pool_forward,
+    max_pool_taps_backward,
+    max_pool_taps_forward,
     max_unpool_backward,
     max_unpool_forward,
 )
@@ -100,6 +102,8 @@ __all__ = [
     "leaky_relu_backward",
     "max_pool_backward",
     "max_pool_forward",
+    "max_pool_taps_backward",
+    "max_pool_taps_forward",
     "max_unpool_backward",
     "max_unpool_forward",
     "memory_stats",

@@ -19,6 +19,7 @@ from fastconv.backends.c.formats import (
 )
 from fastconv.backends.c.library import (
     INT64,
+    NULL,
     SERIAL_ELEMENTS,
     Array,
     check_same,
@@ -30,6 +31,8 @@ from fastconv.backends.c.library import (
     thread_count,
 )
 from fastconv.spec import PoolSpec
+
+UINT8 = np.dtype(np.uint8)
 
 
 class _Pool:
@@ -101,6 +104,58 @@ def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> No
         check_status(status, what)
     bring_home(y, out)
     bring_home(i, indices)
+
+
+def _taps(what: str, kept: _Pool, taps: Array) -> Array:
+    check_same(what, "taps", taps, kept.y_shape, UINT8)
+    view = taps.transpose(0, 2, 3, 4, 1)
+    if not view.flags.c_contiguous:
+        raise ValueError(f"{what}: taps must be channels-last, got strides {taps.strides}")
+    return view
+
+
+def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | None) -> None:
+    """Maxima of x (N, C, *in) -> out (N, C, *out); numbers of their taps -> taps (uint8), if any.
+
+    A tap's number is ``(kd * KH + kh) * KW + kw`` in its window, with `spec.taps` (KD, KH, KW).
+    """
+    what = "max_pool_taps_forward"
+    kept = _pool(spec)
+    code = dtype_code(what, x)
+    check_same(what, "x", x, kept.x_shape, x.dtype)
+    check_same(what, "out", out, kept.y_shape, x.dtype)
+    where = NULL if taps is None else from_buffer("uint8_t[]", _taps(what, kept, taps), True)
+    if not out.size:
+        return
+    y = compute_target(what, out)
+    status = lib.fc_max_pool_taps_forward(
+        code, kept.at(LAST, LAST), from_buffer(last_view(x)), output_pointer(what, y)[1], where,
+        thread_count(kept.parallel),
+    )  # fmt: skip
+    if status:
+        check_status(status, what)
+    bring_home(y, out)
+
+
+def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Array) -> None:
+    """Gradient of max pooling: grad_out and taps (N, C, *out) -> out (N, C, *in)."""
+    what = "max_pool_taps_backward"
+    kept = _pool(spec)
+    code = dtype_code(what, grad_out)
+    check_same(what, "grad_out", grad_out, kept.y_shape, grad_out.dtype)
+    check_same(what, "out", out, kept.x_shape, grad_out.dtype)
+    where = _taps(what, kept, taps)
+    if not grad_out.size:
+        out[...] = 0
+        return
+    x = compute_target(what, out)
+    status = lib.fc_max_pool_taps_backward(
+        code, kept.at(LAST, LAST), from_buffer(last_view(grad_out)),
+        from_buffer("uint8_t[]", where), output_pointer(what, x)[1], thread_count(kept.parallel),
+    )  # fmt: skip
+    if status:
+        check_status(status, what)
+    bring_home(x, out)
 
 
 def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:

@@ -253,6 +253,41 @@ def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Arra
     out[...] = total
 
 
+def _tap_of(spec: PoolSpec, at: Position, index: int) -> int:
+    """The number of the tap in the window of output `at` that is input `index`."""
+    number = 0
+    for axis, i in zip(AXES, _unflat(spec.in_size, index), strict=True):
+        start, _, step, _ = map(int, spec.windows[axis][:, at[axis]])
+        number = number * spec.taps[axis] + ((i - start) // step if step else 0)
+    return number
+
+
+def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | None) -> None:
+    """Maximum of every window into `out`, the number of its tap in the window into `taps`.
+
+    Taps are numbered ``(kd * KH + kh) * KW + kw`` with (KD, KH, KW) = `spec.taps`.
+    """
+    for at in _positions(out.shape):
+        out[at], index = max_pool_forward_at(spec, x, at[0], at[1], at[2:])
+        if taps is not None:
+            taps[at] = _tap_of(spec, at[2:], index)
+
+
+@_quiet
+def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Array) -> None:
+    """As `max_pool_backward`, from the numbers of the taps."""
+    total = np.zeros(out.shape, np.float64)
+    for at in _positions(grad_out.shape):
+        rest, kw = divmod(int(taps[at]), spec.taps[2])
+        kd, kh = divmod(rest, spec.taps[1])
+        where = [
+            int(spec.windows[axis][0, at[2 + axis]] + k * spec.windows[axis][2, at[2 + axis]])
+            for axis, k in zip(AXES, (kd, kh, kw), strict=True)
+        ]
+        total[at[0], at[1], where[0], where[1], where[2]] += grad_out[at]
+    out[...] = total
+
+
 @_quiet
 def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
     """Mean of every window into `out`."""

@@ -37,6 +37,8 @@ from fastconv.backends.numba.pool import (
     avg_pool_forward,
     max_pool_backward,
     max_pool_forward,
+    max_pool_taps_backward,
+    max_pool_taps_forward,
     max_unpool_backward,
     max_unpool_forward,
 )
@@ -59,6 +61,8 @@ __all__ = [
     "leaky_relu_backward",
     "max_pool_backward",
     "max_pool_forward",
+    "max_pool_taps_backward",
+    "max_pool_taps_forward",
     "max_unpool_backward",
     "max_unpool_forward",
     "mul",

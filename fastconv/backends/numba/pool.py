@@ -85,6 +85,90 @@ def _max_forward(x, out, strides, indices, index_strides, batch, channels, size,
                 indices[index_to + k * index_strides[1]] = where[k]
 
 
+def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | None) -> None:
+    """Maximum of every window into `out`, the number of its tap (uint8) into `taps`, if given."""
+    if out.size == 0:
+        return
+    result, strides = flat(out)
+    kept, kept_strides = flat(np.empty(out.shape, np.uint8) if taps is None else taps)
+    _max_taps_forward(
+        channels_last(x), result, strides, kept, kept_strides, spec.batch, spec.channels,
+        spec.in_size, spec.out_size, spec.taps, _windows(spec),
+    )  # fmt: skip
+
+
+@Kernel
+def _max_taps_forward(
+    x, out, strides, taps, taps_strides, batch, channels, size, out_size, most, windows
+):
+    depth, height, width = out_size
+    wd, wh, ww = windows
+    in_size = size[0] * size[1] * size[2]
+    for line in prange(batch * depth * height):
+        n = line // (depth * height)
+        d = line // height % depth
+        h = line % height
+        best = np.empty(channels, x.dtype)
+        where = np.empty(channels, np.int64)
+        for w in range(width):
+            best[:] = -np.inf
+            where[:] = 0
+            for a in range(wd[depth + d]):
+                for b in range(wh[height + h]):
+                    row = (wd[d] + a * wd[2 * depth + d]) * size[1]
+                    row = (row + wh[h] + b * wh[2 * height + h]) * size[2]
+                    for c in range(ww[width + w]):
+                        at = row + ww[w] + c * ww[2 * width + w]
+                        start = (n * in_size + at) * channels
+                        tap = (a * most[1] + b) * most[2] + c
+                        _larger(best, where, x[start : start + channels], tap)
+            p = (d * height + h) * width + w
+            to, taps_to = n * strides[0] + p * strides[2], n * taps_strides[0] + p * taps_strides[2]
+            for k in range(channels):
+                out[to + k * strides[1]] = best[k]
+                taps[taps_to + k * taps_strides[1]] = where[k]
+
+
+def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Array) -> None:
+    """Gradient of max pooling from the numbers of the taps."""
+    if out.size == 0:
+        return
+    result, strides = flat(out)
+    result[:] = 0
+    source, source_strides = readable(grad_out)
+    kept, kept_strides = readable(taps)
+    _taps_backward(
+        source, source_strides, kept, kept_strides, result, strides, spec.batch, spec.channels,
+        spec.in_size, spec.out_size, spec.taps, _windows(spec),
+    )  # fmt: skip
+
+
+@Kernel
+def _taps_backward(
+    g, g_strides, taps, taps_strides, out, strides, batch, channels, size, out_size, most, windows
+):
+    depth, height, width = out_size
+    wd, wh, ww = windows
+    blocks = (channels + BLOCK - 1) // BLOCK
+    for task in prange(batch * blocks):
+        n, first = task // blocks, task % blocks * BLOCK
+        count = min(BLOCK, channels - first)
+        for d in range(depth):
+            for h in range(height):
+                for w in range(width):
+                    p = (d * height + h) * width + w
+                    for k in range(first, first + count):
+                        from_ = n * taps_strides[0] + p * taps_strides[2] + k * taps_strides[1]
+                        tap = int(taps[from_])
+                        a, b = tap // (most[1] * most[2]), tap // most[2] % most[1]
+                        c = tap % most[2]
+                        at = (wd[d] + a * wd[2 * depth + d]) * size[1]
+                        at = (at + wh[h] + b * wh[2 * height + h]) * size[2]
+                        at += ww[w] + c * ww[2 * width + w]
+                        value = g[n * g_strides[0] + p * g_strides[2] + k * g_strides[1]]
+                        out[n * strides[0] + at * strides[2] + k * strides[1]] += value
+
+
 def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
     """Sum of every window over its divisor into `out`."""
     if out.size == 0:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...functions.pool import AvgPool, LPPool, MaxPool, MaxUnpool
+from ...functions.pool import AvgPool, LPPool, MaxUnpool
+from ...functions.pool import max_pool as pool
 from ...ops.check import index_array
 from ...ops.pool import unpool_size
 from ...spec import adaptive_pool_spec, as_tuple, pool_spec, split_batch
@@ -32,8 +33,7 @@ def _max(
     name = f"max_pool{ndim}d"
     shape = _batched(input, ndim, name)
     spec = pool_spec(shape, kernel_size, stride, padding, dilation, ceil_mode, ndim=ndim, name=name)
-    y, indices = MaxPool.apply(input, spec)
-    return (y, indices) if return_indices else y
+    return pool(input, spec, return_indices)
 
 
 def max_pool1d(
@@ -228,8 +228,7 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
 def _adaptive_max(ndim: int, input: Tensor, output_size: Any, return_indices: bool) -> Any:
     name = f"adaptive_max_pool{ndim}d"
     shape = _batched(input, ndim, name)
-    y, indices = MaxPool.apply(input, adaptive_pool_spec(shape, output_size, ndim, name))
-    return (y, indices) if return_indices else y
+    return pool(input, adaptive_pool_spec(shape, output_size, ndim, name), return_indices)
 
 
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:

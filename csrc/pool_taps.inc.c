@@ -1,0 +1,322 @@
+/* Pooling for training, channels-last. The maximum's place is kept as a byte, the number of the
+ * tap in its window: (kd * KH + kh) * KW + kw with the largest counts KH and KW. The gradients of
+ * maxima and averages are gathered: an element of dx is the sum over the windows that it is in, so
+ * it is written once and belongs to one task. */
+#ifndef FC_POOL_TAPS_H
+#define FC_POOL_TAPS_H
+/* Which (output, tap) meet input i of an axis: entries begin[i] .. begin[i + 1]. share is one over
+ * the output's divisor size. */
+typedef struct {
+    int64_t *begin, *output, *tap;
+    double *share;
+} fc_meets;
+
+static inline int64_t fc_most_taps(const fc_pool_geom *g, int axis) {
+    int64_t most = 1;
+    for (int64_t o = 0; o < g->out_size[axis]; o++) {
+        const int64_t count = g->windows[axis][g->out_size[axis] + o];
+        if (count > most) most = count;
+    }
+    return most;
+}
+
+static inline int fc_meets_init(fc_meets *m, const fc_pool_geom *g, int axis) {
+    const int64_t in = g->in_size[axis], out = g->out_size[axis];
+    const int64_t *start = g->windows[axis], *count = start + out, *step = count + out;
+    int64_t entries = 0;
+    for (int64_t o = 0; o < out; o++) entries += count[o];
+    m->begin = fc_scratch(in + 2 + 3 * entries, sizeof(int64_t));
+    if (!m->begin) return FC_NOMEM;
+    m->output = m->begin + in + 2;
+    m->tap = m->output + entries;
+    m->share = (double *)(m->tap + entries);
+    memset(m->begin, 0, (size_t)(in + 2) * sizeof(int64_t));
+    /* counts two places on, so that filling them moves begin[i + 1] to where i ends */
+    for (int64_t o = 0; o < out; o++)
+        for (int64_t k = 0; k < count[o]; k++) m->begin[start[o] + k * step[o] + 2]++;
+    for (int64_t i = 0; i < in; i++) m->begin[i + 2] += m->begin[i + 1];
+    for (int64_t o = 0; o < out; o++)
+        for (int64_t k = 0; k < count[o]; k++) {
+            const int64_t at = m->begin[start[o] + k * step[o] + 1]++;
+            m->output[at] = o;
+            m->tap[at] = k;
+            m->share[at] = g->divisor != 0 ? 1 : 1 / (double)(step + out)[o];
+        }
+    return FC_OK;
+}
+
+/* Of the windows that a row of pixels is in (their rows), and of those that a pixel is in: where
+ * they are in y, the tap, the share of an average. As many at a time. */
+enum { FC_LINES = 8, FC_PAIRS = 32 };
+/* Maxima of fewer channels are scattered. */
+enum { FC_GATHER_CHANNELS = 16 };
+typedef struct {
+    int64_t at[FC_PAIRS];
+    int tap[FC_PAIRS];
+    double share[FC_PAIRS];
+} fc_pairs;
+#endif
+
+#define bytes FN(bytes)
+typedef uint8_t bytes __attribute__((vector_size(VEC_BYTES / TYPE_BYTES)));
+typedef uint8_t FN(bytes_u)
+    __attribute__((vector_size(VEC_BYTES / TYPE_BYTES), aligned(1), may_alias));
+
+/* n lanes of taps; `left` is what there is from p on. Lane by lane: GCC makes one instruction of
+ * that, and many of __builtin_convertvector. */
+INLINE ivec FN(load_taps)(const uint8_t *p, int64_t n, int64_t left) {
+    uint8_t lane[VEC_BYTES / TYPE_BYTES] = {0};
+    if (left < VL) {
+        memcpy(lane, p, (size_t)n);
+        p = lane;
+    }
+    ivec v;
+    UNROLL
+    for (int i = 0; i < VL; i++) v[i] = p[i];
+    return v;
+}
+
+INLINE void FN(store_taps)(uint8_t *p, ivec where, int64_t n, int64_t left) {
+    const bytes b = __builtin_convertvector(where, bytes);
+    if (left >= VL) {
+        *(FN(bytes_u) *)p = b;
+    } else {
+        uint8_t lane[VEC_BYTES / TYPE_BYTES];
+        *(FN(bytes_u) *)lane = b;
+        memcpy(p, lane, (size_t)n);
+    }
+}
+
+/* One pixel of y and its taps (NULL: maxima only), all channels, as max_pixel does. */
+INLINE void FN(max_taps_pixel)(const fc_pool_geom *g, const T *x, const T *x_end, T *y,
+                               uint8_t *taps, int64_t left, const fc_window *win, int64_t KH,
+                               int64_t KW) {
+    enum { NV = 4 };
+    const T *y_end = y + left;
+    const int64_t C = g->channels, x_flat = g->x_stride[4];
+    int64_t c = 0;
+    for (; c + NV * VL <= C; c += NV * VL) {
+        vec best[NV];
+        ivec where[NV];
+        UNROLL
+        for (int i = 0; i < NV; i++) best[i] = vset1(-(T)INFINITY), where[i] = (ivec){0};
+        FC_FOR_WINDOW (g, *win, flat) {
+            const lane_int tap = (lane_int)((kd_ * KH + kh_) * KW + kw_);
+            UNROLL
+            for (int i = 0; i < NV; i++)
+                FN(max_step)(&best[i], &where[i], vload(x + flat * x_flat + c + i * VL), tap);
+        }
+        UNROLL
+        for (int i = 0; i < NV; i++) {
+            vstore(y + c + i * VL, best[i]);
+            if (taps) FN(store_taps)(taps + c + i * VL, where[i], VL, VL);
+        }
+    }
+    for (; c < C; c += VL) {
+        vec best = vset1(-(T)INFINITY);
+        ivec where = {0};
+        FC_FOR_WINDOW (g, *win, flat)
+            FN(max_step)(&best, &where, FN(load_part)(x + flat * x_flat + c, C - c, x_end),
+                         (lane_int)((kd_ * KH + kh_) * KW + kw_));
+        FN(store_part)(y + c, best, C - c, y_end);
+        if (taps) FN(store_taps)(taps + c, where, C - c, left - c);
+    }
+}
+
+NOINLINE void FN(max_taps_row)(const fc_pool_geom *g, const T *x, T *y, uint8_t *taps, int64_t row,
+                               int64_t KH, int64_t KW) {
+    const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2], C = g->channels;
+    const int64_t n = row / (D * H), dh = row % (D * H), S = fc_volume(g->in_size);
+    const T *end = x + g->batch * C * S;
+    fc_window win = fc_window_at(g, dh / H, dh % H, 0);
+    for (int64_t w = 0; w < W; w++) {
+        fc_window_move(g, &win, w);
+        const int64_t at = (row * W + w) * C;
+        if (taps)
+            FN(max_taps_pixel)(g, x + n * C * S, end, y + at, taps + at, (W - w) * C, &win, KH, KW);
+        else FN(max_taps_pixel)(g, x + n * C * S, end, y + at, NULL, (W - w) * C, &win, KH, KW);
+    }
+}
+
+static int FN(max_pool_taps_forward)(const fc_pool_geom *g, const void *x, void *y, uint8_t *taps,
+                                     int threads) {
+    if (!fc_channels_last(g->x_stride) || !fc_channels_last(g->y_stride)) return FC_UNSUPPORTED;
+    const int64_t KH = fc_most_taps(g, 1), KW = fc_most_taps(g, 2);
+    if (taps && fc_most_taps(g, 0) * KH * KW > 256) return FC_UNSUPPORTED;
+    const int64_t rows = g->batch * g->out_size[0] * g->out_size[1];
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t row = 0; row < rows; row++) FN(max_taps_row)(g, x, y, taps, row, KH, KW);
+    return FC_OK;
+}
+
+/* dx of one pixel from some of its windows: of maxima (taps) where the tap is the kept one, of
+ * averages the share. `more`: added to what is there. y_left, x_left: elements from dy and dx on
+ * that may be read and written. */
+INLINE void FN(gather_pixel)(int64_t C, const T *dy, const uint8_t *taps, int64_t y_left,
+                             const fc_pairs *pairs, int count, int more, T *dx, int64_t x_left) {
+    enum { NV = 4 };
+    int64_t c = 0;
+    for (; c + NV * VL <= C; c += NV * VL) {
+        vec sum[NV];
+        UNROLL
+        for (int i = 0; i < NV; i++) sum[i] = more ? vload(dx + c + i * VL) : (vec){0};
+        for (int j = 0; j < count; j++) {
+            const int64_t at = pairs->at[j] + c;
+            const vec share = vset1((T)pairs->share[j]);
+            const ivec tap = (lane_int)pairs->tap[j] - (ivec){0};
+            UNROLL
+            for (int i = 0; i < NV; i++) {
+                const vec v = vload(dy + at + i * VL);
+                if (taps) {
+                    const ivec mine = FN(load_taps)(taps + at + i * VL, VL, VL) == tap;
+                    sum[i] += (vec)((ivec)v & mine);
+                } else {
+                    sum[i] += v * share;
+                }
+            }
+        }
+        UNROLL
+        for (int i = 0; i < NV; i++) vstore(dx + c + i * VL, sum[i]);
+    }
+    for (; c < C; c += VL) {
+        vec sum = more ? FN(load_part)(dx + c, C - c, dx + x_left) : (vec){0};
+        for (int j = 0; j < count; j++) {
+            const int64_t at = pairs->at[j] + c;
+            const vec v = FN(load_part)(dy + at, C - c, dy + y_left);
+            if (taps) {
+                const ivec tap = (lane_int)pairs->tap[j] - (ivec){0};
+                const ivec mine = FN(load_taps)(taps + at, C - c, y_left - at) == tap;
+                sum += (vec)((ivec)v & mine);
+            } else {
+                sum += v * vset1((T)pairs->share[j]);
+            }
+        }
+        FN(store_part)(dx + c, sum, C - c, dx + x_left);
+    }
+}
+
+/* A row of W pixels of dx from `lines` rows of windows; `more`: added to what is there. */
+INLINE void FN(gather_line)(int64_t C, int64_t W, const T *dy, const uint8_t *taps, int64_t y_left,
+                            const fc_pairs *line, int lines, const fc_meets *m, int more, T *dx) {
+    for (int64_t w = 0; w < W; w++, dx += C) {
+        fc_pairs pairs;
+        int count = 0, add = more;
+        /* what lies behind the pixel is written later, or holds sums already */
+        const int64_t x_left = more ? C : (W - w) * C;
+        for (int r = 0; r < lines; r++)
+            for (int64_t e = m->begin[w]; e < m->begin[w + 1]; e++) {
+                if (count == FC_PAIRS) {
+                    FN(gather_pixel)(C, dy, taps, y_left, &pairs, count, add, dx, x_left);
+                    count = 0, add = 1;
+                }
+                pairs.at[count] = line->at[r] + m->output[e] * C;
+                if (taps) pairs.tap[count] = line->tap[r] + (int)m->tap[e];
+                else pairs.share[count] = line->share[r] * m->share[e];
+                count++;
+            }
+        FN(gather_pixel)(C, dy, taps, y_left, &pairs, count, add, dx, x_left);
+    }
+}
+
+/* One row (n, d, h) of dx. */
+INLINE void FN(gather_row)(const fc_pool_geom *g, const fc_meets meets[3], const T *dy,
+                           const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW) {
+    const int64_t D = g->in_size[0], H = g->in_size[1], W = g->in_size[2], C = g->channels;
+    const int64_t oH = g->out_size[1], oW = g->out_size[2], P = fc_volume(g->out_size);
+    const int64_t n = row / (D * H), d = row / H % D, h = row % H;
+    const int64_t y_left = (g->batch - n) * P * C;
+    const double whole = g->divisor != 0 ? 1 / g->divisor : 1;
+    const fc_meets *md = &meets[0], *mh = &meets[1];
+    fc_pairs line;
+    int lines = 0, more = 0;
+    dy += n * P * C;
+    if (taps) taps += n * P * C;
+    dx += row * W * C;
+    for (int64_t a = md->begin[d]; a < md->begin[d + 1]; a++)
+        for (int64_t b = mh->begin[h]; b < mh->begin[h + 1]; b++) {
+            if (lines == FC_LINES) {
+                FN(gather_line)(C, W, dy, taps, y_left, &line, lines, &meets[2], more, dx);
+                lines = 0, more = 1;
+            }
+            line.at[lines] = (md->output[a] * oH + mh->output[b]) * oW * C;
+            line.tap[lines] = (int)((md->tap[a] * KH + mh->tap[b]) * KW);
+            line.share[lines] = md->share[a] * mh->share[b] * whole;
+            lines++;
+        }
+    FN(gather_line)(C, W, dy, taps, y_left, &line, lines, &meets[2], more, dx);
+}
+
+/* Few channels leave vectors empty: the outputs of one image are scattered, element by element. */
+NOINLINE void FN(scatter_taps_image)(const fc_pool_geom *g, const T *dy, const uint8_t *taps, T *dx,
+                                     int64_t KH, int64_t KW) {
+    const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2], C = g->channels;
+    int64_t offset[256], step[3] = {-1, -1, -1};
+    memset(dx, 0, (size_t)(fc_volume(g->in_size) * C) * sizeof(T));
+    for (int64_t dh = 0; dh < D * H; dh++) {
+        fc_window win = fc_window_at(g, dh / H, dh % H, 0);
+        for (int64_t w = 0; w < W; w++, dy += C, taps += C) {
+            fc_window_move(g, &win, w);
+            if (memcmp(step, win.step, sizeof step)) { /* only where windows change */
+                memcpy(step, win.step, sizeof step);
+                for (int64_t t = 0; t < 256; t++)
+                    offset[t] = ((t / KW / KH * step[0] * g->in_size[1] + t / KW % KH * step[1]) *
+                                     g->in_size[2] +
+                                 t % KW * step[2]) *
+                                C;
+            }
+            T *x = dx + fc_window_first(g, &win) * C;
+            for (int64_t c = 0; c < C; c++) x[offset[taps[c]] + c] += dy[c];
+        }
+    }
+}
+
+NOINLINE void FN(gather_max_row)(const fc_pool_geom *g, const fc_meets meets[3], const T *dy,
+                                 const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW) {
+    FN(gather_row)(g, meets, dy, taps, dx, row, KH, KW);
+}
+
+NOINLINE void FN(gather_avg_row)(const fc_pool_geom *g, const fc_meets meets[3], const T *dy, T *dx,
+                                 int64_t row) {
+    FN(gather_row)(g, meets, dy, NULL, dx, row, 1, 1);
+}
+
+static int FN(gather)(const fc_pool_geom *g, const void *dy, const uint8_t *taps, void *dx,
+                      int threads) {
+    if (!fc_channels_last(g->x_stride) || !fc_channels_last(g->y_stride)) return FC_UNSUPPORTED;
+    fc_meets meets[3] = {{0}, {0}, {0}};
+    int status = FC_OK;
+    for (int a = 0; a < 3 && !status; a++) status = fc_meets_init(&meets[a], g, a);
+    if (!status) {
+        const int64_t KH = fc_most_taps(g, 1), KW = fc_most_taps(g, 2);
+        const int64_t rows = g->batch * g->in_size[0] * g->in_size[1];
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t row = 0; row < rows; row++) {
+            if (taps) FN(gather_max_row)(g, meets, dy, taps, dx, row, KH, KW);
+            else FN(gather_avg_row)(g, meets, dy, dx, row);
+        }
+    }
+    for (int a = 0; a < 3; a++) fc_free(meets[a].begin);
+    return status;
+}
+
+static int FN(max_pool_taps_backward)(const fc_pool_geom *g, const void *dy, const uint8_t *taps,
+                                      void *dx, int threads) {
+    if (g->channels >= FC_GATHER_CHANNELS) return FN(gather)(g, dy, taps, dx, threads);
+    if (!fc_channels_last(g->x_stride) || !fc_channels_last(g->y_stride)) return FC_UNSUPPORTED;
+    const int64_t KH = fc_most_taps(g, 1), KW = fc_most_taps(g, 2);
+    const int64_t small = fc_volume(g->out_size) * g->channels;
+    const int64_t large = fc_volume(g->in_size) * g->channels;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t n = 0; n < g->batch; n++)
+        FN(scatter_taps_image)(g, (const T *)dy + n * small, taps + n * small, (T *)dx + n * large,
+                               KH, KW);
+    return FC_OK;
+}
+
+static int FN(avg_pool_backward)(const fc_pool_geom *g, const void *dy, void *dx, int threads) {
+    if (fc_channels_last(g->x_stride) && fc_channels_last(g->y_stride))
+        return FN(gather)(g, dy, NULL, dx, threads);
+    FN(avg_backward_planes)(g, dy, dx, threads);
+    return FC_OK;
+}
+#undef bytes

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -365,6 +368,21 @@ def test_switch() -> None:
             assert type(norm(x)) is Pending
     with pytest.raises(TypeError, match="fusion"):
         fc.fusion(1)
+
+
+def test_environment() -> None:
+    """FASTCONV_FUSION=0 switches it off; other words are an error."""
+    program = (
+        "import fastconv as fc, fastconv.nn.functional as F;"
+        "print(type(F.batch_norm(fc.ones(2, 3) * 1, None, None, None, None, True)).__name__)"
+    )
+    for value, want in (("0", "Tensor"), ("1", "Pending"), ("", "Pending"), ("no", None)):
+        environment = {**os.environ, "FASTCONV_FUSION": value}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+        )
+        assert done.stdout.strip() == (want or "")
+        assert want or "FASTCONV_FUSION must be 0 or 1" in done.stderr
 
 
 def test_gradcheck() -> None:

@@ -35,18 +35,33 @@ def gather(a: Array, axis: int, taps: Taps) -> Array:
 
 
 def scatter(g: Array, axis: int, taps: Taps, size: int) -> Array:
-    """The adjoint of `gather`: sorted indices make each sum a run along the axis."""
-    shape = list(g.shape)
-    shape[axis] = size
-    out = np.zeros(shape, g.dtype)
-    for index, weights in taps:
-        scale = shaped(weights, g.ndim, axis)
-        part = g if scale is None else g * scale
-        starts = np.flatnonzero(np.diff(index, prepend=-1))
-        where: list[Any] = [slice(None)] * g.ndim
-        where[axis] = index[starts]
-        out[tuple(where)] += np.add.reduceat(part, starts, axis)
-    return out
+    """The adjoint of `gather`, gathered too: in turns, the k-th output that reads each input.
+
+    An input with fewer readers gets 0 in that turn, whatever the gradient there (0 times infinity
+    would be NaN).
+    """
+    sources = np.concatenate([index for index, _ in taps])
+    outputs = np.concatenate([np.arange(len(index)) for index, _ in taps])
+    by_source = np.argsort(sources, kind="stable")
+    counts = np.bincount(sources, minlength=size)
+    starts = np.cumsum(counts) - counts
+    weights = None
+    if any(w is not None for _, w in taps):
+        ones = (np.ones(len(index), g.dtype) if w is None else w for index, w in taps)
+        weights = np.concatenate(list(ones))
+    total = None
+    for turn in range(max(1, int(counts.max(initial=1)))):
+        missing = np.flatnonzero(counts <= turn)
+        at = by_source[np.minimum(starts + turn, len(by_source) - 1)]
+        part = np.take(g, outputs[at], axis)
+        if weights is not None:
+            part *= shaped(weights[at].astype(g.dtype, copy=False), g.ndim, axis)
+        if missing.size:
+            where: list[Any] = [slice(None)] * g.ndim
+            where[axis] = missing
+            part[tuple(where)] = 0
+        total = part if total is None else np.add(total, part, out=total)
+    return total  # type: ignore[return-value]
 
 
 class Resample(Op):

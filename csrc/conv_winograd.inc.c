@@ -15,7 +15,16 @@
 #ifndef WIN_BLOCKS
 #define WIN_BLOCKS
 /* Bytes of V and of one panel's products: with the panel of U that streams by they share L2. */
-enum { WIN_BLOCK_BYTES = 448 << 10, WIN_MAX_TILES = 48, WIN_MIN_TILES = 12, WIN_PACK_CHANNELS = 8 };
+enum {
+    WIN_BLOCK_BYTES = 448 << 10,
+    WIN_MAX_TILES = 48,
+    WIN_MIN_TILES = 12,
+    WIN_PACK_CHANNELS = 16
+};
+/* Four times the weights, U is written to and read from memory where it does not stay in L3. So few
+ * tiles that they are one block, and weights beyond WIN_KEEP_BYTES of U, are transformed a chain at
+ * a time instead, by every block: 512 channels to 512 at 14x14 take 0.6 of the time. */
+enum { WIN_FUSED_TILES = 64, WIN_FUSED_BYTES = 16 << 20, WIN_KEEP_BYTES = 12 << 20 };
 /* Products in one chain of additions. What such sums give is added up in turn: in one chain, the
  * error of 512 channels is 2.5 times as large (docs/accuracy.md). The time is the same within a few
  * percent. */
@@ -45,52 +54,96 @@ INLINE FN(win_sizes) FN(win_sizes_of)(const conv_problem *p, const win_grid *g) 
     return s;
 }
 
-/* One panel of U[point][depth][nr], from weights packed a few channels at a time. scratch holds
+/* Between the points of a panel of U. */
+INLINE int64_t FN(win_panel_plane)(const conv_problem *p, const FN(win_sizes) * z, int64_t panel) {
+    const int64_t width = fc_min(TILE_NR, p->cols - panel * TILE_NR);
+    return z->depth * fc_round_up(width, VL) + z->u_skip;
+}
+
+/* Depth [d0, d1) of one panel of U[point][depth][nr], points `plane` apart, from weights packed a
+ * few channels at a time: the one place where weights are transformed. scratch holds
  * taps * WIN_PACK_CHANNELS + 9 rows of TILE_NR. */
 static void FN(win_pack)(const conv_problem *p, const win_grid *g, const T *w, int64_t group,
-                         int64_t panel, T *scratch, T *u) {
-    const FN(win_sizes) z = FN(win_sizes_of)(p, g);
+                         int64_t panel, int64_t d0, int64_t d1, T *scratch, T *u, int64_t plane) {
     const int64_t col0 = panel * TILE_NR, width = fc_min(TILE_NR, p->cols - col0);
-    const int64_t nr = fc_round_up(width, VL), C = p->channels, plane = z.depth * nr + z.u_skip;
-    const FN(win_place) to = {WIN_IN * plane, plane}, from = {WIN_TAPS * nr, nr};
+    const int64_t nr = fc_round_up(width, VL), C = p->channels;
+    const FN(win_place) from = {WIN_TAPS * nr, nr};
+    int64_t points[WIN_IN * WIN_IN];
+    for (int x = 0; x < g->points; x++) points[x] = x * plane;
     T *filter = scratch + p->ntaps * WIN_PACK_CHANNELS * TILE_NR;
     for (int64_t c0 = 0; c0 < C; c0 += WIN_PACK_CHANNELS) {
+        if (g->groups == 1 && (c0 + WIN_PACK_CHANNELS <= d0 || c0 >= d1)) continue;
         const int64_t n = fc_min(WIN_PACK_CHANNELS, C - c0);
+        const FN(win_place) lie = {WIN_TAPS * n * nr, n * nr};
         FN(pack_weight)(p, w, group, col0, width, nr, c0, c0 + n, scratch);
         for (int64_t k = 0; k < g->groups; k++) {
+            const int64_t taps = g->two ? WIN_TAPS * WIN_TAPS : WIN_TAPS;
             int64_t at[3], tap[WIN_TAPS * WIN_TAPS];
+            int in_order = 1;
             win_group_at(g, k, at);
-            for (int i = 0; i < (g->two ? WIN_TAPS : 1); i++)
-                for (int j = 0; j < WIN_TAPS; j++)
-                    tap[i * WIN_TAPS + j] = win_tap_at(p, g, at, i, j);
+            for (int i = 0; i < taps; i++) {
+                tap[i] = win_tap_at(p, g, at, g->two ? i / WIN_TAPS : 0, i % WIN_TAPS);
+                in_order &= tap[i] == i;
+            }
             for (int64_t c = 0; c < n; c++) {
-                for (int i = 0; i < (g->two ? WIN_TAPS * WIN_TAPS : WIN_TAPS); i++) {
+                T *to = u + (k * C + c0 + c - d0) * nr;
+                if (in_order) { /* 3x3 (or 3) taps, as they are packed */
+                    FN(win_filter)(g->two, nr, scratch + c * nr, to, lie, points, NULL);
+                    continue;
+                }
+                for (int i = 0; i < taps; i++) {
                     const T *s = scratch + (tap[i] * n + c) * nr;
                     for (int64_t e = 0; e < nr; e += VL)
                         vstore(filter + i * nr + e, tap[i] < 0 ? vset1(0) : vload(s + e));
                 }
-                FN(win_filter)(g->two, nr, filter, from, u + (k * C + c0 + c) * nr, to, NULL);
+                FN(win_filter)(g->two, nr, filter, to, from, points, NULL);
             }
         }
     }
-    for (int x = 0; x < g->points; x++) /* the depth that only fills the last vector */
-        memset(u + x * plane + g->groups * C * nr, 0,
-               (size_t)((z.depth - g->groups * C) * nr) * sizeof(T));
+    const int64_t fill = fc_max(d0, g->groups * C); /* only fills the last vector */
+    for (int x = 0; x < g->points && fill < d1; x++)
+        memset(u + x * plane + (fill - d0) * nr, 0, (size_t)((d1 - fill) * nr) * sizeof(T));
 }
 
 /* A block of tiles [first, first+count) and a range of panels. */
 typedef struct {
     const conv_problem *p;
     const win_grid *grid;
+    const FN(win_transform) * input, *output;
     FN(win_sizes) size;
-    const T *src, *weight, *bias; /* weight: packed from panel `base`; bias: the group's, padded */
+    const T *src, *bias; /* bias: the group's, padded */
+    const T *weight;     /* U from panel `base` on, or NULL: then from raw to chunk, when needed */
+    const T *raw;
     T *dst;
     int64_t group, first, count, base, panel0, panel1;
-    T *v, *m, *local; /* local: one tile as a whole, zero outside the source */
+    T *v, *m, *chunk;
+    T *local; /* one tile as a whole, zero outside the source */
 } FN(win_block);
 
-/* Copy the tile's inputs of one group to local[sample][ld], zero outside the source. With `spill`
- * a copy may write 4 elements of each sample, however few the channels. */
+/* Outputs of a tile along the transformed rows (0 where there are none) and columns. */
+INLINE int FN(win_high)(const win_grid *g, const win_tile *t) {
+    return g->two ? (int)t->count[g->row] : 0;
+}
+INLINE int FN(win_wide)(const win_grid *g, const win_tile *t) { return (int)t->count[g->col]; }
+
+/* Where the tile that comes after `rows` lies in planes of rows of `pitch`, one plane for each
+ * point, with the rows of its own tiles. */
+INLINE void FN(win_spread)(const win_grid *g, const win_rows *rows, int64_t plane, int64_t pitch,
+                           int64_t *at) {
+    for (int i = 0; i < (g->two ? WIN_IN : 1); i++)
+        for (int j = 0; j < WIN_IN; j++)
+            at[i * WIN_IN + j] = (i * WIN_IN + j) * plane + win_row_of(rows, i, j) * pitch;
+}
+
+/* A pixel's channels, whole vectors or not. */
+INLINE void FN(win_copy)(T *to, const T *from, int64_t n) {
+    int64_t c = 0;
+    for (; c + VL <= n; c += VL) vstore(to + c, vload(from + c));
+    for (; c < n; c++) to[c] = from[c];
+}
+
+/* Copy the tile's inputs of one group to local[i * WIN_IN + j][ld], zero outside the source. With
+ * `spill` a copy may write 4 elements of each sample, however few the channels. */
 static void FN(win_gather)(const FN(win_block) * b, const win_tile *t, const int64_t at[3],
                            T *local, int64_t ld, int spill) {
     const conv_problem *p = b->p;
@@ -108,18 +161,21 @@ static void FN(win_gather)(const FN(win_block) * b, const win_tile *t, const int
     if (g->two) src += s[other] * st[2 + other];
     else
         for (int i = 0; i < 3; i++) src += i != g->col ? s[i] * st[2 + i] : 0;
-    for (int i = 0; i < (g->two ? WIN_IN : 1); i++) {
+    const int high = g->two ? FN(win_high)(g, t) + WIN_TAPS - 1 : 1;
+    const int wide = FN(win_wide)(g, t) + WIN_TAPS - 1;
+    for (int i = 0; i < high; i++) {
         const int64_t h = s[row] + i * g->axis[row].src_step;
         const int no_row = out || (g->two && (h < 0 || h >= p->src_size[row]));
         const T *line = g->two ? src + h * st[2 + row] : src;
-        for (int j = 0; j < WIN_IN; j++, local += ld) {
+        T *out_row = local + i * WIN_IN * ld;
+        for (int j = 0; j < wide; j++, out_row += ld) {
             const int64_t w = first + j * step;
             if (no_row || w < 0 || w >= size) {
-                for (int64_t c = 0; c < C; c++) local[c] = 0;
+                for (int64_t c = 0; c < C; c++) out_row[c] = 0;
             } else if (spill && C <= 4 && line + w * st[2 + g->col] + 4 <= limit) {
-                memcpy(local, line + w * st[2 + g->col], 4 * sizeof(T));
+                memcpy(out_row, line + w * st[2 + g->col], 4 * sizeof(T));
             } else {
-                memcpy(local, line + w * st[2 + g->col], (size_t)C * sizeof(T));
+                FN(win_copy)(out_row, line + w * st[2 + g->col], C);
             }
         }
     }
@@ -133,45 +189,44 @@ static int FN(win_inside)(const FN(win_block) * b, const win_tile *t, const int6
     for (int i = 0; i < 3; i++) {
         const win_axis *a = &b->grid->axis[i];
         const int64_t s = t->first[i] * p->src_step[i] + a->origin[at[i]];
-        if (s < 0 || s + (a->samples - 1) * a->src_step >= p->src_size[i]) return 0;
+        const int64_t last = a->samples == 1 ? 0 : t->count[i] + WIN_TAPS - 2;
+        if (s < 0 || s + last * a->src_step >= p->src_size[i]) return 0;
         src += s * p->src_stride[2 + i];
     }
     *from = src;
     return 1;
 }
 
-/* The tile's inputs of all groups, transformed by f to v(point) plane apart. */
-static void FN(win_load)(const FN(win_block) * b, const win_tile *t, FN(win_fn) f, T *v,
-                         int64_t plane) {
+/* The tile's inputs of all groups, transformed to v at the places `at`. */
+static void FN(win_load)(const FN(win_block) * b, const win_tile *t, T *v, const int64_t *at) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t C = p->channels, depth = b->size.depth, *st = p->src_stride;
-    const FN(win_place) to = {WIN_IN * plane, plane};
+    const int high = FN(win_high)(g, t), wide = FN(win_wide)(g, t);
     const FN(win_place) lie = {g->two ? g->axis[g->row].src_step * st[2 + g->row] : 0,
                                g->axis[g->col].src_step * st[2 + g->col]};
-    int64_t at[3];
+    int64_t tap[3];
     if (C % VL == 0) {
         for (int64_t k = 0; k < g->groups; k++, v += C) {
-            const T *from;
-            win_group_at(g, k, at);
-            if (FN(win_inside)(b, t, at, &from)) {
-                f(g->two, C, from, lie, v, to, NULL);
-            } else {
-                FN(win_gather)(b, t, at, b->local, C, 0);
-                f(g->two, C, b->local, (FN(win_place)){WIN_IN * C, C}, v, to, NULL);
-            }
+            const T *from = b->local;
+            FN(win_place) place = {WIN_IN * C, C};
+            win_group_at(g, k, tap);
+            if (FN(win_inside)(b, t, tap, &from)) place = lie;
+            else FN(win_gather)(b, t, tap, b->local, C, 0);
+            FN(win_transform_tile)(b->input, high, wide, C, from, v, place, at, NULL);
         }
         return;
     }
     /* Ragged channels: the groups side by side, so that only the last vector has empty lanes. What
      * a group's copies spill, the next group or the zeros at the end overwrite. */
     for (int64_t k = 0; k < g->groups; k++) {
-        win_group_at(g, k, at);
-        FN(win_gather)(b, t, at, b->local + k * C, depth, k * C + 4 <= depth);
+        win_group_at(g, k, tap);
+        FN(win_gather)(b, t, tap, b->local + k * C, depth, k * C + 4 <= depth);
     }
     for (int64_t i = 0; i < b->size.samples; i++)
         for (int64_t c = g->groups * C; c < depth; c++) b->local[i * depth + c] = 0;
-    f(g->two, depth, b->local, (FN(win_place)){WIN_IN * depth, depth}, v, to, NULL);
+    FN(win_transform_tile)(b->input, high, wide, depth, b->local, v,
+                           (FN(win_place)){WIN_IN * depth, depth}, at, NULL);
 }
 
 /* Where the tile's first output lies in a tensor of the target's form, and its neighbours. */
@@ -190,23 +245,24 @@ INLINE FN(win_place) FN(win_target)(const FN(win_block) * b, const win_tile *t, 
     return to;
 }
 
-/* The tile's products m(point) plane apart, transformed to columns [col, col+width) of the target.
- */
+/* The tile's products in m at the places `at`, transformed to columns [col, col+width) of the
+ * target. */
 static void FN(win_store)(const FN(win_block) * b, const win_tile *t, int64_t col, int64_t width,
-                          const T *m, int64_t plane) {
+                          const T *m, const int64_t *at) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t nr = fc_round_up(width, VL), cs = p->dst_stride[1];
-    const int64_t rows = g->two ? t->count[g->row] : 1, cols = t->count[g->col];
+    const int high = FN(win_high)(g, t), wide = FN(win_wide)(g, t);
+    const int64_t rows = g->two ? high : 1, cols = wide;
     const T *bias = b->bias ? b->bias + col : NULL;
-    const FN(win_place) from = {WIN_IN * plane, plane};
     int64_t offset;
     const FN(win_place) to = FN(win_target)(b, t, &offset);
     T *y = b->dst + offset + (b->group * p->cols + col) * cs;
-    if (rows == (g->two ? WIN_OUT : 1) && cols == WIN_OUT && width == nr && cs == 1) {
-        FN(win_output)(g->two, nr, m, from, y, to, bias);
+    if (width == nr && cs == 1) {
+        FN(win_transform_tile)(b->output, high, wide, nr, m, y, to, at, bias);
     } else {
-        FN(win_output)(g->two, nr, m, from, b->local, (FN(win_place)){WIN_OUT * nr, nr}, bias);
+        const FN(win_place) local = {WIN_OUT * nr, nr};
+        FN(win_transform_tile)(b->output, high, wide, nr, m, b->local, local, at, bias);
         for (int64_t i = 0; i < rows; i++) {
             for (int64_t j = 0; j < cols; j++) {
                 const T *s = b->local + (i * WIN_OUT + j) * nr;
@@ -219,32 +275,60 @@ static void FN(win_store)(const FN(win_block) * b, const win_tile *t, int64_t co
         FN(finish_part)(p->epilogue, width, b->dst, y + i / cols * to.row + i % cols * to.col);
 }
 
+/* Depth [d0, d1) of all products of the block: m (+)= v * u, u from depth d0 on. */
+static void FN(win_multiply)(const FN(win_block) * b, const win_rows *rows, int64_t nrv, int64_t d0,
+                             int64_t d1, const T *u, int64_t plane) {
+    const int64_t pitch = b->size.pitch, nr = nrv * VL;
+    for (int x = 0; x < b->grid->points; x++, u += plane) {
+        const T *v = b->v + x * b->count * pitch;
+        T *m = b->m + x * b->count * nr;
+        const int64_t count = win_row_of(rows, x / WIN_IN, x % WIN_IN);
+        for (int64_t d = d0; d < d1; d += WIN_SUM) {
+            const int64_t n = fc_min(WIN_SUM, d1 - d);
+            const int mode = d ? TILE_ADD : TILE_STORE;
+            for (int64_t i = 0; i < count; i += TILE_MR) {
+                const tile_fn f = FN(tiles_by_rows)[fc_min(TILE_MR, count - i) - 1][nrv - 1];
+                f(n, v + i * pitch + d, pitch, u + (d - d0) * nr, nr, m + i * nr, nr, NULL, mode);
+            }
+        }
+    }
+}
+
 static void FN(win_run_block)(const FN(win_block) * b) {
     const conv_problem *p = b->p;
-    const int64_t depth = b->size.depth, pitch = b->size.pitch, plane = b->count * pitch;
+    const win_grid *g = b->grid;
+    const int64_t depth = b->size.depth, pitch = b->size.pitch;
+    int64_t at[WIN_IN * WIN_IN];
+    win_rows rows = {{{0}}};
     for (int64_t i = 0; i < b->count; i++) {
-        const win_tile t = win_tile_at(p, b->grid, b->first + i);
-        if (t.count[0]) FN(win_load)(b, &t, FN(win_input), b->v + i * pitch, plane);
+        const win_tile t = win_tile_at(p, g, b->first + i);
+        if (!t.count[0]) continue;
+        FN(win_spread)(g, &rows, b->count * pitch, pitch, at);
+        FN(win_load)(b, &t, b->v, at);
+        win_rows_add(g, &t, &rows);
     }
     for (int64_t panel = b->panel0; panel < b->panel1; panel++) {
         const int64_t col = panel * TILE_NR, width = fc_min(TILE_NR, p->cols - col);
         const int64_t nrv = fc_ceil_div(width, VL), nr = nrv * VL;
-        const T *u = b->weight + (panel - b->base) * b->size.panel_items;
-        for (int x = 0; x < b->grid->points; x++) {
-            const T *v = b->v + x * plane, *ux = u + x * (depth * nr + b->size.u_skip);
-            T *m = b->m + x * b->count * nr;
+        if (b->weight) {
+            FN(win_multiply)(b, &rows, nrv, 0, depth,
+                             b->weight + (panel - b->base) * b->size.panel_items,
+                             FN(win_panel_plane)(p, &b->size, panel));
+        } else {
+            const int64_t plane = WIN_SUM * nr + b->size.u_skip;
             for (int64_t d = 0; d < depth; d += WIN_SUM) {
-                const int64_t n = fc_min(WIN_SUM, depth - d);
-                const int mode = d ? TILE_ADD : TILE_STORE;
-                for (int64_t i = 0; i < b->count; i += TILE_MR) {
-                    const tile_fn f = FN(tiles_by_rows)[fc_min(TILE_MR, b->count - i) - 1][nrv - 1];
-                    f(n, v + i * pitch + d, pitch, ux + d * nr, nr, m + i * nr, nr, NULL, mode);
-                }
+                const int64_t end = fc_min(depth, d + WIN_SUM);
+                FN(win_pack)(p, g, b->raw, b->group, panel, d, end, b->local, b->chunk, plane);
+                FN(win_multiply)(b, &rows, nrv, d, end, b->chunk, plane);
             }
         }
+        win_rows done = {{{0}}};
         for (int64_t i = 0; i < b->count; i++) {
-            const win_tile t = win_tile_at(p, b->grid, b->first + i);
-            if (t.count[0]) FN(win_store)(b, &t, col, width, b->m + i * nr, b->count * nr);
+            const win_tile t = win_tile_at(p, g, b->first + i);
+            if (!t.count[0]) continue;
+            FN(win_spread)(g, &done, b->count * nr, nr, at);
+            FN(win_store)(b, &t, col, width, b->m, at);
+            win_rows_add(g, &t, &done);
         }
     }
 }
@@ -263,8 +347,9 @@ static int FN(win_keep)(const conv_problem *p, const win_grid *grid, const FN(wi
     if (!scratch) return FC_NOMEM;
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
     for (int64_t i = 0; i < count; i++)
-        FN(win_pack)(p, grid, w, i / z->panels, i % z->panels, scratch + fc_thread() * each,
-                     *kept + i * z->panel_items);
+        FN(win_pack)(p, grid, w, i / z->panels, i % z->panels, 0, z->depth,
+                     scratch + fc_thread() * each, *kept + i * z->panel_items,
+                     FN(win_panel_plane)(p, z, i % z->panels));
     fc_free(scratch);
     return FC_OK;
 }
@@ -280,28 +365,40 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
         const int packed = FN(win_keep)(p, grid, &z, w, &kept, threads);
         if (packed || fc_only_packs(p->packed)) return packed;
     }
+    /* Few tiles, or more weights than stay in L3: each block of tiles transforms what it needs. */
+    const int64_t u_bytes = z.panels * z.panel_items * (int64_t)sizeof(T);
+    const int once =
+        grid->groups == 1 && (grid->tiles <= WIN_FUSED_TILES || u_bytes > WIN_KEEP_BYTES);
+    const int fused = once && !kept;
     int64_t count = WIN_BLOCK_BYTES / ((int64_t)sizeof(T) * grid->points * (z.pitch + TILE_NR));
-    count = fc_min(fc_max(count, WIN_MIN_TILES), WIN_MAX_TILES);
-    if (threads > 1) count = fc_min(count, fc_max(WIN_MIN_TILES, grid->tiles / (2 * threads)));
+    count = once ? fc_min(WIN_FUSED_TILES, WIN_FUSED_BYTES / WIN_BLOCK_BYTES * count)
+                 : fc_min(count, WIN_MAX_TILES);
+    count = fc_max(count, WIN_MIN_TILES);
+    if (threads > 1 && !(once && z.panels >= threads))
+        count = fc_min(count, fc_max(WIN_MIN_TILES, grid->tiles / (2 * threads)));
     count = fc_round_up(fc_ceil_div(grid->tiles, fc_ceil_div(grid->tiles, count)), TILE_MR);
     const int64_t blocks = fc_ceil_div(grid->tiles, count);
     /* U in turns that keep it bounded: groups first, else panels of one group. */
     const int64_t most = fc_max(1, WEIGHT_BYTES / (z.panel_items * (int64_t)sizeof(T)));
-    const int64_t turn = fc_min(z.panels, most);
-    const int64_t groups_at_once = fc_max(1, fc_min(p->groups, most / z.panels));
+    const int64_t turn = once ? z.panels : fc_min(z.panels, most);
+    const int64_t groups_at_once = once ? p->groups : fc_max(1, fc_min(p->groups, most / z.panels));
     int64_t splits = 1;
     if (blocks * groups_at_once < threads)
         splits = fc_min(turn, fc_ceil_div(threads, blocks * groups_at_once));
 
-    const int64_t v_items = grid->points * count * z.pitch,
-                  m_items = grid->points * count * TILE_NR;
-    const int64_t local_items = z.samples * fc_max(z.depth, TILE_NR) + VL;
+    const int64_t v_items = grid->points * count * z.pitch;
+    const int64_t m_items = grid->points * count * TILE_NR;
+    const int64_t chunk_items = fused ? grid->points * (WIN_SUM * TILE_NR + z.u_skip) : 0;
     const int64_t pack_items = (p->ntaps * WIN_PACK_CHANNELS + 9) * TILE_NR;
-    const int64_t each = fc_max(v_items + m_items + local_items, pack_items);
-    T *u = kept ? NULL : fc_scratch(groups_at_once * turn * z.panel_items, sizeof(T));
+    const int64_t local_items = fc_max(WIN_IN * WIN_IN * fc_max(z.depth, TILE_NR) + VL, pack_items);
+    const int64_t each = v_items + m_items + chunk_items + local_items;
+    T *u = fused || kept ? NULL : fc_scratch(groups_at_once * turn * z.panel_items, sizeof(T));
     T *scratch = fc_scratch(threads * each, sizeof(T));
     T *padded = bias ? FN(pad_bias)(p, z.panels, bias) : NULL;
-    const int status = (u || kept) && scratch && (padded || !bias) ? FC_OK : FC_NOMEM;
+    FN(win_transform) input, output;
+    FN(win_transform_make)(&input, WIN_DATA, FN(win_input), win_has_tails(p, grid));
+    FN(win_transform_make)(&output, WIN_CONTRACT, FN(win_output), win_has_tails(p, grid));
+    const int status = (u || fused || kept) && scratch && (padded || !bias) ? FC_OK : FC_NOMEM;
     for (int64_t g0 = 0; status == FC_OK && g0 < p->groups; g0 += groups_at_once) {
         const int64_t ng = fc_min(groups_at_once, p->groups - g0);
         for (int64_t t0 = 0; t0 < z.panels; t0 += turn) {
@@ -310,9 +407,12 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
             {
                 T *mine = scratch + fc_thread() * each;
 #pragma omp for schedule(dynamic)
-                for (int64_t i = 0; i < (kept ? 0 : ng * nt); i++)
-                    FN(win_pack)(p, grid, w, g0 + i / nt, t0 + i % nt, mine,
-                                 u + (i / nt * turn + i % nt) * z.panel_items);
+                for (int64_t i = 0; i < (fused || kept ? 0 : ng * nt); i++) {
+                    const int64_t panel = t0 + i % nt;
+                    FN(win_pack)(p, grid, w, g0 + i / nt, panel, 0, z.depth, mine,
+                                 u + (i / nt * turn + i % nt) * z.panel_items,
+                                 FN(win_panel_plane)(p, &z, panel));
+                }
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < ng * blocks * splits; i++) {
                     const int64_t s = i % splits, block = i / splits % blocks;
@@ -320,10 +420,14 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
                     const FN(win_block) b = {
                         .p = p,
                         .grid = grid,
+                        .input = &input,
+                        .output = &output,
                         .size = z,
                         .src = src,
-                        .weight = kept ? kept + ((g0 + g) * z.panels + t0) * z.panel_items
-                                       : u + g * turn * z.panel_items,
+                        .weight = fused  ? NULL
+                                  : kept ? kept + ((g0 + g) * z.panels + t0) * z.panel_items
+                                         : u + g * turn * z.panel_items,
+                        .raw = w,
                         .bias = bias ? padded + (g0 + g) * z.panels * TILE_NR : NULL,
                         .dst = dst,
                         .group = g0 + g,
@@ -334,7 +438,8 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
                         .panel1 = t0 + fc_min(nt, (s + 1) * step),
                         .v = mine,
                         .m = mine + v_items,
-                        .local = mine + v_items + m_items,
+                        .chunk = mine + v_items + m_items,
+                        .local = mine + v_items + m_items + chunk_items,
                     };
                     FN(win_run_block)(&b);
                 }

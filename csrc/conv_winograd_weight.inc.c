@@ -7,60 +7,83 @@
  * block of dW and adds every chunk to it in one order, whatever the number of threads. */
 #ifndef WIN_GRAD_BLOCKS
 #define WIN_GRAD_BLOCKS
-enum { WIN_CHUNK_BYTES = 12 << 20, WIN_GRAD_ROWS = 24 };
+enum { WIN_CHUNK_BYTES = 12 << 20, WIN_GRAD_ROWS = 24, WIN_GRAD_TILES = 8 };
 #endif
 
-/* The tile of dy, zero outside the grid, transformed to z(point) plane apart. */
-static void FN(win_load_grad)(const FN(win_block) * b, const T *dy, const win_tile *t, T *z,
-                              int64_t plane) {
+/* The tile of dy, transformed to z at the places `at`. */
+static void FN(win_load_grad)(const FN(win_block) * b, const FN(win_transform) * f, const T *dy,
+                              const win_tile *t, T *z, const int64_t *at) {
     const win_grid *g = b->grid;
     const int64_t K = b->p->cols, Kp = fc_round_up(K, VL);
-    const int64_t rows = g->two ? t->count[g->row] : 1, cols = t->count[g->col];
-    const FN(win_place) to = {WIN_IN * plane, plane};
+    const int high = FN(win_high)(g, t), wide = FN(win_wide)(g, t);
     int64_t offset;
-    const FN(win_place) from = FN(win_target)(b, t, &offset);
+    FN(win_place) from = FN(win_target)(b, t, &offset);
     const T *y = dy + offset + b->group * K;
-    const int no = g->two ? WIN_OUT : 1;
-    if (rows == no && cols == WIN_OUT && K == Kp) {
-        FN(win_grad_output)(g->two, K, y, from, z, to, NULL);
-        return;
-    }
-    T *local = b->local;
-    for (int i = 0; i < no; i++) {
-        for (int j = 0; j < WIN_OUT; j++, local += Kp) {
-            int64_t k = 0;
-            if (i < rows && j < cols) {
+    if (K != Kp) {
+        for (int i = 0; i < (g->two ? high : 1); i++) {
+            for (int j = 0; j < wide; j++) {
+                T *local = b->local + (i * WIN_OUT + j) * Kp;
                 memcpy(local, y + i * from.row + j * from.col, (size_t)K * sizeof(T));
-                k = K;
+                for (int64_t k = K; k < Kp; k++) local[k] = 0;
             }
-            for (; k < Kp; k++) local[k] = 0;
         }
+        y = b->local;
+        from = (FN(win_place)){WIN_OUT * Kp, Kp};
     }
-    FN(win_grad_output)(g->two, Kp, b->local, (FN(win_place)){WIN_OUT * Kp, Kp}, z, to, NULL);
+    FN(win_transform_tile)(f, high, wide, Kp, y, z, from, at, NULL);
 }
 
 /* One chunk of tiles for one group. */
 typedef struct {
     FN(win_block) block; /* count tiles from first; v = V */
+    const FN(win_transform) * grad;
+    win_rows before, rows; /* of all points: before the chunk, in it */
     const T *dy;
     int64_t z_pitch, taps;
-    T *z, *sum; /* Z[point][tile][k]; sum[k][tap][depth], of the whole group */
+    T *z;           /* Z[point][tile][k] */
+    T *sum, *dw;    /* sum[k][tap][depth] of the whole group, dw of it */
+    int begin, end; /* the first, the last chunk */
 } FN(win_chunk);
 
-/* Tile i of the chunk into V and Z. */
-static void FN(win_chunk_tile)(const FN(win_chunk) * c, int64_t i) {
+/* Tiles [i, end) of the chunk into V and Z. */
+static void FN(win_chunk_tiles)(const FN(win_chunk) * c, int64_t i, int64_t end) {
     const FN(win_block) *b = &c->block;
-    const int64_t pitch = b->size.pitch, n = b->count;
-    const win_tile t = win_tile_at(b->p, b->grid, b->first + i);
-    if (!t.count[0]) {
-        for (int x = 0; x < b->grid->points; x++) {
-            memset(b->v + (x * n + i) * pitch, 0, (size_t)b->size.depth * sizeof(T));
-            memset(c->z + (x * n + i) * c->z_pitch, 0, (size_t)c->z_pitch * sizeof(T));
-        }
-        return;
+    const int64_t n = b->count;
+    int64_t at[WIN_IN * WIN_IN];
+    win_rows rows = win_rows_before(b->p, b->grid, b->first + i);
+    win_rows_subtract(&rows, &c->before);
+    for (; i < end; i++) {
+        const win_tile t = win_tile_at(b->p, b->grid, b->first + i);
+        if (!t.count[0]) continue;
+        FN(win_spread)(b->grid, &rows, n * b->size.pitch, b->size.pitch, at);
+        FN(win_load)(b, &t, b->v, at);
+        FN(win_spread)(b->grid, &rows, n * c->z_pitch, c->z_pitch, at);
+        FN(win_load_grad)(b, c->grad, c->dy, &t, c->z, at);
+        win_rows_add(b->grid, &t, &rows);
     }
-    FN(win_load)(b, &t, FN(win_grad_input), b->v + i * pitch, n * pitch);
-    FN(win_load_grad)(b, c->dy, &t, c->z + i * c->z_pitch, n * c->z_pitch);
+}
+
+/* Rows [k0, k0+rows) of sum[k][3x3 tap][depth], depth [d0, d0+width) = group * C + channel, to
+ * (K, C, taps). */
+static void FN(win_lay_out_weight)(const FN(win_chunk) * c, int64_t k0, int64_t rows, int64_t d0,
+                                   int64_t width) {
+    const conv_problem *p = c->block.p;
+    const win_grid *g = c->block.grid;
+    const int64_t C = p->channels, taps = p->ntaps, depth = c->block.size.depth;
+    const int64_t end = fc_min(d0 + width, g->groups * C);
+    for (int64_t d = d0, n; d < end; d += n) {
+        int64_t at[3];
+        win_group_at(g, d / C, at);
+        n = fc_min(C - d % C, end - d);
+        for (int x = 0; x < c->taps; x++) {
+            const int64_t tap = win_tap_at(p, g, at, x / WIN_TAPS, x % WIN_TAPS);
+            for (int64_t k = k0; tap >= 0 && k < k0 + rows; k++) {
+                const T *s = c->sum + (k * c->taps + x) * depth + d;
+                T *o = c->dw + (k * C + d % C) * taps + tap;
+                for (int64_t i = 0; i < n; i++) o[i * taps] = s[i];
+            }
+        }
+    }
 }
 
 /* Add the chunk to rows [k0, k0+WIN_GRAD_ROWS) and depth [d0, d0+TILE_NR) of the sums. */
@@ -70,10 +93,13 @@ static void FN(win_chunk_block)(const FN(win_chunk) * c, int64_t k0, int64_t d0)
     const int64_t rows = fc_min(WIN_GRAD_ROWS, b->p->cols - k0);
     const int64_t width = fc_min(TILE_NR, depth - d0), nrv = width / VL;
     for (int x = 0; x < b->grid->points; x++) {
-        const T *z = c->z + x * n * c->z_pitch + k0, *v = b->v + x * n * pitch + d0;
+        const T *z = c->z + x * n * c->z_pitch + k0;
+        const T *v = b->v + x * n * pitch + d0;
         T *m = b->m + x * WIN_GRAD_ROWS * TILE_NR;
-        for (int64_t t = 0; t < n; t += WIN_SUM) {
-            const int64_t some = fc_min(WIN_SUM, n - t);
+        const int64_t count = win_row_of(&c->rows, x / WIN_IN, x % WIN_IN);
+        if (!count) memset(m, 0, WIN_GRAD_ROWS * TILE_NR * sizeof(T));
+        for (int64_t t = 0; t < count; t += WIN_SUM) {
+            const int64_t some = fc_min(WIN_SUM, count - t);
             const int mode = t ? TILE_ADD : TILE_STORE;
             for (int64_t i = 0; i < rows; i += TILE_MR) {
                 const tile_fn f = FN(tiles_by_cols)[fc_min(TILE_MR, rows - i) - 1][nrv - 1];
@@ -83,29 +109,15 @@ static void FN(win_chunk_block)(const FN(win_chunk) * c, int64_t k0, int64_t d0)
         }
     }
     const int64_t plane = WIN_GRAD_ROWS * TILE_NR;
-    const FN(win_place) from = {WIN_IN * plane, plane}, to = {3 * depth, depth};
-    for (int64_t i = 0; i < rows; i++)
-        FN(win_grad_filter)(b->grid->two, width, b->m + i * TILE_NR, from,
-                            c->sum + (k0 + i) * c->taps * depth + d0, to, NULL);
-}
-
-/* sum[k][3x3 tap][groups * channels] of one group of the convolution to (K, C/groups, taps). */
-static void FN(win_lay_out_weight)(const conv_problem *p, const win_grid *g, const T *sum,
-                                   int64_t depth, T *dw) {
-    const int64_t C = p->channels, rows = g->two ? WIN_TAPS : 1, parts = rows * WIN_TAPS;
-    for (int64_t group = 0; group < g->groups; group++) {
-        int64_t at[3];
-        win_group_at(g, group, at);
-        for (int64_t x = 0; x < parts; x++) {
-            const int64_t tap = win_tap_at(p, g, at, (int)(x / WIN_TAPS), (int)(x % WIN_TAPS));
-            if (tap < 0) continue;
-            for (int64_t k = 0; k < p->cols; k++) {
-                const T *s = sum + (k * parts + x) * depth + group * C;
-                T *o = dw + k * C * p->ntaps + tap;
-                for (int64_t c = 0; c < C; c++) o[c * p->ntaps] = s[c];
-            }
-        }
+    const FN(win_place) to = {WIN_TAPS * depth, depth};
+    const FN(win_fn) back = c->begin ? FN(win_grad_filter) : FN(win_grad_filter_add);
+    int64_t at[WIN_IN * WIN_IN];
+    for (int x = 0; x < b->grid->points; x++) at[x] = x * plane;
+    for (int64_t i = 0; i < rows; i++) {
+        T *sum = c->sum + (k0 + i) * c->taps * depth + d0;
+        back(b->grid->two, width, b->m + i * TILE_NR, sum, to, at, NULL);
     }
+    if (c->end) FN(win_lay_out_weight)(c, k0, rows, d0, width);
 }
 
 static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, const T *dy,
@@ -125,10 +137,17 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
     T *z = fc_scratch(grid->points * count * z_pitch, sizeof(T));
     T *scratch = fc_scratch(threads * (m_items + local_items), sizeof(T));
     T *sum = fc_scratch(sums, sizeof(T));
+    FN(win_transform) input, grad;
+    FN(win_transform_make)(&input, WIN_DATA, FN(win_input), win_has_tails(p, grid));
+    FN(win_transform_make)(&grad, WIN_EXPAND, FN(win_grad_output), win_has_tails(p, grid));
     const int status = v && z && scratch && sum ? FC_OK : FC_NOMEM;
+    if (!grid->tiles) memset(dw, 0, (size_t)(p->groups * p->cols * p->depth) * sizeof(T));
     for (int64_t group = 0; status == FC_OK && group < p->groups; group++) {
-        memset(sum, 0, (size_t)sums * sizeof(T));
         for (int64_t first = 0; first < grid->tiles; first += count) {
+            const int64_t n = fc_min(count, grid->tiles - first);
+            const win_rows before = win_rows_before(p, grid, first);
+            win_rows rows = win_rows_before(p, grid, first + n);
+            win_rows_subtract(&rows, &before);
 #pragma omp parallel num_threads(threads) if (threads > 1)
             {
                 T *mine = scratch + fc_thread() * (m_items + local_items);
@@ -139,26 +158,32 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
                               .src = x,
                               .group = group,
                               .first = first,
-                              .count = fc_min(count, grid->tiles - first),
+                              .count = n,
+                              .input = &input,
                               .v = v,
                               .m = mine,
                               .local = mine + m_items},
+                    .grad = &grad,
+                    .before = before,
+                    .rows = rows,
                     .dy = dy,
                     .z_pitch = z_pitch,
                     .taps = taps,
                     .z = z,
                     .sum = sum,
+                    .dw = dw + group * p->cols * p->channels * p->ntaps,
+                    .begin = first == 0,
+                    .end = first + n == grid->tiles,
                 };
 #pragma omp for schedule(static)
-                for (int64_t i = 0; i < chunk.block.count; i++) FN(win_chunk_tile)(&chunk, i);
+                for (int64_t i = 0; i < n; i += WIN_GRAD_TILES)
+                    FN(win_chunk_tiles)(&chunk, i, fc_min(n, i + WIN_GRAD_TILES));
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < row_blocks * depth_blocks; i++)
                     FN(win_chunk_block)(&chunk, i / depth_blocks * WIN_GRAD_ROWS,
                                         i % depth_blocks * TILE_NR);
             }
         }
-        FN(win_lay_out_weight)(p, grid, sum, size.depth,
-                               dw + group * p->cols * p->channels * p->ntaps);
     }
     fc_free(sum);
     fc_free(scratch);

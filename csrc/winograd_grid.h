@@ -1,8 +1,10 @@
 /* The tiles of a Winograd convolution, free of types.
  *
- * One or two axes are transformed: there a tile has 4 outputs and 6 inputs, and takes 3 taps at a
- * time. Longer kernels, strides and dilations are sums of such parts. With source = pos*s + off(t),
- * off(t) = off0 + t*d, and e = lcm(s, d):
+ * One or two axes are transformed: there a tile has m = 4 outputs and m + 2 = 6 inputs, and takes 3
+ * taps at a time; the last tile of an axis has what is left, 1 to 4. F(m, 3) uses the first m + 2
+ * of the same points, so a tile takes part in the products of its own points alone, with the
+ * weights of all the others. Longer kernels, strides and dilations are sums of such parts. With
+ * source = pos*s + off(t), off(t) = off0 + t*d, and e = lcm(s, d):
  *
  *   - taps e/d apart meet inputs e apart: they form a class, and every 3 of a class (the last ones
  *     with zeros) are a group, at the origin off(first tap);
@@ -18,7 +20,7 @@
 enum { WIN_IN = 6, WIN_OUT = 4, WIN_TAPS = 3 };
 
 typedef struct {
-    int samples, outputs; /* of a tile: 6 and 4, or 1 and 1 */
+    int samples, outputs; /* of a whole tile: 6 and 4, or 1 and 1 */
     int64_t groups;
     int64_t *origin;        /* [groups]: source offset of the first tap */
     int64_t *taps;          /* [groups][3]: indices into the problem's taps, or -1 */
@@ -36,11 +38,20 @@ typedef struct {
     int64_t tiles;  /* of all sub-grids and images */
 } win_grid;
 
-/* One tile: first output and how many are inside the grid, per axis; count[0] is 0 for an empty
- * tile, where a sub-grid has fewer tiles than the largest. */
+/* One tile: first output and how many there are, per axis; count[0] is 0 for an empty tile, where a
+ * sub-grid has fewer tiles than the largest. */
 typedef struct {
     int64_t n, first[3], count[3];
 } win_tile;
+
+/* How many tiles, so far, take part in the products of a point: row[x][y] counts those that have at
+ * least x + 1 rows and y + 1 columns of outputs. */
+typedef struct {
+    int64_t row[WIN_OUT][WIN_OUT];
+} win_rows;
+
+/* Outputs of a tile above which it has the point, one axis: points 0, 1, 2 are everybody's. */
+static inline int win_level(int point) { return point < WIN_TAPS ? 0 : point - WIN_TAPS + 1; }
 
 static inline void win_grid_free(win_grid *g) {
     for (int i = 0; i < 3; i++) fc_free(g->axis[i].origin);
@@ -108,10 +119,81 @@ static inline int win_grid_make(win_grid *g, const conv_problem *p) {
     return FC_OK;
 }
 
+/* Tiles of an axis with more than `level` outputs, in the first `place` of its places. */
+static inline int64_t win_axis_before(const conv_problem *p, const win_axis *a, int i, int level,
+                                      int64_t place) {
+    if (a->samples == 1) return place;
+    const int64_t sub = place / a->tiles, short_count = p->grid[i] / a->step;
+    const int64_t longer = p->grid[i] % a->step; /* sub-grids with one output more */
+    const int64_t each = (short_count + WIN_OUT - 1 - level) / WIN_OUT;
+    const int64_t more = (short_count + WIN_OUT - level) / WIN_OUT;
+    return fc_min(sub, longer) * more + fc_max(0, sub - longer) * each +
+           fc_min(place % a->tiles, sub < longer ? more : each);
+}
+
+/* Whether a tile is smaller than the others. */
+static inline int win_has_tails(const conv_problem *p, const win_grid *g) {
+    for (int i = 0; i < 3; i++) {
+        const win_axis *a = &g->axis[i];
+        const int64_t all = a->tiles * a->grids;
+        if (win_axis_before(p, a, i, WIN_OUT - 1, all) < win_axis_before(p, a, i, 0, all)) return 1;
+    }
+    return 0;
+}
+
+/* The rows of all points before tile `index`. */
+static inline win_rows win_rows_before(const conv_problem *p, const win_grid *g, int64_t index) {
+    win_rows rows;
+    for (int x = 0; x < WIN_OUT; x++) {
+        for (int y = 0; y < WIN_OUT; y++) {
+            int64_t left = index, tail = 0, all = 1;
+            for (int i = 2; i >= 0; i--) {
+                const win_axis *a = &g->axis[i];
+                const int level = i == g->row ? x : i == g->col ? y : 0;
+                const int64_t places = a->tiles * a->grids, at = left % places;
+                const int64_t before = win_axis_before(p, a, i, level, at);
+                const int has = win_axis_before(p, a, i, level, at + 1) > before;
+                left /= places;
+                tail = before * all + (has ? tail : 0);
+                all *= win_axis_before(p, a, i, level, places);
+            }
+            rows.row[x][y] = left * all + tail;
+        }
+    }
+    return rows;
+}
+
+/* Count a tile. */
+static inline void win_rows_add(const win_grid *g, const win_tile *t, win_rows *rows) {
+    if (!t->count[0]) return;
+    const int64_t m = g->two ? t->count[g->row] : WIN_OUT, n = t->count[g->col];
+    for (int x = 0; x < WIN_OUT; x++)
+        for (int y = 0; y < WIN_OUT; y++) rows->row[x][y] += x < m && y < n;
+}
+
+static inline void win_rows_subtract(win_rows *rows, const win_rows *from) {
+    for (int x = 0; x < WIN_OUT; x++)
+        for (int y = 0; y < WIN_OUT; y++) rows->row[x][y] -= from->row[x][y];
+}
+
+/* The row of a point (i, j), of two axes or one (then i is 0). */
+static inline int64_t win_row_of(const win_rows *rows, int i, int j) {
+    return rows->row[win_level(i)][win_level(j)];
+}
+
 /* Products of the direct algorithm over those of this one. */
 static inline double win_gain(const conv_problem *p, const win_grid *g) {
-    const double outputs = g->two ? WIN_OUT * WIN_OUT : WIN_OUT;
-    return outputs * (double)p->ntaps / ((double)g->points * (double)g->groups);
+    double products = (double)g->groups, direct = (double)p->ntaps;
+    for (int i = 0; i < 3; i++) {
+        const win_axis *a = &g->axis[i];
+        if (a->samples == 1) continue;
+        int64_t points = 0;
+        for (int x = 0; x < WIN_IN; x++)
+            points += win_axis_before(p, a, i, win_level(x), a->tiles * a->grids);
+        products *= (double)points;
+        direct *= (double)p->grid[i];
+    }
+    return direct / products;
 }
 
 static inline win_tile win_tile_at(const conv_problem *p, const win_grid *g, int64_t index) {

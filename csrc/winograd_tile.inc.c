@@ -7,32 +7,32 @@
  *   G f:  f(p) / prod over q != p of (p - q), f a polynomial of 3 (or, backward weight, 4) taps
  *   At m: sum over p of m_p p^i, i < 4 (or 3), and m_inf added to the last
  *
- * Forward uses a = 5/8, b = 5/4: half the rounding error of 1 and 2. Backward weight is F(3, 4),
- * the gradient's four values as taps, with a = 2/3, b = 3/2. Rows and columns are transformed
- * alike. */
+ * a = 5/8 and b = 3/2 have the least rounding error, under half that of 1 and 2: most of it is that
+ * of the products' sums, times At. Backward weight is F(3, 4), the gradient's four values as taps.
+ * Rows and columns are transformed alike. The points come in the order 0, inf, a, -a, b, -b: a
+ * smaller tile uses the first ones. Its Bt makes up for the factors that its own points' product
+ * lacks, so that G is that of all six. */
 #include "winograd_grid.h"
 
 #ifndef WINOGRAD_TILE
 #define WINOGRAD_TILE
 #define WIN_A 0.625
-#define WIN_B 1.25
-#define WIN_GRAD_A (2.0 / 3.0)
-#define WIN_GRAD_B 1.5
+#define WIN_B 1.5
 enum { WIN_DATA, WIN_EXPAND, WIN_CONTRACT }; /* Bt, G, At */
 #endif
 
-/* Bt: 6 values s apart to 6. With e, o the even and odd parts, rows +-a are e + a o and e - a o. */
-INLINE void FN(win_data_axis)(const T a, const T b, const vec *d, int s, vec *out, int t) {
-    const T aa = a * a, bb = b * b;
-    const vec d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s], d4 = d[4 * s], d5 = d[5 * s];
-    const vec ea = d4 - bb * d2, oa = a * (d3 - bb * d1);
-    const vec eb = d4 - aa * d2, ob = b * (d3 - aa * d1);
-    out[0] = d4 + aa * bb * d0 - (aa + bb) * d2;
-    out[t] = ea + oa;
-    out[2 * t] = ea - oa;
-    out[3 * t] = eb + ob;
-    out[4 * t] = eb - ob;
-    out[5 * t] = d5 + aa * bb * d1 - (aa + bb) * d3;
+/* Two of the six values of Bt d: points 0 and inf (pair 0), a and -a (1), b and -b (2). With e, o
+ * the even and odd parts, the latter are e + a o and e - a o. */
+INLINE void FN(win_data_pair)(const int pair, const T a, const T b, const vec *d, vec *out, int t) {
+    const T aa = a * a, bb = b * b, p = pair == 1 ? a : b, qq = pair == 1 ? bb : aa;
+    if (pair == 0) {
+        out[0] = d[4] + aa * bb * d[0] - (aa + bb) * d[2];
+        out[t] = d[5] + aa * bb * d[1] - (aa + bb) * d[3];
+    } else {
+        const vec e = d[4] - qq * d[2], o = p * (d[3] - qq * d[1]);
+        out[0] = e + o;
+        out[t] = e - o;
+    }
 }
 
 /* G: n = 3 or 4 values to 6. */
@@ -44,84 +44,249 @@ INLINE void FN(win_expand_axis)(const T a, const T b, const int n, const vec *f,
     if (n == 4) oa += na * a * aa * f[3 * s], ob += nb * b * bb * f[3 * s];
     const vec ea = na * f[0] + na * aa * f[2 * s], eb = nb * f[0] + nb * bb * f[2 * s];
     out[0] = f[0] * (1 / (aa * bb));
-    out[t] = ea + oa;
-    out[2 * t] = ea - oa;
-    out[3 * t] = eb + ob;
-    out[4 * t] = eb - ob;
-    out[5 * t] = f[(n - 1) * s];
+    out[t] = f[(n - 1) * s];
+    out[2 * t] = ea + oa;
+    out[3 * t] = ea - oa;
+    out[4 * t] = eb + ob;
+    out[5 * t] = eb - ob;
 }
 
 /* At: 6 values to n = 4 or 3. */
 INLINE void FN(win_contract_axis)(const T a, const T b, const int n, const vec *m, int s, vec *out,
                                   int t) {
     const T aa = a * a, bb = b * b;
-    const vec s1 = m[s] + m[2 * s], d1 = m[s] - m[2 * s];
-    const vec s2 = m[3 * s] + m[4 * s], d2 = m[3 * s] - m[4 * s];
+    const vec s1 = m[2 * s] + m[3 * s], d1 = m[2 * s] - m[3 * s];
+    const vec s2 = m[4 * s] + m[5 * s], d2 = m[4 * s] - m[5 * s];
     out[0] = m[0] + s1 + s2;
     out[t] = a * d1 + b * d2;
     out[2 * t] = aa * s1 + bb * s2;
     if (n == 4) out[3 * t] = a * aa * d1 + b * bb * d2;
-    out[(n - 1) * t] += m[5 * s];
+    out[(n - 1) * t] += m[s];
 }
 
-/* Where the elements (i, j) of one tile lie: at p + i*row + j*col, channels side by side. */
+/* Where the elements (i, j) of a tile of the image lie: i*row + j*col, channels side by side. Its
+ * products lie at[i * WIN_IN + j]. */
 typedef struct {
     int64_t row, col;
 } FN(win_place);
 
-/* One tile, `cols` channels (whole vectors): from ni x ni to no x no, or 1 x ni to 1 x no where
- * only one axis is transformed. `add` adds to dst, bias (or NULL) is added to every element. */
+/* One whole tile, `cols` channels (whole vectors). Data: 6x6 to 6x6, or 1x6 to 1x6 where only one
+ * axis is transformed; two rows of the result at a time, which fit the registers. */
+INLINE void FN(win_apply_data)(const T a, const T b, const int two, int64_t cols, const T *src,
+                               T *dst, FN(win_place) place, const int64_t *at) {
+    for (int64_t c = 0; c < cols; c += VL) {
+        UNROLL
+        for (int pair = 0; pair < 3; pair++) {
+            vec d[WIN_IN], t[2 * WIN_IN], o[WIN_IN];
+            if (!two && pair) continue;
+            UNROLL
+            for (int j = 0; j < WIN_IN; j++) {
+                const T *from = src + j * place.col + c;
+                if (!two) {
+                    t[j] = vload(from);
+                    continue;
+                }
+                UNROLL
+                for (int i = 0; i < WIN_IN; i++)
+                    if (pair == 0 || (i > 0 && i < 5)) d[i] = vload(from + i * place.row);
+                FN(win_data_pair)(pair, a, b, d, t + j, WIN_IN);
+            }
+            UNROLL
+            for (int i = 0; i < 2; i++) {
+                if (!two && i) continue;
+                UNROLL
+                for (int k = 0; k < 3; k++)
+                    FN(win_data_pair)(k, a, b, t + i * WIN_IN, o + 2 * k, 1);
+                UNROLL
+                for (int j = 0; j < WIN_IN; j++)
+                    vstore(dst + at[(2 * pair + i) * WIN_IN + j] + c, o[j]);
+            }
+        }
+    }
+}
+
+/* The other two: ni x ni to no x no, or 1 x ni to 1 x no. `add` adds to dst, bias (or NULL) is
+ * added to every element. */
 INLINE void FN(win_apply)(const int kind, const T a, const T b, const int ni, const int no,
-                          const int two, int64_t cols, const T *src, FN(win_place) from, T *dst,
-                          FN(win_place) to, const T *bias, const int add) {
+                          const int two, int64_t cols, const T *src, T *dst, FN(win_place) place,
+                          const int64_t *at, const T *bias, const int add) {
+    if (kind == WIN_DATA) {
+        FN(win_apply_data)(a, b, two, cols, src, dst, place, at);
+        return;
+    }
     for (int64_t c = 0; c < cols; c += VL) {
         vec d[WIN_IN], t[WIN_IN * WIN_IN], o[WIN_IN];
         const vec start = bias ? vload(bias + c) : vset1(0);
         UNROLL
         for (int j = 0; j < ni; j++) { /* columns: t[i][j] */
-            if (two) {
-                UNROLL
-                for (int i = 0; i < ni; i++) d[i] = vload(src + i * from.row + j * from.col + c);
-                if (kind == WIN_DATA) FN(win_data_axis)(a, b, d, 1, t + j, WIN_IN);
-                if (kind == WIN_EXPAND) FN(win_expand_axis)(a, b, ni, d, 1, t + j, WIN_IN);
-                if (kind == WIN_CONTRACT) FN(win_contract_axis)(a, b, no, d, 1, t + j, WIN_IN);
-            } else {
-                t[j] = vload(src + j * from.col + c);
+            UNROLL
+            for (int i = 0; i < ni; i++) {
+                if (!two && i) continue;
+                d[i] = vload(
+                    src + c +
+                    (kind == WIN_CONTRACT ? at[i * WIN_IN + j] : i * place.row + j * place.col));
             }
+            if (!two) t[j] = d[0];
+            else if (kind == WIN_EXPAND) FN(win_expand_axis)(a, b, ni, d, 1, t + j, WIN_IN);
+            else FN(win_contract_axis)(a, b, no, d, 1, t + j, WIN_IN);
         }
         UNROLL
         for (int i = 0; i < no; i++) {
             if (!two && i) continue;
             const vec *r = t + i * WIN_IN;
-            if (kind == WIN_DATA) FN(win_data_axis)(a, b, r, 1, o, 1);
             if (kind == WIN_EXPAND) FN(win_expand_axis)(a, b, ni, r, 1, o, 1);
-            if (kind == WIN_CONTRACT) FN(win_contract_axis)(a, b, no, r, 1, o, 1);
+            else FN(win_contract_axis)(a, b, no, r, 1, o, 1);
             UNROLL
             for (int j = 0; j < no; j++) {
-                T *p = dst + i * to.row + j * to.col + c;
+                T *p = dst + c +
+                       (kind == WIN_CONTRACT ? i * place.row + j * place.col : at[i * WIN_IN + j]);
                 vstore(p, add ? vload(p) + o[j] : o[j] + start);
             }
         }
     }
 }
 
-typedef void (*FN(win_fn))(int two, int64_t cols, const T *src, FN(win_place) from, T *dst,
-                           FN(win_place) to, const T *bias);
+/* The transforms of a smaller tile as they are defined: matrices [out][in], by rows. */
+typedef struct {
+    int out, in;
+    T item[WIN_IN * WIN_IN];
+} FN(win_matrix);
 
-#define WIN_DEFINE(name, kind, a, b, ni, no, add)                                                \
-    NOINLINE void FN(name)(int two, int64_t cols, const T *src, FN(win_place) from, T *dst,      \
-                           FN(win_place) to, const T *bias) {                                    \
-        if (two) {                                                                               \
-            FN(win_apply)(kind, (T)(a), (T)(b), ni, no, 1, cols, src, from, dst, to, bias, add); \
-        } else {                                                                                 \
-            FN(win_apply)(kind, (T)(a), (T)(b), ni, no, 0, cols, src, from, dst, to, bias, add); \
-        }                                                                                        \
+static void FN(win_matrix_make)(FN(win_matrix) * x, int kind, int m) {
+    const double point[WIN_IN] = {0, 0, WIN_A, -WIN_A, WIN_B, -WIN_B};
+    const int points = m + WIN_TAPS - 1;
+    x->out = kind == WIN_CONTRACT ? m : points;
+    x->in = kind == WIN_EXPAND ? m : points;
+    for (int p = 0; p < points; p++) {
+        /* product of (x - q) over the finite points of the tile but p, and what scales it */
+        double poly[WIN_IN + 1] = {1}, scale = 1, norm = 1;
+        int degree = 0;
+        for (int q = 0; q < WIN_IN; q++) {
+            if (q == p || q == 1) continue;
+            norm *= point[p] - point[q];
+            if (q >= points) {
+                scale *= point[p] - point[q];
+                continue;
+            }
+            for (int k = ++degree; k >= 0; k--)
+                poly[k] = (k ? poly[k - 1] : 0) - point[q] * poly[k];
+        }
+        for (int k = 0; k < (kind == WIN_DATA ? points : m); k++) {
+            double power = 1, v;
+            for (int e = 0; e < k; e++) power *= point[p];
+            if (kind == WIN_DATA) v = k <= degree ? (p == 1 ? 1 : scale) * poly[k] : 0;
+            else if (p == 1) v = k == m - 1;
+            else v = kind == WIN_EXPAND ? power / norm : power;
+            x->item[kind == WIN_CONTRACT ? k * points + p : p * x->in + k] = (T)v;
+        }
+    }
+}
+
+/* out[o] = sum over i < n of matrix[o][i] in[i], o < rows. */
+INLINE void FN(win_line)(const int n, int rows, const T *matrix, const vec *in, int s, vec *out,
+                         int t) {
+    vec d[WIN_IN];
+    UNROLL
+    for (int i = 0; i < n; i++) d[i] = in[i * s];
+    for (int o = 0; o < rows; o++, matrix += n) {
+        vec sum = matrix[0] * d[0];
+        UNROLL
+        for (int i = 1; i < n; i++) sum += matrix[i] * d[i];
+        out[o * t] = sum;
+    }
+}
+
+INLINE void FN(win_any_line)(const FN(win_matrix) * x, const vec *in, int s, vec *out, int t) {
+    switch (x->in) {
+        case 1:
+            FN(win_line)(1, x->out, x->item, in, s, out, t);
+            break;
+        case 2:
+            FN(win_line)(2, x->out, x->item, in, s, out, t);
+            break;
+        case 3:
+            FN(win_line)(3, x->out, x->item, in, s, out, t);
+            break;
+        case 4:
+            FN(win_line)(4, x->out, x->item, in, s, out, t);
+            break;
+        case 5:
+            FN(win_line)(5, x->out, x->item, in, s, out, t);
+            break;
+        default:
+            FN(win_line)(6, x->out, x->item, in, s, out, t);
+    }
+}
+
+/* A tile of any size: y = rows * x * colsT. from and to are offsets of [i * WIN_IN + j]. */
+NOINLINE void FN(win_any)(const FN(win_matrix) * rows, const FN(win_matrix) * cols,
+                          int64_t channels, const T *src, const int64_t *from, T *dst,
+                          const int64_t *to, const T *bias) {
+    for (int64_t c = 0; c < channels; c += VL) {
+        vec d[WIN_IN * WIN_IN], t[WIN_IN * WIN_IN];
+        for (int i = 0; i < rows->in; i++)
+            for (int j = 0; j < cols->in; j++)
+                d[i * WIN_IN + j] = vload(src + from[i * WIN_IN + j] + c);
+        for (int j = 0; j < cols->in; j++) FN(win_any_line)(rows, d + j, WIN_IN, t + j, WIN_IN);
+        for (int i = 0; i < rows->out; i++)
+            FN(win_any_line)(cols, t + i * WIN_IN, 1, d + i * WIN_IN, 1);
+        const vec start = bias ? vload(bias + c) : vset1(0);
+        for (int i = 0; i < rows->out; i++)
+            for (int j = 0; j < cols->out; j++)
+                vstore(dst + to[i * WIN_IN + j] + c, d[i * WIN_IN + j] + start);
+    }
+}
+
+/* The transforms of one kind: that of a whole tile, and by the outputs of an axis; [0] stands for
+ * an axis that is not transformed. */
+typedef void (*FN(win_fn))(int two, int64_t cols, const T *src, T *dst, FN(win_place) place,
+                           const int64_t *at, const T *bias);
+typedef struct {
+    int kind;
+    FN(win_fn) whole;
+    FN(win_matrix) axis[WIN_OUT + 1];
+} FN(win_transform);
+
+static void FN(win_transform_make)(FN(win_transform) * f, int kind, FN(win_fn) whole, int tails) {
+    f->kind = kind;
+    f->whole = whole;
+    f->axis[0] = (FN(win_matrix)){1, 1, {1}};
+    for (int m = 1; tails && m <= WIN_OUT; m++) FN(win_matrix_make)(&f->axis[m], kind, m);
+}
+
+/* A tile of m x n outputs (of n where m is 0), `cols` channels: the image's side at `place`, the
+ * products' at `at`. */
+INLINE void FN(win_transform_tile)(const FN(win_transform) * f, int m, int n, int64_t cols,
+                                   const T *src, T *dst, FN(win_place) place, const int64_t *at,
+                                   const T *bias) {
+    if (m % WIN_OUT == 0 && n == WIN_OUT) {
+        f->whole(m != 0, cols, src, dst, place, at, bias);
+        return;
+    }
+    int64_t image[WIN_IN * WIN_IN];
+    for (int i = 0; i < WIN_IN; i++)
+        for (int j = 0; j < WIN_IN; j++) image[i * WIN_IN + j] = i * place.row + j * place.col;
+    const int back = f->kind == WIN_CONTRACT;
+    FN(win_any)(&f->axis[m], &f->axis[n], cols, src, back ? at : image, dst, back ? image : at,
+                bias);
+}
+
+#define WIN_DEFINE(name, kind, ni, no, add)                                                     \
+    NOINLINE void FN(name)(int two, int64_t cols, const T *src, T *dst, FN(win_place) place,    \
+                           const int64_t *at, const T *bias) {                                  \
+        if (two) {                                                                              \
+            FN(win_apply)(kind, (T)WIN_A, (T)WIN_B, ni, no, 1, cols, src, dst, place, at, bias, \
+                          add);                                                                 \
+        } else {                                                                                \
+            FN(win_apply)(kind, (T)WIN_A, (T)WIN_B, ni, no, 0, cols, src, dst, place, at, bias, \
+                          add);                                                                 \
+        }                                                                                       \
     }
 /* Forward and backward input: tiles of x, taps of w, tiles of y. */
-WIN_DEFINE(win_input, WIN_DATA, WIN_A, WIN_B, WIN_IN, WIN_IN, 0)
-WIN_DEFINE(win_filter, WIN_EXPAND, WIN_A, WIN_B, WIN_TAPS, WIN_IN, 0)
-WIN_DEFINE(win_output, WIN_CONTRACT, WIN_A, WIN_B, WIN_IN, WIN_OUT, 0)
-/* Backward weight: tiles of x, tiles of dy as taps, taps of dw. */
-WIN_DEFINE(win_grad_input, WIN_DATA, WIN_GRAD_A, WIN_GRAD_B, WIN_IN, WIN_IN, 0)
-WIN_DEFINE(win_grad_output, WIN_EXPAND, WIN_GRAD_A, WIN_GRAD_B, WIN_OUT, WIN_IN, 0)
-WIN_DEFINE(win_grad_filter, WIN_CONTRACT, WIN_GRAD_A, WIN_GRAD_B, WIN_IN, WIN_TAPS, 1)
+WIN_DEFINE(win_input, WIN_DATA, WIN_IN, WIN_IN, 0)
+WIN_DEFINE(win_filter, WIN_EXPAND, WIN_TAPS, WIN_IN, 0)
+WIN_DEFINE(win_output, WIN_CONTRACT, WIN_IN, WIN_OUT, 0)
+/* Backward weight, beside win_input: tiles of dy as taps, taps of dw. */
+WIN_DEFINE(win_grad_output, WIN_EXPAND, WIN_OUT, WIN_IN, 0)
+WIN_DEFINE(win_grad_filter, WIN_CONTRACT, WIN_IN, WIN_TAPS, 0)
+WIN_DEFINE(win_grad_filter_add, WIN_CONTRACT, WIN_IN, WIN_TAPS, 1)

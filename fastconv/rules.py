@@ -18,8 +18,9 @@ Rule = Callable[[Spec], "str | None"]
 # Thresholds: one thread, AVX-512; `python -m bench.thresholds` measures around Winograd's.
 
 #: Winograd must save this factor of the products: 1x4 saves 1.33 and runs at 1.0 of the GEMM's
-#: speed, 1x7 1.56 (1.3), 1x3 2 (1.6), 5x5 2.8 (2.1), 3x3 4 (2.8); 7x7/2 1.56 (1.0 to 1.2).
-WINOGRAD_GAIN = 1.5
+#: speed, 1x7 at 17x17 1.47 (1.2), 1x3 2 (1.6), 5x5 2.7 (2.1), 3x3 3.6 to 4 (2.5); backward input of
+#: 3x3/2 1.36 (0.9) to 1.44 (1.1).
+WINOGRAD_GAIN = 1.4
 #: … and sum this many products per transformed element (channels times groups of taps): with 8 it
 #: is at 0.8 to 1.1 of the GEMM's speed, with 12 at 1.0 to 1.7, with 16 at 1.8.
 WINOGRAD_DEPTH = 12
@@ -29,9 +30,9 @@ WINOGRAD_CHANNELS = 16
 #: Fewer channels have to be gathered tap by tap, which only many outputs pay for: LeNet's 6 to 16
 #: run at 0.4 of the direct kernel's speed, a 7x7 stem's 3 to 64 at 1.1.
 WINOGRAD_COLUMNS = 48
-#: Forward and backward input transform K*C*9 weights into K*C*36 first: 4 tiles of 512 channels
-#: are at 0.8 of the GEMM's speed, of 64 channels at 1.5; 8 tiles at 1.0 to 1.9.
-WINOGRAD_TILES = 8
+#: Forward and backward input turn K*C*9 weights into K*C*36 first: 4 tiles are at 1.2 to 1.6 of
+#: the GEMM's speed with 64 to 512 channels, 1 tile of 512 channels at 0.8.
+WINOGRAD_TILES = 4
 #: The same for backward weight, which transforms sums back: 4 tiles are at 1.6 with 64 channels,
 #: 1.5 with 256, 0.9 with 512; 1 tile at 1.2, 1.1, 0.6.
 WINOGRAD_WEIGHT_TILES = 4
@@ -125,15 +126,21 @@ def _tap_groups(spec: ConvSpec, axis: int, direction: str) -> list[int]:
     return [-(-(k - c) // apart) for c in range(min(apart, k))]
 
 
-def _tiled(spec: ConvSpec, axis: int, direction: str) -> float:
-    """Share of an axis' tiles of 4 that lies inside: sub-grids and small sizes leave some empty."""
+def _points(spec: ConvSpec, axis: int, direction: str) -> float:
+    """Products of an axis for each output and group of taps: m + 2 for a tile of m outputs.
+
+    Tiles have 4 outputs (1.5 products for each), the last one of each sub-grid what is left.
+    """
     s = spec.stride[axis]
     size = spec.out_size[axis]
     if direction == "conv_backward_input":
         size = -(-spec.in_size[axis] // s)
+    if not size:
+        return 1.5
     apart = min(math.lcm(s, spec.dilation[axis]) // s, size)
-    tiles = apart * math.ceil(math.ceil(size / apart) / 4)
-    return size / (4 * tiles)
+    least, longer = divmod(size, apart)
+    tiles = longer * -(-(least + 1) // 4) + (apart - longer) * -(-least // 4)
+    return (size + 2 * tiles) / size
 
 
 def winograd_gain(spec: ConvSpec, direction: str) -> float:
@@ -143,10 +150,11 @@ def winograd_gain(spec: ConvSpec, direction: str) -> float:
         groups = _tap_groups(spec, axis, direction)
         if not groups:  # no tap meets anything
             return 1.0
-        # 6 products for 4 outputs of three taps; a single tap of a phase stays as it is
+        # a single tap of a phase stays as it is
         single = direction == "conv_backward_input"
-        cost = sum(1.0 if n == 1 and single else 1.5 * -(-n // 3) for n in groups)
-        gain *= spec.kernel[axis] / cost * _tiled(spec, axis, direction)
+        points = _points(spec, axis, direction)
+        cost = sum(1.0 if n == 1 and single else points * -(-n // 3) for n in groups)
+        gain *= spec.kernel[axis] / cost
     return gain
 
 

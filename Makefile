@@ -6,12 +6,12 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check -q
 CSRC := $(wildcard csrc/*.c csrc/*.h csrc/build.py)
-C_FILES := $(wildcard csrc/*.c csrc/*.h)
+C_FILES := $(wildcard csrc/*.c csrc/*.h bench/ladder/*.c bench/ladder/rungs/*.c bench/ladder/rungs/*.h)
 CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp
 SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
 .PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize aarch64 \
-  bench peers peers-networks clean
+  bench ladder peers peers-networks clean
 .DEFAULT_GOAL := build
 
 demo: build $(VENV)/.vision
@@ -24,6 +24,10 @@ build: $(VENV)/.built
 
 bench: build $(VENV)/.dev
 	$(PY) -m pytest bench --benchmark-only $(BENCH)
+
+# One convolution from naive Python to the engine: make ladder LADDER='--shape 256,256,28,28'
+ladder: build $(VENV)/.dev
+	$(PY) -m bench.ladder $(LADDER)
 
 # Against PyTorch, in an environment of its own: make peers PEERS='--quick --threads 1 2'
 PEERS_VENV ?= .venv-peers

@@ -17,10 +17,10 @@ from fastconv.report.style import LIGHT, Theme, rc
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["bars", "draw", "roofline"]
+__all__ = ["bars", "draw", "new_figure", "roofline"]
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -37,7 +37,7 @@ def bars(layers: Sequence[Layer], theme: Theme) -> Figure:
     """
     found = {(s.family, s.what): s for s in standings(layers)}
     families = [name for name in FAMILIES if any(key[0] == name for key in found)]
-    figure = _figure(9.4, 0.62 * len(families) + 1.3)
+    figure = new_figure(9.4, 0.62 * len(families) + 1.3)
     axes = figure.subplots()
     height = 0.36
     for i, (what, label) in enumerate(
@@ -97,7 +97,7 @@ def roofline(
     threads : int
     theme : Theme
     """
-    figure = _figure(9.4, 5.2)
+    figure = new_figure(9.4, 5.2)
     axes = figure.subplots()
     x = np.array([row.flops / row.nbytes for row in rows])
     ours = np.array([row.flops / row.own.seconds / 1e9 for row in rows])

@@ -1,0 +1,50 @@
+"""Winograd: 36 products for 4×4 outputs instead of 144.
+
+Tiles of 6×6 inputs and the 3×3 kernels are transformed; in the transformed form a tile costs one
+product per element and pair of channels. What is transformed costs additions and memory instead.
+"""
+
+from bench.ladder.rung import kernel
+
+LAYOUT = "channels-last"
+EXACT = False
+THREADED = True
+conv = kernel(__file__)
+ROWS, PANEL, LANES = 6, 64, 16  # tiles and channels of a register tile; vectors of 64 bytes
+
+
+def tiles(layer):
+    """Tiles of 4 × 4 outputs."""
+    return -(-layer.H // 4) * -(-layer.W // 4)
+
+
+def steps(layer):
+    """Steps of the inner loop: C for each of 36 products of 6 tiles × 64 channels."""
+    return 36 * layer.C * -(-layer.K // PANEL) * -(-tiles(layer) // ROWS)
+
+
+def transforms(layer):
+    """Numbers that the transforms of x and y read and write, and those of the weights."""
+    C, K = layer.C, layer.K
+    return tiles(layer) * (72 * C + 52 * K) + 45 * C * K
+
+
+def cycles(layer):
+    """Of the transforms, a vector each: 156 for a tile of x, 100 of y, 220 for 3×3 of w."""
+    C, K = layer.C, layer.K
+    return (tiles(layer) * (156 * C + 100 * K) + 220 * C * K) / LANES
+
+
+def traffic(layer):
+    """A step reads 64 + 6 numbers; sums are written once."""
+    sums = 36 * tiles(layer) * layer.K
+    return 4 * ((ROWS + PANEL) * steps(layer) + sums + transforms(layer))
+
+
+def limits(layer, machine):
+    """A quarter of the products, and transforms; what is transformed leaves L2 and comes back."""
+    products = 2 * ROWS * PANEL * steps(layer) / machine.peak
+    return {
+        "products and transforms": products + cycles(layer) / machine.clock,
+        "transforms through the L3": 8 * transforms(layer) / machine.l2,
+    }

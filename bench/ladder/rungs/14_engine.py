@@ -1,7 +1,7 @@
 """The engine: the kernel that fastconv itself runs for this layer.
 
-Rung 13's algorithm at other points, ±5/8 and ±5/4, which halves the rounding error; tails, borders,
-strides, dilations and both types come with it, and one of three instruction sets.
+Rung 13's algorithm at points chosen for a smaller rounding error; tails, borders, strides,
+dilations and both types come with it, and one of three instruction sets.
 """
 
 import fastconv

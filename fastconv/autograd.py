@@ -253,6 +253,7 @@ class Op:
     joined = False  # whether another node does this one's work, from the same inputs
     materialize = True  # zeros, not None, for outputs that got no gradient
     view = False  # whether the result may share the first argument's memory
+    copies_output = False  # a saved output is copied before an in-place operation changes it
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
@@ -368,8 +369,10 @@ class Op:
                     "in-place operation; wrap it in no_grad(), or use the out-of-place operation"
                 )
         forget(target)
-        out = cls.apply(target, *args)
         array = target._array
+        if target._node is not None and target._node.copies_output:
+            target._node.detach_from(array)
+        out = cls.apply(target, *args)
         if out._array is not array:
             if out._array.shape != array.shape:
                 raise RuntimeError(

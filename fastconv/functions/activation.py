@@ -42,6 +42,8 @@ class LeakyRelu(Op):
 class Hardtanh(Op):
     """x limited to [low, high]; backward from the output."""
 
+    copies_output = True  # PyTorch's keeps its input, and lets the output be changed
+
     @staticmethod
     def forward(ctx: Any, x: Array, low: float, high: float, inplace: bool = False) -> Array:
         y = ops.clamp(x, low, high, x if inplace else None)

@@ -33,8 +33,8 @@ WINOGRAD_COLUMNS = 48
 #: Forward and backward input turn K*C*9 weights into K*C*36 first: 4 tiles are at 1.2 to 1.6 of
 #: the GEMM's speed with 64 to 512 channels, 1 tile of 512 channels at 0.8.
 WINOGRAD_TILES = 4
-#: The same for backward weight, which transforms sums back: 4 tiles are at 1.0 to 1.2 with 64 to 512
-#: channels, 1 tile of 512 channels at 0.5.
+#: The same for backward weight, which transforms sums back: 4 tiles are at 1.0 to 1.2 with 64 to
+#: 512 channels, 1 tile of 512 channels at 0.5.
 WINOGRAD_WEIGHT_TILES = 4
 WINOGRAD_APART = 2**31  # far from where indices would overflow
 #: Reading the image as it lies pays where lines are long, a panel of weights stays in L2, and few

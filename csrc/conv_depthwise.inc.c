@@ -136,7 +136,7 @@ typedef struct {
     const FN(dw_job) * job;
     const T *image, *bias; /* bias: of the block */
     const FN(dw_end) * end;
-    T *dst; /* the plane's first element */
+    T *dst, *target; /* the plane's first element, and the result's */
     int64_t d, h0, h1, c0, vectors;
     FN(dw_line) * lines; /* [h1 - h0][job->lines] */
     int64_t count[DW_ROWS];
@@ -196,7 +196,8 @@ static void FN(dw_run_rows)(FN(dw_rows) * r) {
     for (int64_t w = 0; w < W; w += j->np) {
         if (w + j->np > W && W >= j->np) w = W - j->np; /* overlaps the tile before */
         const int64_t count = fc_min(j->np, W - w);
-        const int local = count < j->np || j->C < VL;
+        /* with an epilogue too: overlapping vectors must not meet results that went through it */
+        const int local = count < j->np || j->C < VL || p->epilogue;
         FN(dw_block)
         block = {.weight = j->weight + r->c0,
                  .bias = r->bias,
@@ -212,8 +213,16 @@ static void FN(dw_run_rows)(FN(dw_rows) * r) {
             T *y = r->dst + h * y_row + w * y_col + r->c0;
             j->tile(&block, lines, r->count[h - r->h0], w * step * st[4] + r->c0,
                     local ? r->local : y);
-            for (int64_t i = 0; local && i < count; i++)
-                for (int64_t c = 0; c < C; c++) y[i * y_col + c] = r->local[i * wide + c];
+            if (!local) continue;
+            for (int64_t i = 0; i < count; i++) {
+                const T *from = r->local + i * wide;
+                T *to = y + i * y_col;
+                if (p->epilogue) {
+                    FN(finish_part)(p->epilogue, C, r->c0, from, r->target, to);
+                } else {
+                    for (int64_t c = 0; c < C; c++) to[c] = from[c];
+                }
+            }
         }
     }
 }
@@ -242,6 +251,7 @@ static void FN(dw_run_block)(const FN(dw_call) * call, const FN(dw_job) * j, int
          .end = &call->end,
          .dst = call->dst + n * s[0] + (d * p->dst_step[0] + p->dst_first[0]) * s[2] +
                 p->dst_first[1] * s[3] + p->dst_first[2] * s[4],
+         .target = call->dst,
          .d = d,
          .h0 = h0,
          .h1 = fc_min(h0 + DW_ROWS, p->grid[1]),

@@ -99,9 +99,11 @@ static void FN(lay_out)(const FN(gemm_block) * b, int64_t col0, int64_t width, i
 
 /* The epilogue of the block's columns; only a channels-last target has one here. */
 static void FN(finish_block)(const FN(gemm_block) * b, int64_t col0, int64_t col1) {
-    T *y = b->dst + b->group * b->p->cols + col0;
-    for (int64_t i = 0; b->p->epilogue && i < b->rows; i++)
-        FN(finish_part)(b->p->epilogue, col1 - col0, b->dst, y + b->offset[i]);
+    const int64_t first = b->group * b->p->cols + col0;
+    for (int64_t i = 0; b->p->epilogue && i < b->rows; i++) {
+        T *y = b->dst + b->offset[i] + first;
+        FN(finish_part)(b->p->epilogue, col1 - col0, first, y, b->dst, y);
+    }
 }
 
 /* out[rows][nrv*VL] (+)= a[rows][len] * w[len][ldw], tile by tile. */

@@ -271,8 +271,10 @@ static void FN(win_store)(const FN(win_block) * b, const win_tile *t, int64_t co
             }
         }
     }
-    for (int64_t i = 0; p->epilogue && i < rows * cols; i++)
-        FN(finish_part)(p->epilogue, width, b->dst, y + i / cols * to.row + i % cols * to.col);
+    for (int64_t i = 0; p->epilogue && i < rows * cols; i++) {
+        T *o = y + i / cols * to.row + i % cols * to.col;
+        FN(finish_part)(p->epilogue, width, b->group * p->cols + col, o, b->dst, o);
+    }
 }
 
 /* Depth [d0, d1) of all products of the block: m (+)= v * u, u from depth d0 on. */

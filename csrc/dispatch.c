@@ -94,7 +94,8 @@ int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const v
 /* Kernels that apply the epilogue themselves, to a channels-last result. */
 static int finishes(int kernel, const fc_conv_geom *g) {
     const int can = kernel == FC_CONV_FORWARD_GEMM || kernel == FC_CONV_FORWARD_DIRECT ||
-                    kernel == FC_CONV_FORWARD_WINOGRAD;
+                    kernel == FC_CONV_FORWARD_WINOGRAD || kernel == FC_CONV_FORWARD_DEPTHWISE ||
+                    kernel == FC_CONV_FORWARD_GROUPED;
     return can && g->y_stride[1] == 1;
 }
 
@@ -104,15 +105,15 @@ static int finish(const fc_kernels *k, int kernel, const fc_conv_geom *g, const 
     if (finishes(kernel, g)) with.epilogue = e;
     const int status = conv(k, kernel, &with, x, w, bias, y, threads);
     if (status || with.epilogue) return status;
-    k->finish(e, g->batch * g->out_channels * g->out_size[0] * g->out_size[1] * g->out_size[2],
-              e->residual, y);
+    const int last = g->y_stride[1] == 1;
+    k->finish(e, g->batch, g->out_size[0] * g->out_size[1] * g->out_size[2], last, y);
     return FC_OK;
 }
 
 int fc_conv_finish(int kernel, int dtype, const fc_conv_geom *g, const void *x, const void *w,
-                   const void *bias, const void *residual, double slope, double limit, void *y,
-                   int threads) {
-    const fc_epilogue epilogue = {residual, slope, limit};
+                   const void *bias, const void *coef, const void *residual, double slope,
+                   double limit, void *y, int threads) {
+    const fc_epilogue epilogue = {coef, residual, g->out_channels, slope, limit};
     return finish(table(dtype), kernel, g, x, w, bias, &epilogue, y, threads);
 }
 
@@ -143,9 +144,10 @@ int fc_conv_pack(int isa, int kernel, int dtype, const fc_conv_geom *g, const vo
 
 int fc_conv_packed(int isa, int kernel, int dtype, const fc_conv_geom *g, const void *a,
                    const void *packed, int64_t bytes, const void *bias, int finished,
-                   const void *residual, double slope, double limit, void *out, int threads) {
+                   const void *coef, const void *residual, double slope, double limit, void *out,
+                   int threads) {
     if (!keeps(kernel)) return FC_UNSUPPORTED;
-    const fc_epilogue epilogue = {residual, slope, limit};
+    const fc_epilogue epilogue = {coef, residual, g->out_channels, slope, limit};
     fc_packed use = {FC_PACKED_USE, (void *)packed, bytes, 0};
     const fc_kernels *k = table_of(isa, dtype);
     fc_conv_geom with = *g;

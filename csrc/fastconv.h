@@ -10,10 +10,13 @@
 enum { FC_OK = 0, FC_NOMEM = 1, FC_OVERFLOW = 2, FC_UNSUPPORTED = 3, FC_RANGE = 4 };
 enum { FC_F32 = 0, FC_F64 = 1, FC_DTYPES = 2 };
 
-/* What a result of the forward direction becomes on its way out: v = result + residual, then
- * v < 0 ? slope * v : v, then at most limit. residual is NULL or laid out as the output. */
+/* What a result of the forward direction becomes on its way out:
+ * v = (result - centre) * scale + shift + residual, then v < 0 ? slope * v : v, then at most limit.
+ * coef is NULL or holds centre, scale and shift, [channels] each; residual is NULL or laid out as
+ * the output. */
 typedef struct {
-    const void *residual;
+    const void *coef, *residual;
+    int64_t channels;
     double slope, limit;
 } fc_epilogue;
 
@@ -108,8 +111,8 @@ int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const v
             const void *bias, void *out, int threads);
 /* Convolution forward with an epilogue, while the result is in cache where the kernel can. */
 int fc_conv_finish(int kernel, int dtype, const fc_conv_geom *g, const void *x, const void *w,
-                   const void *bias, const void *residual, double slope, double limit, void *y,
-                   int threads);
+                   const void *bias, const void *coef, const void *residual, double slope,
+                   double limit, void *y, int threads);
 int fc_conv_available(int kernel, int dtype);
 
 /* Weights packed once: the size in bytes, 0 for a kernel that reads them as they lie (or minus a
@@ -120,7 +123,8 @@ int fc_conv_pack(int isa, int kernel, int dtype, const fc_conv_geom *g, const vo
                  int64_t bytes, int threads);
 int fc_conv_packed(int isa, int kernel, int dtype, const fc_conv_geom *g, const void *a,
                    const void *packed, int64_t bytes, const void *bias, int finish,
-                   const void *residual, double slope, double limit, void *out, int threads);
+                   const void *coef, const void *residual, double slope, double limit, void *out,
+                   int threads);
 
 /* out[k] = sum of dy over batch and space. */
 int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void *out, int threads);
@@ -203,7 +207,7 @@ int fc_openmp(void);
 
 typedef int (*fc_conv_fn)(const fc_conv_geom *, const void *a, const void *b, const void *bias,
                           void *out, int threads);
-typedef void (*fc_finish_fn)(const fc_epilogue *, int64_t count, const void *residual, void *y);
+typedef void (*fc_finish_fn)(const fc_epilogue *, int64_t batch, int64_t space, int last, void *y);
 typedef int (*fc_bias_fn)(const fc_conv_geom *, const void *dy, void *out, int threads);
 typedef int (*fc_max_pool_fn)(const fc_pool_geom *, const void *x, void *y, int64_t *indices,
                               int threads);

@@ -13,6 +13,7 @@ import numpy as np
 class _Mode(threading.local):
     grad = True
     inference = False
+    waits = False  # whether results of convolutions may wait: inside a module, without gradients
 
 
 mode = _Mode()

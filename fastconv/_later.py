@@ -7,6 +7,7 @@ on. Operations that can join ask ``_later`` before they read.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any
 
@@ -21,6 +22,7 @@ class Later:
     __slots__ = ()
     shape: tuple[int, ...]
     dtype: np.dtype
+    owner: int | None = None  # the thread whose outermost module call writes it (see `settle`)
 
     def sources(self) -> tuple[ndarray | None, ...]:
         """The arrays it will be written from."""
@@ -34,9 +36,20 @@ class Later:
         """The tensor ``tensor + other``, where `tensor` holds this; None if it cannot join."""
         return None
 
-    def relu(self, tensor: Any, inplace: bool = False) -> Any:
-        """The tensor ``relu(tensor)``, where `tensor` holds this; None if it cannot join."""
+    def activate(self, tensor: Any, slope: float, limit: float, inplace: bool = False) -> Any:
+        """The tensor ``min(v < 0 ? slope * v : v, limit)`` of v = `tensor`, which holds this.
+
+        None if it cannot join.
+        """
         return None
+
+    def normalize(self, tensor: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: Any) -> Any:
+        """Batch norm of `tensor` with constants, where it holds this; None if it cannot join."""
+        return None
+
+    def name(self) -> str:
+        """What a profile calls it."""
+        return type(self).__name__.removesuffix("Later")
 
 
 _waiting: dict[int, Any] = {}  # id of a tensor -> KeyedRef to it
@@ -70,4 +83,16 @@ def flush(tensor: Any) -> None:
         if later is not None and any(
             s is not None and np.may_share_memory(s, array) for s in later.sources()
         ):
+            waiting._array  # noqa: B018  (reading writes)
+
+
+def settle() -> None:
+    """Write what waits for this thread to leave the outermost module call."""
+    if not _waiting:
+        return
+    me = threading.get_ident()
+    for ref in list(_waiting.values()):
+        waiting: Any = ref()
+        later = None if waiting is None else waiting._later
+        if later is not None and later.owner == me:
             waiting._array  # noqa: B018  (reading writes)

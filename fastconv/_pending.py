@@ -34,8 +34,7 @@ class Pending(Tensor):
         if _watch.recorder is None:
             array = later.write()
         else:
-            name = type(later).__name__.removesuffix("Later")
-            array = _watch.recorder.measure(name, "forward", later.sources(), later.write)
+            array = _watch.recorder.measure(later.name(), "forward", later.sources(), later.write)
         self._array = array
         return array
 

@@ -32,6 +32,13 @@ def _check_backend(name: object) -> str:
     return str(name)
 
 
+def _settle() -> None:
+    """Write what waits: under the switches that it was asked for with."""
+    from fastconv import _later
+
+    _later.settle()
+
+
 class _Switch:
     """Sets one thread-local value for a ``with`` block."""
 
@@ -43,6 +50,7 @@ class _Switch:
         self._saved: list[str | bool | None] = []
 
     def __enter__(self) -> None:
+        _settle()
         self._saved.append(getattr(_local, self._name))
         setattr(_local, self._name, self._value)
         _local.switches = None
@@ -53,6 +61,7 @@ class _Switch:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _settle()
         setattr(_local, self._name, self._saved.pop())
         _local.switches = None
 
@@ -128,7 +137,8 @@ def fusion(enabled: bool = True) -> _Switch:
     """Let operations join inside a ``with`` block (in this thread), or not.
 
     The result of a normalisation is then written together with what follows it, ``+ residual`` and
-    a ReLU. Results are the same; one read and one write of memory are saved for each of them.
+    a ReLU; in inference, inside modules, that of a convolution with the batch norm too. Results are
+    the same; one read and one write of memory are saved for each of them.
     ``FASTCONV_FUSION=0`` switches it off everywhere.
 
     Raises

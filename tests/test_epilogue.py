@@ -7,6 +7,9 @@ import pytest
 
 import fastconv
 from fastconv import backends, ops, plan
+from fastconv.ops import conv
+from fastconv.ops.layout import as_5d
+from fastconv.spec import conv_spec
 
 ACTIVATIONS = {
     None: lambda v: v,
@@ -74,6 +77,32 @@ def test_other_backends(backend: str) -> None:
         for activation, apply in ACTIVATIONS.items():
             y = ops.conv_forward(x, w, activation=activation, residual=plain)
             np.testing.assert_array_equal(y, apply(plain + plain))
+
+
+@pytest.mark.parametrize("backend", ["c", "numba", "naive"])
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("last", [False, True])
+def test_coefficients(backend: str, case: str, last: bool) -> None:
+    """(y - centre) * scale + shift of each channel comes first, in both formats."""
+    if backends.why_not(backend):
+        pytest.skip(f"{backend} is not available")
+    x_shape, w_shape, arguments = CASES[case]
+    x, w = integers(x_shape, 0, np.float32, last), integers(w_shape, 1, np.float32, False)
+    coef, b = (
+        integers((3, w_shape[0]), 2, np.float32, False),
+        integers(w_shape[:1], 3, np.float32, False),
+    )
+    coef[1] = 2.0 ** coef[1]  # exact products: rounded alike with and without FMA
+    spec = conv_spec(x_shape, w_shape, **arguments, ndim=x.ndim - 2, name="test")
+    x5, w5 = as_5d(x), as_5d(w)
+    for algorithm in ALGORITHMS if backend == "c" else [None]:
+        with fastconv.backend(backend), fastconv.algorithm(algorithm):
+            plain = conv.forward(spec, x5, w5, b)
+            centre, scale, shift = (a[:, None, None, None] for a in coef)
+            residual = integers(plain.shape, 4, np.float32, False)
+            want = np.clip((plain - centre) * scale + shift + residual, 0, 6)
+            got = conv.forward(spec, x5, w5, b, last, (0.0, 6.0), residual, None, coef)
+            np.testing.assert_array_equal(got, want)
 
 
 def test_nan_and_infinity() -> None:

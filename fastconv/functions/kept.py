@@ -1,12 +1,16 @@
-"""Weights kept packed: which ones may be."""
+"""Weights kept packed: which ones may be. The coefficients of a batch norm, kept alike."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .._changes import memory
 from .._grad_mode import mode
+from ..ops.norm import coefficients
 from ..packed import Packed
+from ..spec import batch_norm_spec
 
 
 def kept(weight: Any) -> Packed | None:
@@ -30,3 +34,47 @@ def kept(weight: Any) -> Packed | None:
         place.packed = None
         return None
     return found
+
+
+class Normalization:
+    """What a batch norm with constants comes to: coefficients, and what they were made from.
+
+    It lies in the memory of each of its tensors in place of a Packed, and holds as long as it lies
+    in all of them.
+    """
+
+    __slots__ = ("arrays", "coef", "eps")
+    array = None  # nobody's Packed
+
+    def __init__(self, arrays: list[Any], eps: float) -> None:
+        self.arrays, self.eps = arrays, eps
+        self.coef: Any = None
+
+
+def normalization(mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> np.ndarray:
+    """Coefficients of a batch norm with these tensors (C,), of which weight and bias may be None.
+
+    Kept until one of the tensors changes, unless the memory of one is exposed.
+    """
+    tensors = [t for t in (mean, var, weight, bias) if t is not None]
+    arrays = [None if t is None else t._array for t in (mean, var, weight, bias)]
+    places = [t._version_box[1] or memory(t) for t in tensors]
+    found = places[0].packed
+    if type(found) is Normalization and found.coef is not None and found.eps == eps:
+        same = all(p.packed is found for p in places)
+        if same and all(a is b for a, b in zip(found.arrays, arrays, strict=True)):
+            return found.coef  # type: ignore[no-any-return]
+    new = Normalization(arrays, eps)
+    for p in places:
+        if not p.exposed:
+            p.packed = new  # before reading, as above
+    m, v = mean._array.astype(np.float64), var._array.astype(np.float64)
+    spec = batch_norm_spec((1, m.size))
+    coef = coefficients(spec, m, 1 / np.sqrt(v + eps), arrays[2], arrays[3], mean._array.dtype)
+    if any(p.exposed or p.packed is not new for p in places):
+        for p in places:
+            if p.packed is new:
+                p.packed = None
+        return coef
+    new.coef = coef
+    return coef

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -111,9 +112,11 @@ class NormLater(Later):
             return None
         return self.join(tensor, other, False, inplace)
 
-    def relu(self, tensor: Any, inplace: bool = False) -> Any:
+    def activate(self, tensor: Any, slope: float, limit: float, inplace: bool = False) -> Any:
         """``relu(tensor)``, written now; None if that cannot join."""
-        return self.join(tensor, None, True, inplace) if self.free(tensor, inplace) else None
+        if slope != 0 or limit != math.inf or not self.free(tensor, inplace):
+            return None
+        return self.join(tensor, None, True, inplace)
 
     def free(self, tensor: Any, inplace: bool) -> bool:
         """Whether nobody looks at `tensor` itself: its node is the recorded one, without hooks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -235,7 +236,7 @@ _relu = _public(Relu, "relu", "``max(input, 0)``; NaN stays NaN.", False)
 
 def relu(input: Any, *, out: Any = None) -> Any:
     if out is None and isinstance(input, TensorBase) and input._later is not None:
-        joined = input._later.relu(input)
+        joined = input._later.activate(input, 0, math.inf)
         if joined is not None:
             return joined
     return _relu(input, out=out)
@@ -247,7 +248,7 @@ relu.__doc__ = _relu.__doc__
 def relu_(self: Any) -> Any:
     """In-place version of :func:`relu`; returns the tensor itself."""
     if self._later is not None:
-        joined = self._later.relu(self, True)
+        joined = self._later.activate(self, 0, math.inf, True)
         if joined is not None:
             return joined
     return Relu.apply_(self, True)

@@ -12,10 +12,10 @@ import numpy as np
 
 from fastconv import plan
 from fastconv.memory import empty
-from fastconv.ops import epilogue
+from fastconv.ops import epilogue, norm
 from fastconv.ops.check import float_arrays
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
-from fastconv.spec import ConvSpec, as_shape, conv_spec, conv_transpose_spec
+from fastconv.spec import ConvSpec, as_shape, batch_norm_spec, conv_spec, conv_transpose_spec
 
 # ---------------------------------------------------------------- on specs
 
@@ -29,11 +29,13 @@ def forward(
     activation: tuple[float, float] = epilogue.NONE,
     residual: Array | None = None,
     packed: Any = None,
+    coef: Array | None = None,
 ) -> Array:
     """y (N, K, *out) = x (N, C, *in) convolved with w (K, C/groups, *kernel), plus b (K,).
 
-    Then, if given, a residual (N, K, *out) is added and an activation (slope below zero, upper
-    limit) applied. `packed`: where packed forms of w are kept (fastconv.packed.Packed).
+    Then, if given, y becomes (y - centre) * scale + shift with coef (3, K), a residual (N, K, *out)
+    is added and an activation (slope below zero, upper limit) applied. `packed`: where packed forms
+    of w are kept (fastconv.packed.Packed).
     """
     if channels_last is None:
         channels_last = is_channels_last(x)
@@ -42,12 +44,14 @@ def forward(
         return out
     function = plan.choose("conv_forward", spec, x.dtype)
     kept = {"packed": packed} if packed is not None and hasattr(function, "packs") else {}
-    if residual is None and activation == epilogue.NONE:
+    if residual is None and coef is None and activation == epilogue.NONE:
         function(spec, x, w, b, out, **kept)
     elif getattr(function, "finishes", False):
-        function(spec, x, w, b, out, finish=(*activation, residual), **kept)
+        function(spec, x, w, b, out, finish=(*activation, residual, coef), **kept)
     else:
         function(spec, x, w, b, out, **kept)
+        if coef is not None:
+            out = norm.apply(batch_norm_spec(out.shape), out, coef)
         epilogue.apply(out, *activation, residual)
     return out
 

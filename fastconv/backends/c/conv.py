@@ -34,7 +34,8 @@ from fastconv.backends.c.packing import Layout, dense_pointer, layout_of, pack
 from fastconv.packed import Packed
 from fastconv.spec import ConvSpec
 
-NO_FINISH = (0, 0, NULL)
+Finish = tuple[float, float, Array | None, Array | None]
+NO_FINISH = (0, 0, NULL, NULL)
 
 
 class _Conv:
@@ -97,7 +98,7 @@ def _run(
 
 def _run_packed(
     what: str, spec: ConvSpec, kernel: int, code: int, kept: _Conv, forms: tuple[int, int], a: Any,
-    w: Array, store: Packed, bias: Any, finish: tuple[float, float, Any] | None, out: Any,
+    w: Array, store: Packed, bias: Any, finish: tuple[float, float, Any, Any] | None, out: Any,
 ) -> bool:  # fmt: skip
     """Run on weights kept packed in `store`; False where there are none."""
     geometry, parallel = kept.at(*forms), kept.parallel
@@ -112,10 +113,10 @@ def _run_packed(
         form = pack(what, store, layout, kernel, code, geometry, w, parallel)
         if form is None:
             return False
-    slope, limit, residual = finish or NO_FINISH
+    slope, limit, residual, coef = finish or NO_FINISH
     status = lib.fc_conv_packed(
         layout.isa, kernel, code, geometry, a, form.pointer, layout.size, bias, finish is not None,
-        residual, slope, limit, out, thread_count(parallel),
+        coef, residual, slope, limit, out, thread_count(parallel),
     )  # fmt: skip
     if status:
         check_status(status, what)
@@ -131,7 +132,7 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         w: Array,
         bias: Array | None,
         out: Array,
-        finish: tuple[float, float, Array | None] | None = None,
+        finish: Finish | None = None,
         packed: Packed | None = None,
     ) -> None:
         kept, code, dtype = _conv(spec), dtype_code(what, x), x.dtype
@@ -149,23 +150,27 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
             return
         form, y = output_pointer(what, out)
         forms, a = (LAST, form), from_buffer(last_view(x))
+        done = None
         if finish is not None:
-            slope, limit, residual = finish
-            r = NULL
+            slope, limit, residual, coef = finish
+            r = c = NULL
+            if coef is not None:
+                check_same(what, "coef", coef, (3, ws[0]), dtype)
+                c = from_buffer(coef)
             if residual is not None:
                 check_same(what, "residual", residual, ys, dtype)
                 r = from_buffer(last_view(residual) if form else np.ascontiguousarray(residual))
-            finish = (slope, limit, r)
+            done = (slope, limit, r, c)
         if packed is not None and _run_packed(
-            what, spec, kernel, code, kept, forms, a, w, packed, b, finish, y
+            what, spec, kernel, code, kept, forms, a, w, packed, b, done, y
         ):
             return
-        if finish is None:
+        if done is None:
             _run(what, kernel, code, kept, forms, a, dense_pointer(w), b, y)
             return
         threads = thread_count(kept.parallel)
         status = lib.fc_conv_finish(
-            kernel, code, kept.at(*forms), a, dense_pointer(w), b, r, slope, limit, y, threads
+            kernel, code, kept.at(*forms), a, dense_pointer(w), b, c, r, slope, limit, y, threads
         )
         if status:
             check_status(status, what)
@@ -173,7 +178,8 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
     run.__name__ = run.__qualname__ = what
     run.__doc__ = (
         f"Convolution forward, {algorithm}: x, w, bias or None -> out; then, with finish = (slope, "
-        "limit, residual or None), the epilogue. packed: where packed forms of w are kept."
+        "limit, residual or None, coefficients (3, K) or None), the epilogue. packed: where packed "
+        "forms of w are kept."
     )
     run.finishes = run.packs = True  # type: ignore[attr-defined]
     return run

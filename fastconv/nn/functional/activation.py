@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,12 @@ from .common import axis_of, check_floats, check_tensor, check_weight, number
 def _apply(name: str, op: Any, input: Tensor, *args: Any, inplace: bool = False) -> Tensor:
     check_floats(name, input=input)
     return op.apply_(input, *args) if inplace else op.apply(input, *args)
+
+
+def _joined(input: Any, slope: float, limit: float, inplace: bool) -> Any:
+    """The activation done while `input`, which is not written yet, is; None otherwise."""
+    later = getattr(input, "_later", None)
+    return None if later is None else later.activate(input, slope, limit, inplace)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -37,11 +44,18 @@ def relu_(input: Tensor) -> Tensor:
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where positive, negative_slope · x elsewhere."""
     negative_slope = number("leaky_relu", "negative_slope", negative_slope)
+    if 0 < negative_slope < math.inf:  # 0 times infinity is not what a ReLU gives
+        joined = _joined(input, negative_slope, math.inf, inplace)
+        if joined is not None:
+            return joined
     return _apply("leaky_relu", ops.LeakyRelu, input, negative_slope, inplace, inplace=inplace)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """x limited to [0, 6]."""
+    joined = _joined(input, 0.0, 6.0, inplace)
+    if joined is not None:
+        return joined
     return _apply("relu6", ops.Hardtanh, input, 0.0, 6.0, inplace, inplace=inplace)
 
 
@@ -53,6 +67,10 @@ def hardtanh(
     max_val = number("hardtanh", "max_val", max_val)
     if min_val > max_val:
         raise ValueError(f"hardtanh(): min_val {min_val} is above max_val {max_val}")
+    if min_val == 0:
+        joined = _joined(input, 0.0, max_val, inplace)
+        if joined is not None:
+            return joined
     return _apply("hardtanh", ops.Hardtanh, input, min_val, max_val, inplace, inplace=inplace)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..._grad_mode import mode
 from ...functions.conv import Convolution, ConvTranspose
+from ...functions.conv_late import conv_late
 from ...functions.kept import kept
 from ...functions.linear import LinearOp
 from ...spec import conv_spec, conv_transpose_spec, split_batch
@@ -34,6 +36,10 @@ def _conv(
     spec = conv_spec(shape, weight._array.shape, stride, padding, dilation, groups, ndim, name)
     if bias is not None and bias._array.shape != (spec.out_channels,):
         check_shape(name, "bias", bias, (spec.out_channels,))
+    if mode.waits and not mode.grad:
+        late = conv_late(input, weight, bias, spec)
+        if late is not None:
+            return late
     return Convolution.apply(input, weight, bias, spec, kept(weight))
 
 

@@ -74,6 +74,11 @@ def batch_norm(
         channel.
     """
     name = "batch_norm"
+    later = None if training else getattr(input, "_later", None)
+    if later is not None:
+        joined = later.normalize(input, running_mean, running_var, weight, bias, eps)
+        if joined is not None:
+            return joined
     check_floats(name, input=input, weight=weight, bias=bias)
     check_floats(name, running_mean=running_mean, running_var=running_var)
     momentum, eps = number(name, "momentum", momentum), _eps(name, eps)

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..._grad_mode import mode
+from ..._later import settle
 from ...autograd import move
 from ...dtypes import device, memory_format, to_numpy_dtype
 from ...tensor import Tensor, wrap
@@ -58,11 +60,23 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fields = self.__dict__
+        if not (mode.grad or mode.waits):
+            return self._call_outermost(args, kwargs)
         if not (
             fields["_forward_hooks"] or fields["_forward_pre_hooks"] or fields["_backward_hooks"]
         ):
             return self.forward(*args, **kwargs)
         return self._call_with_hooks(args, kwargs)
+
+    def _call_outermost(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Without gradients: results of convolutions wait inside, and are written here."""
+        mode.waits = True
+        try:
+            result = self(*args, **kwargs)
+        finally:
+            mode.waits = False
+        settle()
+        return result
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook, with_kwargs in tuple(self._forward_pre_hooks.values()):

@@ -271,14 +271,22 @@ class Op:
     def apply(cls, *args: Any) -> Any:
         """Compute the operation, and record it if an input requires a gradient."""
         ctx = cls()
-        inputs = [a for a in args if isinstance(a, TensorBase)]
+        inputs = []
+        values = []
+        for a in args:
+            if isinstance(a, TensorBase):
+                inputs.append(a)
+                values.append(a._array)
+            else:
+                values.append(a)
         graph = False
         if mode.grad:
-            ctx.needs = tuple([t._requires if t._view is None else t.requires_grad for t in inputs])
-            graph = True in ctx.needs
+            ctx.needs = needs = tuple(
+                [t._requires if t._view is None else t.requires_grad for t in inputs]
+            )
+            graph = True in needs
         else:
             ctx.needs = _NO_NEEDS[len(inputs)] if len(inputs) < 16 else (False,) * len(inputs)
-        values = [a._array if isinstance(a, TensorBase) else a for a in args]
         token = quiet()
         try:
             if _watch.recorder is None:

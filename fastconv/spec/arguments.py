@@ -19,6 +19,32 @@ MAX_ELEMENTS = 2**60 - 1
 MAX_EXTENT = 2**31 - 1
 
 
+#: So many calls a :class:`Known` remembers before it starts again.
+KNOWN = 4096
+
+
+class Known(dict[Any, Any]):
+    """Geometries by the shapes and the arguments' identities they were asked for with.
+
+    Only by identity is 1 another argument than True or 1.0; what was remembered keeps its arguments
+    alive, so that no other object gets their ids.
+    """
+
+    def remember(self, key: Any, result: Any, *arguments: Any) -> Any:
+        """Keep and return `result`, if nobody can change the arguments."""
+        if all(map(_constant, arguments)):
+            if len(self) >= KNOWN:
+                self.clear()
+            self[key] = result, arguments
+        return result
+
+
+def _constant(value: Any) -> bool:
+    if type(value) is tuple:
+        return all(type(v) is int for v in value)
+    return value is None or type(value) in (int, str, bool)
+
+
 def fail(name: str, text: str) -> NoReturn:
     raise ValueError(f"{name}(): {text}")
 

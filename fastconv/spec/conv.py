@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from fastconv.spec.arguments import (
+    Known,
     Shape5,
     Triple,
     as_int,
@@ -146,17 +147,21 @@ def conv_spec(
     ValueError, TypeError
         Naming the argument, its value and the shapes.
     """
+    x_shape, w_shape = tuple(x_shape), tuple(w_shape)
+    key = x_shape, w_shape, id(stride), id(padding), id(dilation), id(groups), ndim
+    found = _known.get(key)
+    if found is not None:
+        return found[0]  # type: ignore[no-any-return]
     name = name or f"conv{ndim}d"
-    if type(stride) is type(padding) is type(dilation) is type(groups) is int:
-        # A key's parts are exactly ints: True and 1.0 are equal to 1, but not arguments.
-        return _conv_spec(
-            tuple(x_shape), tuple(w_shape), stride, padding, dilation, groups, ndim, name
-        )
-    return _conv_spec(
-        tuple(x_shape), tuple(w_shape), plain(name, "stride", stride),
+    spec = _conv_spec(
+        x_shape, w_shape, plain(name, "stride", stride),
         padding if isinstance(padding, str) else plain(name, "padding", padding),
         plain(name, "dilation", dilation), as_int(name, "groups", groups), ndim, name,
     )  # fmt: skip
+    return _known.remember(key, spec, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+
+
+_known = Known()
 
 
 @lru_cache(maxsize=4096)

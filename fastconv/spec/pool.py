@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.spec.arguments import (
+    Known,
     Shape5,
     Triple,
     as_bool,
@@ -127,16 +128,31 @@ def pool_spec(
     ValueError, TypeError
         Naming the argument, its value and the shapes.
     """
+    x_shape = tuple(x_shape)
+    key = (
+        x_shape, id(kernel_size), id(stride), id(padding), id(dilation), id(ceil_mode),
+        id(count_include_pad), id(divisor_override), ndim,
+    )  # fmt: skip
+    found = _known.get(key)
+    if found is not None:
+        return found[0]  # type: ignore[no-any-return]
+    arguments = (
+        kernel_size, stride, padding, dilation, ceil_mode, count_include_pad, divisor_override
+    )  # fmt: skip
     if stride is None or (isinstance(stride, (list, tuple)) and not stride):
         stride = kernel_size
     if divisor_override is not None:
         divisor_override = as_int(name, "divisor_override", divisor_override)
-    return _pool_spec(
-        tuple(x_shape), plain(name, "kernel_size", kernel_size), plain(name, "stride", stride),
+    spec = _pool_spec(
+        x_shape, plain(name, "kernel_size", kernel_size), plain(name, "stride", stride),
         plain(name, "padding", padding), plain(name, "dilation", dilation),
         as_bool(name, "ceil_mode", ceil_mode),
         as_bool(name, "count_include_pad", count_include_pad), divisor_override, ndim, name,
     )  # fmt: skip
+    return _known.remember(key, spec, *arguments)  # type: ignore[no-any-return]
+
+
+_known = Known()
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 #: Smaller arrays stay in the C library's heap, whose pages are mapped already.
-POOLED_BYTES = 1 << 16
+POOLED_ELEMENTS = 1 << 14
 
 _block: Callable[[int], Any] | None = None
 _looked = False
@@ -31,31 +31,38 @@ def _find_pool() -> None:
 
 
 def empty(shape: tuple[int, ...], dtype: Any, channels_last: bool = False) -> np.ndarray[Any, Any]:
-    """Return an uninitialised array, of 5-D shape where `channels_last`.
+    """Return an uninitialised array, of three to five axes where `channels_last`.
 
     Parameters
     ----------
     shape : tuple of int
     dtype : dtype
     channels_last : bool
-        Let the memory of (N, C, D, H, W) run N, D, H, W, C.
+        Let the memory of (N, C, *spatial) run N, *spatial, C.
     """
     if not _looked:
         _find_pool()
-    dtype = np.dtype(dtype)
-    size = dtype.itemsize
-    nbytes = math.prod(shape) * size
-    if _block is None or nbytes < POOLED_BYTES:
+    count = math.prod(shape)
+    if count < POOLED_ELEMENTS or _block is None:
         if not channels_last:
             return np.empty(shape, dtype)
-        n, c, d, h, w = shape
-        return np.empty((n, d, h, w, c), dtype).transpose(0, 4, 1, 2, 3)
+        if len(shape) == 4:
+            n, c, h, w = shape
+            return np.empty((n, h, w, c), dtype).transpose(0, 3, 1, 2)
+        last = len(shape) - 1
+        dense = np.empty((shape[0], *shape[2:], shape[1]), dtype)
+        return dense.transpose(0, last, *range(1, last))
+    dtype = np.dtype(dtype)
+    size = dtype.itemsize
     if not channels_last:
-        return np.ndarray(shape, dtype, _block(nbytes))
-    n, c, d, h, w = shape
-    c *= size
-    strides = (d * h * w * c, size, h * w * c, w * c, c)
-    return np.ndarray(shape, dtype, _block(nbytes), 0, strides)
+        return np.ndarray(shape, dtype, _block(count * size))
+    step = shape[1] * size
+    strides = [step]
+    for n in shape[:2:-1]:
+        strides.insert(0, n * strides[0])
+    return np.ndarray(
+        shape, dtype, _block(count * size), 0, (shape[2] * strides[0], size, *strides)
+    )
 
 
 def empty_like(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -29,9 +29,9 @@ class Convolution(Op):
         ctx.spec = spec
         ctx.single = x.ndim == spec.ndim + 1
         ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
-        x5 = as_5d(x[None] if ctx.single else x)
-        y = drop_axes(ops.forward(spec, x5, as_5d(w), b, packed=packed), spec.ndim)
-        return y[0] if ctx.single else y
+        if ctx.single:
+            return ops.forward(spec, x[None], w, b, packed=packed)[0]
+        return ops.forward(spec, x, w, b, packed=packed)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:

@@ -33,26 +33,35 @@ def forward(
 ) -> Array:
     """y (N, K, *out) = x (N, C, *in) convolved with w (K, C/groups, *kernel), plus b (K,).
 
+    All of them have three spatial axes, or all the user's `spec.ndim`.
+
     Then, if given, y becomes (y - centre) * scale + shift with coef (3, K), a residual (N, K, *out)
     is added and an activation (slope below zero, upper limit) applied. `packed`: where packed forms
     of w are kept (fastconv.packed.Packed).
     """
+    dtype, rank = x.dtype, x.ndim
+    function = plan.choose("conv_forward", spec, dtype)
+    if rank < 5 and not hasattr(function, "ranks"):
+        x, w = as_5d(x), as_5d(w)
+        residual = None if residual is None else as_5d(residual)
+        y = forward(spec, x, w, b, channels_last, activation, residual, packed, coef)
+        return drop_axes(y, spec.ndim)
     if channels_last is None:
         channels_last = is_channels_last(x)
-    out = empty(spec.y_shape, x.dtype, channels_last)
+    out = empty(spec.shapes[rank][2], dtype, channels_last)
     if not out.size:
         return out
-    function = plan.choose("conv_forward", spec, x.dtype)
-    kept = {"packed": packed} if packed is not None and hasattr(function, "packs") else {}
-    if residual is None and coef is None and activation == epilogue.NONE:
-        function(spec, x, w, b, out, **kept)
-    elif getattr(function, "finishes", False):
-        function(spec, x, w, b, out, finish=(*activation, residual, coef), **kept)
+    finish = None
+    if residual is not None or coef is not None or activation != epilogue.NONE:
+        finish = *activation, residual, coef
+    if hasattr(function, "finishes"):
+        function(spec, x, w, b, out, finish=finish, packed=packed)
     else:
-        function(spec, x, w, b, out, **kept)
+        function(spec, x, w, b, out)
         if coef is not None:
             out = norm.apply(batch_norm_spec(out.shape), out, coef)
-        epilogue.apply(out, *activation, residual)
+        if finish is not None:
+            epilogue.apply(out, *activation, residual)
     return out
 
 

@@ -29,5 +29,8 @@ def drop_axes(a: Array, ndim: int) -> Array:
 
 
 def is_channels_last(a: Array) -> bool:
-    """Whether a 5-D array is dense with its channels innermost (and not also plain NCHW)."""
-    return not a.flags.c_contiguous and a.transpose(0, 2, 3, 4, 1).flags.c_contiguous
+    """Whether an array is dense with its channels innermost (and not also plain NCHW)."""
+    return not a.flags.c_contiguous and a.transpose(_LAST[a.ndim]).flags.c_contiguous
+
+
+_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}

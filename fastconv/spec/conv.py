@@ -34,11 +34,16 @@ class ConvSpec:
         the last one is whatever ``out_size`` implies: kernels read zero at every index outside the
         input.  ``out_size`` is authoritative, since ``output_padding`` may ask for more than the
         formula gives.
+    x_shape, w_shape, y_shape : tuple of five int
+        (N, C, D, H, W) of the input, (K, C/groups, kD, kH, kW), (N, K, oD, oH, oW) of the output.
+    shapes : dict of int to three tuples of int
+        Those three by their rank: 5, and with the user's axes only, `ndim` + 2.
     """
 
     __slots__ = (
         "ndim", "batch", "in_channels", "out_channels", "groups", "in_size", "out_size",
-        "kernel", "stride", "pad", "dilation", "cache", "_key", "_hash",
+        "kernel", "stride", "pad", "dilation", "x_shape", "w_shape", "y_shape", "shapes",
+        "cache", "_key", "_hash",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +71,14 @@ class ConvSpec:
         self.stride = stride
         self.pad = pad
         self.dilation = dilation
+        self.x_shape: Shape5 = (batch, in_channels, *in_size)
+        self.w_shape: Shape5 = (out_channels, in_channels // groups, *kernel)
+        self.y_shape: Shape5 = (batch, out_channels, *out_size)
+        five = self.x_shape, self.w_shape, self.y_shape
+        self.shapes: dict[int, Any] = {
+            ndim + 2: tuple(s[:2] + s[-ndim:] for s in five),
+            5: five,
+        }
         #: What backends and the planner derive from the geometry and want to keep with it.
         self.cache: dict[Any, Any] = {}
         self._key = (
@@ -73,21 +86,6 @@ class ConvSpec:
             in_size, out_size, kernel, stride, pad, dilation,
         )  # fmt: skip
         self._hash = hash(self._key)
-
-    @property
-    def x_shape(self) -> Shape5:
-        """(N, C, D, H, W) of the input."""
-        return (self.batch, self.in_channels, *self.in_size)
-
-    @property
-    def w_shape(self) -> Shape5:
-        """(K, C/groups, kD, kH, kW) of the weight."""
-        return (self.out_channels, self.in_channels // self.groups, *self.kernel)
-
-    @property
-    def y_shape(self) -> Shape5:
-        """(N, K, oD, oH, oW) of the output."""
-        return (self.batch, self.out_channels, *self.out_size)
 
     @property
     def depth(self) -> int:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from fastconv.backends.c.formats import (
     LAST,
     bring_home,
     compute_target,
     dense_view,
     element_strides,
-    last_view,
+    last_pointer,
     output_pointer,
 )
 from fastconv.backends.c.library import (
+    DTYPES,
     NULL,
     SERIAL_ELEMENTS,
     SERIAL_FLOPS,
@@ -42,6 +41,7 @@ class _Conv:
     """What is kept of a convolution: its shapes, whether threads pay, one geometry per format."""
 
     __slots__ = (
+        "b_shape",
         "empty",
         "fields",
         "geometry",
@@ -54,6 +54,7 @@ class _Conv:
 
     def __init__(self, spec: ConvSpec) -> None:
         self.x_shape, self.w_shape, self.y_shape = spec.x_shape, spec.w_shape, spec.y_shape
+        self.b_shape = (spec.out_channels,)
         self.parallel = spec.flops >= SERIAL_FLOPS
         self.empty = 0 in self.x_shape + self.w_shape + self.y_shape
         self.geometry: dict[int, Any] = {}
@@ -135,31 +136,33 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         finish: Finish | None = None,
         packed: Packed | None = None,
     ) -> None:
-        kept, code, dtype = _conv(spec), dtype_code(what, x), x.dtype
-        xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
-        if not (
-            x.shape == xs and w.shape == ws and out.shape == ys and w.dtype == out.dtype == dtype
-        ):
+        kept, dtype = spec.cache.get("c") or _conv(spec), x.dtype
+        code = DTYPES[dtype] if dtype in DTYPES else dtype_code(what, x)
+        shapes = x.shape, w.shape, out.shape
+        wanted = spec.shapes.get(len(shapes[0])) or spec.shapes[5]
+        if shapes != wanted or not w.dtype == out.dtype == dtype:
+            xs, ws, ys = wanted
             raise_difference(what, dtype, x=(x, xs), w=(w, ws), out=(out, ys))
         b = NULL
         if bias is not None:
-            check_same(what, "bias", bias, ws[:1], dtype)
+            if bias.shape != kept.b_shape or bias.dtype != dtype:
+                check_same(what, "bias", bias, kept.b_shape, dtype)
             b = dense_pointer(bias)
         if kept.empty:
-            out[...] = 0 if bias is None else bias[:, None, None, None]
+            out[...] = 0 if bias is None else bias.reshape(-1, *(1,) * (x.ndim - 2))
             return
         form, y = output_pointer(what, out)
-        forms, a = (LAST, form), from_buffer(last_view(x))
+        forms, a = (LAST, form), last_pointer(x)
         done = None
         if finish is not None:
             slope, limit, residual, coef = finish
             r = c = NULL
             if coef is not None:
-                check_same(what, "coef", coef, (3, ws[0]), dtype)
+                check_same(what, "coef", coef, (3, *kept.b_shape), dtype)
                 c = from_buffer(coef)
             if residual is not None:
-                check_same(what, "residual", residual, ys, dtype)
-                r = from_buffer(last_view(residual) if form else np.ascontiguousarray(residual))
+                check_same(what, "residual", residual, wanted[2], dtype)
+                r = last_pointer(residual) if form else dense_pointer(residual)
             done = (slope, limit, r, c)
         if packed is not None and _run_packed(
             what, spec, kernel, code, kept, forms, a, w, packed, b, done, y
@@ -181,7 +184,7 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         "limit, residual or None, coefficients (3, K) or None), the epilogue. packed: where packed "
         "forms of w are kept."
     )
-    run.finishes = run.packs = True  # type: ignore[attr-defined]
+    run.finishes = run.packs = run.ranks = True  # type: ignore[attr-defined]
     return run
 
 
@@ -201,7 +204,7 @@ def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
             out[...] = 0
             return
         form, x = output_pointer(what, out)
-        forms, a = (form, LAST), from_buffer(last_view(g))
+        forms, a = (form, LAST), last_pointer(g)
         if packed is None or not _run_packed(
             what, spec, kernel, code, kept, forms, a, w, packed, NULL, None, x
         ):
@@ -232,7 +235,7 @@ def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
         if not out.flags.c_contiguous:
             raise ValueError(f"{what}: out must be C-contiguous, got strides {out.strides}")
         dw = from_buffer("char[]", out, True)
-        a, b = from_buffer(last_view(g)), from_buffer(last_view(x))
+        a, b = last_pointer(g), last_pointer(x)
         _run(what, kernel, code, kept, (LAST, LAST), a, b, NULL, dw)
 
     run.__name__ = run.__qualname__ = what
@@ -251,8 +254,7 @@ def _through_channels_last(run: Callable[..., None]) -> Callable[..., None]:
 
     staged.__name__ = staged.__qualname__ = run.__name__
     staged.__doc__ = run.__doc__
-    staged.finishes = hasattr(run, "finishes")  # type: ignore[attr-defined]
-    staged.packs = hasattr(run, "packs")  # type: ignore[attr-defined]
+    staged.__dict__.update(run.__dict__)
     return staged
 
 

@@ -19,6 +19,8 @@ from fastconv.backends.c.library import (
 from fastconv.memory import empty
 
 NCHW, LAST = 0, 1
+#: The axes of (N, C, *spatial) in the order of channels-last memory, by rank.
+TO_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 
 def dense_view(a: Array) -> tuple[int, Array]:
@@ -33,6 +35,15 @@ def last_view(a: Array) -> Array:
     """Return the C-contiguous (N, D, H, W, C) view of a 5-D array, converting it if need be."""
     view = a.transpose(0, 2, 3, 4, 1)
     return view if view.flags.c_contiguous else to_channels_last(a).transpose(0, 2, 3, 4, 1)
+
+
+def last_pointer(a: Array) -> Any:
+    """Return the pointer to an array of any rank in channels-last, converting it if need be."""
+    try:
+        return from_buffer(a.transpose(TO_LAST[a.ndim]))
+    except ValueError:  # not dense
+        missing = (1,) * (5 - a.ndim)
+        return from_buffer(last_view(a.reshape(a.shape[:2] + missing + a.shape[2:])))
 
 
 def compute_target(what: str, a: Array) -> Array:
@@ -50,18 +61,20 @@ def compute_target(what: str, a: Array) -> Array:
 def bring_home(computed: Array, out: Array) -> None:
     """Move a channels-last result to its plain NCHW array."""
     if computed is not out:
-        n, c, d, h, w = out.shape
-        transpose(computed.transpose(0, 2, 3, 4, 1), n, d * h * w, c, out)
+        n, c, *space = out.shape
+        transpose(computed.transpose(TO_LAST[out.ndim]), n, math.prod(space), c, out)
 
 
 def output_pointer(what: str, a: Array) -> tuple[int, Any]:
-    """Return the format of a 5-D array and the pointer to write it through."""
+    """Return the format of an array of any rank and the pointer to write it through."""
     if a.flags.c_contiguous:
         return NCHW, from_buffer("char[]", a, True)
-    view = a.transpose(0, 2, 3, 4, 1)
-    if not view.flags.c_contiguous:
-        raise ValueError(f"{what}: out must be dense, NCHW or channels-last, got {a.strides}")
-    return LAST, from_buffer("char[]", view, True)
+    try:
+        return LAST, from_buffer("char[]", a.transpose(TO_LAST[a.ndim]), True)
+    except ValueError:
+        raise ValueError(
+            f"{what}: out must be dense, NCHW or channels-last, and writable, got {a.strides}"
+        ) from None
 
 
 def element_strides(form: int, channels: int, size: tuple[int, ...]) -> tuple[int, ...]:

@@ -37,7 +37,10 @@ _lock = threading.Lock()
 
 def dense_pointer(w: Array) -> Any:
     """Return the pointer to weights, in C order."""
-    return from_buffer(w if w.flags.c_contiguous else np.ascontiguousarray(w))
+    try:
+        return from_buffer(w)
+    except ValueError:  # not contiguous
+        return from_buffer(np.ascontiguousarray(w))
 
 
 def layout_of(what: str, spec: ConvSpec, isa: int, kernel: int, code: int, geometry: Any) -> Layout:

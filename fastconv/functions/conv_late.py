@@ -17,7 +17,6 @@ from .._grad_mode import mode, quiet, unquiet
 from .._later import Later
 from ..autograd import changed, pending, wrap
 from ..ops import conv as ops
-from ..ops.layout import as_5d, drop_axes
 from ..packed import Packed
 from ..spec import ConvSpec
 from .kept import kept, normalization
@@ -81,12 +80,11 @@ class ConvLater(Later):
         token = quiet()
         try:
             y = ops.forward(
-                spec, as_5d(x), as_5d(self.weight), self.bias, True, (slope, limit),
-                None if residual is None else as_5d(residual), self.packed, self.coef,
+                spec, x, self.weight, self.bias, True, (slope, limit), residual, self.packed,
+                self.coef,
             )  # fmt: skip
         finally:
             unquiet(token)
-        y = drop_axes(y, spec.ndim)
         return y[0] if single else y
 
     def also(self, coef: Array | None, residual: Array | None) -> ConvLater:

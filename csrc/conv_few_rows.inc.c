@@ -8,13 +8,36 @@
 #define FEW_ROWS_BLOCKS
 /* Rows of the longest part, and depth of a block: X in L2 beside a panel of weights. */
 enum { FEW_ROWS = 256, FEW_ROWS_DEPTH = 2048 };
+/* So few that a row of weights as it lies makes a column of dots, in blocks of this depth where
+ * they are read several times. */
+enum { DOT_ROWS = 16, DOT_DEPTH_BYTES = 8192 };
+/* Channels of a block where they are the rows of W as it lies, or copied to L1: all columns of a
+ * block come before the next one, so that memory streams. */
+enum { SWEEP_LYING = 8, SWEEP_COPIED = 64 };
 #endif
+
+/* Whether a column's weights lie together, and rows are pixels. */
+static int FN(few_rows_dots)(const conv_problem *all) {
+    return all->rows <= DOT_ROWS && all->kernel_taps == 1 && all->w_channel == 1 &&
+           all->channels >= VL && conv_is_pointwise(all);
+}
+
+/* Whether the weights of a channel lie together, and one tile reads them once. */
+static int FN(few_rows_lying)(const conv_problem *all) {
+    return all->kernel_taps == 1 && all->w_col == 1 && all->rows <= TILE_MR &&
+           conv_is_pointwise(all);
+}
 
 /* Channels of a block: equal blocks, in whole vectors. */
 static int64_t FN(few_rows_channels)(const conv_problem *all) {
     const int64_t depth = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T), C = all->channels;
-    const int64_t most = fc_max(VL, depth / all->ntaps / VL * VL);
-    return fc_min(C, fc_round_up(fc_ceil_div(C, fc_ceil_div(C, most)), VL));
+    int64_t most = fc_max(VL, depth / all->ntaps / VL * VL);
+    if (FN(few_rows_dots)(all)) {
+        most = all->rows <= DOT_COLS ? C : DOT_DEPTH_BYTES / (int64_t)sizeof(T);
+    } else if (all->w_col == 1) {
+        most = FN(few_rows_lying)(all) ? SWEEP_LYING : SWEEP_COPIED;
+    }
+    return fc_min(C, fc_round_up(fc_ceil_div(C, fc_ceil_div(C, most)), all->w_col == 1 ? 1 : VL));
 }
 
 static int64_t FN(few_rows_depth)(const conv_problem *all) {
@@ -36,18 +59,56 @@ static int64_t FN(few_rows_of)(const FN(few_rows_task) * t, const conv_problem *
     return fc_min(p->rows, *row0 + step) - *row0;
 }
 
-/* Weights of the panel at `col`, channels [c0, c1): a pointer and the pitch of the depth. */
-static const T *FN(few_rows_panel)(const FN(few_rows_task) * t, int64_t col, int64_t c0, int64_t c1,
-                                   int64_t *ldw) {
-    const conv_problem *all = &t->job->all;
-    const int64_t width = fc_min(TILE_NR, all->cols - col);
-    *ldw = fc_round_up(width, VL);
-    if (all->w_col == 1 && all->rows <= TILE_MR && width % VL == 0) { /* read once: as they lie */
-        *ldw = all->w_channel;
-        return t->job->w + t->group * all->w_group + c0 * all->w_channel + col;
+/* The task as dots of the rows of W, from memory, and those of X: out[row][column]. */
+static void FN(few_rows_run_dots)(const FN(few_rows_task) * t, T *out, int64_t ld) {
+    const FN(gemm_job) *j = t->job;
+    const conv_problem *all = &j->all;
+    const int64_t col0 = t->panel0 * TILE_NR, step = all->src_stride[4];
+    const int64_t run[2] = {0, 0};
+    int64_t row0;
+    FN(dots)
+    dots = {.rows = fc_min(all->cols, t->panel1 * TILE_NR) - col0,
+            .cols = FN(few_rows_of)(t, all, &row0),
+            .runs = 1,
+            .streams = 1,
+            .seg = run,
+            .lda = all->w_col,
+            .ldb = step,
+            .ci = 1,
+            .cj = ld,
+            .c = out};
+    for (int64_t c0 = 0; c0 < all->channels; c0 += t->channels) {
+        dots.length = fc_min(t->channels, all->channels - c0);
+        dots.a = j->w + t->group * all->w_group + col0 * all->w_col + c0;
+        dots.b = j->src + row0 * step + t->group * all->channels + c0;
+        dots.add = c0 > 0;
+        dots.bias_i = j->padded && !c0 ? j->padded + t->group * j->panels * TILE_NR + col0 : NULL;
+        FN(multiply_dots)(&dots);
     }
-    FN(pack_weight)(all, t->job->w, t->group, col, width, *ldw, c0, c1, t->panel);
-    return t->panel;
+}
+
+/* The task where a tile holds all rows, and the columns of W lie together: each block of rows of W
+ * is read once, from one end to the other. */
+static void FN(few_rows_run_lying)(const FN(few_rows_task) * t, T *out, int64_t ld) {
+    const FN(gemm_job) *j = t->job;
+    const conv_problem *all = &j->all;
+    const int64_t col1 = fc_min(all->cols, t->panel1 * TILE_NR), pitch = all->src_stride[4];
+    const T *bias = j->padded ? j->padded + t->group * j->panels * TILE_NR : NULL;
+    int64_t row0;
+    const int64_t rows = FN(few_rows_of)(t, all, &row0);
+    for (int64_t c0 = 0; c0 < all->channels; c0 += t->channels) {
+        const int64_t n = fc_min(t->channels, all->channels - c0);
+        const T *a = j->src + row0 * pitch + t->group * all->channels + c0;
+        const int mode = c0 ? TILE_ADD : bias ? TILE_BIAS : TILE_STORE;
+        for (int64_t col = t->panel0 * TILE_NR; col < col1; col += TILE_NR) {
+            const int64_t width = fc_min(TILE_NR, col1 - col), nr = fc_round_up(width, VL);
+            const T *w = j->w + t->group * all->w_group + c0 * all->w_channel + col;
+            if (width < nr) FN(copy_weight)(all, w, width, nr, n, t->panel);
+            FN(multiply)(rows, n, nr / VL, a, pitch, width < nr ? t->panel : w,
+                         width < nr ? nr : all->w_channel, out + col - t->panel0 * TILE_NR, ld,
+                         bias ? bias + col : NULL, mode);
+        }
+    }
 }
 
 static void FN(few_rows_run)(const FN(few_rows_task) * t) {
@@ -57,15 +118,25 @@ static void FN(few_rows_run)(const FN(few_rows_task) * t) {
     const int64_t col1 = fc_min(all->cols, t->panel1 * TILE_NR);
     const int64_t staged = fc_round_up(col1 - col0, VL);
     const T *bias = j->padded ? j->padded + t->group * j->panels * TILE_NR : NULL;
-    for (int64_t c0 = 0; c0 < C; c0 += t->channels) {
+    const int lying = FN(few_rows_lying)(all);
+    if (j->dots || lying) {
+        int64_t row0;
+        FN(few_rows_of)(t, all, &row0);
+        const int64_t ld = j->parts->direct ? all->dst_stride[4] : staged;
+        T *target = j->dst + row0 * ld + t->group * all->cols + col0;
+        if (!j->parts->direct) target = t->stage;
+        (j->dots ? FN(few_rows_run_dots) : FN(few_rows_run_lying))(t, target, ld);
+    }
+    for (int64_t c0 = 0; c0 < C && !j->dots && !lying; c0 += t->channels) {
         const int64_t c1 = fc_min(C, c0 + t->channels);
         const int mode = c0 ? TILE_ADD : bias ? TILE_BIAS : TILE_STORE;
         for (int64_t col = col0 - TILE_NR; col < col1; col += TILE_NR) {
             /* The first turn packs X, the others multiply. */
             const int packs = col < col0;
-            int64_t ldw = 0, row0;
-            const T *w = packs ? NULL : FN(few_rows_panel)(t, col, c0, c1, &ldw);
-            const int64_t nrv = packs ? 0 : fc_ceil_div(fc_min(TILE_NR, col1 - col), VL);
+            const int64_t width = fc_min(TILE_NR, all->cols - col), nrv = fc_ceil_div(width, VL);
+            const int64_t ldw = nrv * VL;
+            int64_t row0;
+            if (!packs) FN(pack_weight)(all, j->w, t->group, col, width, ldw, c0, c1, t->panel);
             T *pack = t->pack, *stage = t->stage;
             for (int64_t q = 0; q < j->count; q++) {
                 const FN(gemm_part) *part = j->parts + q;
@@ -93,7 +164,7 @@ static void FN(few_rows_run)(const FN(few_rows_task) * t) {
                     stage += rows * staged;
                 }
                 if (packs) continue;
-                const T *wq = w + part->depth0 / C * p.channels * ldw;
+                const T *wq = t->panel + part->depth0 / C * p.channels * ldw;
                 FN(multiply)(rows, p.depth, nrv, a, pitch, wq, ldw, out, ld,
                              bias ? bias + col : NULL, mode);
             }

@@ -8,6 +8,7 @@
  * strides; the source needs channel stride 1 (channels-last). */
 #include "conv_problem.h"
 #include "gemm_tile.inc.c"
+#include "dot_tile.inc.c"
 #include "conv_pack.inc.c"
 
 #define TILE_ROW_OF(F, mr) {TILE_EACH_NRV(F, mr)}
@@ -73,6 +74,7 @@ typedef struct {
     int64_t group, row0, rows, first, panel0, panel1, depth_block;
     int64_t panel_depth, depth0; /* of all parts of the call; of those before this one */
     int direct; /* tiles write the target itself; otherwise `stage`, which is laid out at the end */
+    int dots;   /* few columns: weight is [column][depth], sums run along the depth */
     T *pack, *stage;
     int64_t *offset; /* [rows]: elements from dst; behind them the runs of a line */
 } FN(gemm_block);
@@ -121,7 +123,7 @@ static void FN(gemm_run_block)(const FN(gemm_block) * b) {
     const int64_t pitch = pointwise ? p->src_stride[4] : FN(pitch)(b->depth_block);
     const int64_t col0 = b->panel0 * TILE_NR, col1 = fc_min(p->cols, b->panel1 * TILE_NR);
     const int64_t ld = b->direct ? p->dst_stride[4] : fc_round_up(col1 - col0, VL);
-    FN(target_offsets)(p, b->row0, b->rows, b->offset);
+    FN(target_offsets)(p, b->row0, b->direct && !p->epilogue ? 1 : b->rows, b->offset);
     T *out = b->direct ? b->dst + b->offset[0] + b->group * p->cols + col0 : b->stage;
     for (int64_t d0 = 0; d0 < p->depth; d0 += b->depth_block) {
         const int64_t len = fc_min(b->depth_block, p->depth - d0);
@@ -133,6 +135,25 @@ static void FN(gemm_run_block)(const FN(gemm_block) * b) {
                           pitch);
         }
         const int mode = d0 ? TILE_ADD : b->bias ? TILE_BIAS : TILE_STORE;
+        if (b->dots) {
+            const int64_t run[2] = {0, b->depth0 + d0};
+            const FN(dots) dots = {.rows = b->rows,
+                                   .cols = p->cols,
+                                   .runs = 1,
+                                   .length = len,
+                                   .lda = pitch,
+                                   .ldb = b->panel_depth,
+                                   .ci = ld,
+                                   .cj = 1,
+                                   .seg = run,
+                                   .a = a,
+                                   .b = b->weight,
+                                   .c = out,
+                                   .add = d0 > 0,
+                                   .bias_j = d0 ? NULL : b->bias};
+            FN(multiply_dots)(&dots);
+            continue;
+        }
         for (int64_t col = col0; col < col1; col += TILE_NR) {
             const int64_t nrv = fc_ceil_div(fc_min(TILE_NR, col1 - col), VL), nr = nrv * VL;
             const T *w = b->weight + (col - b->first * TILE_NR) * b->panel_depth;
@@ -169,7 +190,7 @@ typedef struct {
     const FN(gemm_part) * parts;
     int64_t count, panels, depth_block;
     conv_problem all; /* the first one, but depth, taps and positions are those of all parts */
-    int lines, threads;
+    int lines, dots, threads;
     const T *src, *w, *padded; /* padded: the bias of each group in whole panels, or NULL */
     T *kept;                   /* [group][panel][part][depth][nr] that the caller keeps, or NULL */
     T *dst;
@@ -179,8 +200,8 @@ typedef struct {
 
 /* Tiles write the target where its columns are whole vectors and its rows dense (line by line, only
  * evenly spaced). */
-static int FN(writes_target)(const conv_problem *p, int lines) {
-    int direct = p->dst_stride[1] == 1 && p->cols % VL == 0;
+static int FN(writes_target)(const conv_problem *p, int lines, int dots) {
+    int direct = p->dst_stride[1] == 1 && (dots || p->cols % VL == 0);
     int64_t dense = p->dst_stride[4];
     for (int i = 2; i >= 0 && !lines; i--) {
         direct &= p->dst_step[i] == 1 && p->dst_stride[2 + i] == dense;
@@ -189,9 +210,30 @@ static int FN(writes_target)(const conv_problem *p, int lines) {
     return direct && (lines || p->dst_stride[0] == dense);
 }
 
+/* Whether sums along the depth beat columns in lanes, most of which would be empty: for every
+ * column run/VL multiplications and the adding up, against run that have loads to wait for. */
+static int FN(few_columns)(const conv_problem *p, int lines) {
+    const int64_t run = lines ? p->taps[2].count * p->channels : p->depth;
+    return p->cols < VL && run >= VL && 4 * p->cols * (run + 3 * VL) <= 3 * run * VL;
+}
+
+/* One group's weights as [column][depth]. */
+static void FN(pack_columns)(const conv_problem *p, const T *w, int64_t group, T *out) {
+    w += group * p->w_group;
+    for (int64_t col = 0; col < p->cols; col++)
+        for (int64_t t = 0; t < p->kernel_taps; t++)
+            for (int64_t c = 0; c < p->channels && p->position[t] >= 0; c++)
+                out[col * p->depth + p->position[t] * p->channels + c] =
+                    w[col * p->w_col + c * p->w_channel + t];
+}
+
 /* Panel i of all groups' weights, counted through. */
 INLINE void FN(pack_panel)(const FN(gemm_job) * j, int64_t i, T *out) {
     const conv_problem *all = &j->all;
+    if (j->dots) {
+        FN(pack_columns)(all, j->w, i / j->panels, out);
+        return;
+    }
     const int64_t col = i % j->panels * TILE_NR, width = fc_min(TILE_NR, all->cols - col);
     FN(pack_weight)(all, j->w, i / j->panels, col, width, fc_round_up(width, VL), 0, all->channels,
                     out);
@@ -287,6 +329,7 @@ static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_
                         .panel1 = t0 + fc_min(nt, (s + 1) * step),
                         .depth_block = fc_min(j->depth_block, part->p->depth),
                         .direct = part->direct,
+                        .dots = j->dots,
                         .pack = pack + me * pack_items,
                         .stage = stage + me * stage_items,
                         .offset = offset + me * offset_items,
@@ -315,6 +358,10 @@ static int FN(gemm_solve_all)(const conv_problem *problems, int64_t count, int l
     FN(gemm_part) *parts = fc_scratch(count, sizeof *parts);
     all->position = fc_scratch(p->kernel_taps, sizeof(int64_t));
     job.panels = fc_ceil_div(p->cols, TILE_NR);
+    const int rows_of_weights = !lines && !p->packed && FN(few_rows_dots)(p);
+    job.dots = 1;
+    for (int64_t q = 0; q < count && !rows_of_weights; q++)
+        job.dots &= FN(few_columns)(problems + q, lines);
     job.parts = parts;
     job.threads = threads;
     job.padded = bias ? FN(pad_bias)(p, job.panels, bias) : NULL;
@@ -332,18 +379,18 @@ static int FN(gemm_solve_all)(const conv_problem *problems, int64_t count, int l
             if (part->position[i] >= 0) all->position[i] = all->ntaps + part->position[i];
         }
         parts[q] = (FN(gemm_part)){.p = part, .depth0 = all->ntaps * p->channels};
-        parts[q].direct = FN(writes_target)(part, lines);
+        parts[q].direct = FN(writes_target)(part, lines, job.dots);
         all->ntaps += part->ntaps;
         rows += part->rows;
         most_rows = fc_max(most_rows, part->rows);
         longest = fc_max(longest, part->depth);
     }
     all->depth = all->ntaps * all->channels;
+    const int few = most_rows <= FEW_ROWS && FN(few_rows_depth)(all) <= FEW_ROWS_DEPTH;
     if (status == FC_OK && all->packed) status = FN(keep_panels)(&job);
     if (status != FC_OK || fc_only_packs(all->packed)) {
         /* nothing to compute */
-    } else if (!job.kept && !lines && most_rows <= FEW_ROWS &&
-               FN(few_rows_depth)(all) <= FEW_ROWS_DEPTH) {
+    } else if (rows_of_weights || (few && !lines && !job.kept && !job.dots)) {
         status = FN(gemm_few_rows)(&job, most_rows);
     } else {
         const int64_t depth = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);

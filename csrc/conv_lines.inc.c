@@ -100,11 +100,36 @@ static void FN(gemm_run_lines)(const FN(gemm_block) * b) {
                 const int64_t sh = h * p->src_step[1] + th->off[x % th->count];
                 if (sd < 0 || sd >= p->src_size[0] || sh < 0 || sh >= p->src_size[1]) continue;
                 seg[2 * runs] = sd * st[2] + sh * st[3] + tw->off[0] * st[4];
-                seg[2 * runs++ + 1] = x * length;
+                seg[2 * runs++ + 1] = x * length + (b->dots ? b->depth0 : 0);
             }
             const T *src = b->src + n * st[0] + b->group * p->channels;
             T *out = b->direct ? b->dst + b->offset[r] + b->group * p->cols + col
                                : b->stage + r * ld + col - col0;
+            if (b->dots) {
+                FN(dots)
+                dots = {.rows = w1 - w0,
+                        .cols = p->cols,
+                        .runs = runs,
+                        .length = length,
+                        .lda = lda,
+                        .ldb = b->panel_depth,
+                        .ci = ld,
+                        .cj = 1,
+                        .seg = seg,
+                        .a = src + w0 * lda,
+                        .b = b->weight,
+                        .c = out + w0 * ld,
+                        .bias_j = bias};
+                FN(multiply_dots)(&dots);
+                const int64_t whole[2] = {0, b->depth0};
+                dots.runs = 1, dots.length = p->depth, dots.seg = whole, dots.lda = pitch;
+                dots.a = b->pack + r / W * ends * pitch;
+                dots.rows = w0, dots.c = out;
+                FN(multiply_dots)(&dots);
+                dots.a += w0 * pitch, dots.rows = W - w1, dots.c = out + w1 * ld;
+                FN(multiply_dots)(&dots);
+                continue;
+            }
             for (int64_t i = w0; i < w1; i += TILE_MR) FN(tiles_by_runs)
             [fc_min(TILE_MR, w1 - i) - 1][nrv - 1](runs, seg, length, src + i *lda, lda, w,
                                                    out + i *ld, ld, bias);

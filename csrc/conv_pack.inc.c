@@ -100,6 +100,51 @@ static void FN(pack_rows)(const conv_problem *p, const T *src, int64_t channel, 
     }
 }
 
+/* The even and the odd elements of a and b. */
+#if VEC_BYTES / TYPE_BYTES == 2
+#define EVEN 0, 2
+#define ODD 1, 3
+#elif VEC_BYTES / TYPE_BYTES == 4
+#define EVEN 0, 2, 4, 6
+#define ODD 1, 3, 5, 7
+#elif VEC_BYTES / TYPE_BYTES == 8
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15
+#else
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#endif
+
+/* out[t][VL] = src[lane * n + t] for n = 2 or 4 */
+INLINE void FN(unzip)(const T *src, const int n, T *out) {
+    vec a[4];
+    UNROLL
+    for (int i = 0; i < n; i++) a[i] = vload(src + i * VL);
+    vec e0 = SHUFFLE(a[0], a[1], EVEN), o0 = SHUFFLE(a[0], a[1], ODD);
+    if (n == 2) {
+        vstore(out, e0);
+        vstore(out + VL, o0);
+        return;
+    }
+    const vec e1 = SHUFFLE(a[2], a[3], EVEN), o1 = SHUFFLE(a[2], a[3], ODD);
+    vstore(out, SHUFFLE(e0, e1, EVEN));
+    vstore(out + VL, SHUFFLE(o0, o1, EVEN));
+    vstore(out + 2 * VL, SHUFFLE(e0, e1, ODD));
+    vstore(out + 3 * VL, SHUFFLE(o0, o1, ODD));
+}
+#undef EVEN
+#undef ODD
+
+/* Neighbouring columns are neighbours in memory: rows of `width` elements, filled up to nr. */
+static void FN(copy_weight)(const conv_problem *p, const T *w, int64_t width, int64_t nr,
+                            int64_t channels, T *out) {
+    for (int64_t c = 0; c < channels; c++, w += p->w_channel, out += nr) {
+        int64_t j = 0;
+        for (; j + VL <= width; j += VL) vstore(out + j, vload(w + j));
+        for (; j < nr; j++) out[j] = j < width ? w[j] : 0;
+    }
+}
+
 /* Columns [col0, col0+width) and channels [c0, c1) of one group's weights into
  * out[tap][channel][nr], taps in the order of the depth, zero beyond `width`.
  *
@@ -110,6 +155,10 @@ static void FN(pack_weight)(const conv_problem *p, const T *w, int64_t group, in
     const int64_t taps = p->kernel_taps, channels = c1 - c0;
     const T *const limit = w + p->groups * p->w_group;
     w += group * p->w_group + col0 * p->w_col + c0 * p->w_channel;
+    if (taps == 1 && p->w_col == 1) {
+        if (p->position[0] >= 0) FN(copy_weight)(p, w, width, nr, channels, out);
+        return;
+    }
     const int together = p->w_channel == taps; /* channels follow each other in a column */
     const int64_t runs = together ? 1 : channels, length = together ? channels * taps : taps;
     for (int64_t run = 0; run < runs; run++) {
@@ -120,8 +169,14 @@ static void FN(pack_weight)(const conv_problem *p, const T *w, int64_t group, in
             for (int64_t e = 0; e < length; e += VL) {
                 T block[VL * VL] __attribute__((aligned(64)));
                 const int64_t n = fc_min(VL, length - e);
-                if (n == 1 && p->w_col == 1 && cols == VL) {
-                    vstore(block, vload(src + e));
+                if (cols == VL && length == 2 && p->w_col == 2) {
+                    FN(unzip)(src, 2, block);
+                } else if (VL >= 4 && cols == VL && length == 4 && p->w_col == 4) {
+                    FN(unzip)(src, 4, block);
+                } else if (cols == VL && n == VL && taps == 1) {
+                    FN(transpose_square)(src + e, p->w_col, out + channel * nr + j, nr);
+                    channel += VL;
+                    continue;
                 } else if (cols == VL && src + (VL - 1) * p->w_col + e + VL <= limit) {
                     FN(transpose_square)(src + e, p->w_col, block, VL);
                 } else {

@@ -35,6 +35,26 @@ INLINE void FN(transpose_square)(const T *src, int64_t src_row, T *dst, int64_t 
     UNROLL
     for (int i = 0; i < N; i++) vstore(dst + i * dst_row, a[i]);
 }
+/* Lane i of the result is the sum of the lanes of a[i], for VL vectors: half as many in every
+ * round, each with the lanes of two interleaved. */
+INLINE vec FN(sum_square)(const vec *a) {
+    enum { N = VEC_BYTES / TYPE_BYTES };
+    vec b[N];
+    UNROLL
+    for (int i = 0; i < N; i++) b[i] = a[i];
+/* A constant trip count each, or the rounds would go through memory. */
+#define HALVE(n)                                               \
+    UNROLL                                                     \
+    for (int i = 0; i < n && n < N; i++)                       \
+        b[i] = SHUFFLE(b[i], b[(i + n) % N], INTERLEAVE_LOW) + \
+               SHUFFLE(b[i], b[(i + n) % N], INTERLEAVE_HIGH);
+    HALVE(8)
+    HALVE(4)
+    HALVE(2)
+    HALVE(1)
+#undef HALVE
+    return b[0];
+}
 #undef INTERLEAVE_LOW
 #undef INTERLEAVE_HIGH
 

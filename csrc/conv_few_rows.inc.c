@@ -10,7 +10,7 @@
 enum { FEW_ROWS = 256, FEW_ROWS_DEPTH = 2048 };
 /* So few that a row of weights as it lies makes a column of dots, in blocks of this depth where
  * they are read several times. */
-enum { DOT_ROWS = 16, DOT_DEPTH_BYTES = 8192 };
+enum { DOT_ROWS = 16, DOT_DEPTH_BYTES = 8192, DOT_CHANNELS = 1 << 16 };
 /* Channels of a block where they are the rows of W as it lies, or copied to L1: all columns of a
  * block come before the next one, so that memory streams. */
 enum { SWEEP_LYING = 8, SWEEP_COPIED = 64 };
@@ -19,7 +19,7 @@ enum { SWEEP_LYING = 8, SWEEP_COPIED = 64 };
 /* Whether a column's weights lie together, and rows are pixels. */
 static int FN(few_rows_dots)(const conv_problem *all) {
     return all->rows <= DOT_ROWS && all->kernel_taps == 1 && all->w_channel == 1 &&
-           all->channels >= VL && conv_is_pointwise(all);
+           all->channels >= VL && all->channels <= DOT_CHANNELS && conv_is_pointwise(all);
 }
 
 /* Whether the weights of a channel lie together, and one tile reads them once. */

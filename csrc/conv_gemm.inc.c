@@ -31,6 +31,8 @@ static const tile_fn FN(tiles_by_cols)[TILE_MR][TILE_NRV] = {
 /* Bytes: a packed block of X (rows x depth) takes a third of a 1 MiB L2; beside it stream one panel
  * of W (depth x TILE_NR) and the target's rows. */
 enum { ROW_BLOCK = 192, DEPTH_BLOCK_BYTES = 1536, PIXEL_BLOCK = 240, COL_BLOCK = 240 };
+/* Sums along the depth in equal blocks: up to here the last one has a vector, too. */
+enum { DOTS_DEPTH = 1 << 14 };
 /* Packed weights of one call stay below this; more columns go in turns. */
 #define WEIGHT_BYTES (INT64_C(32) << 20)
 /* Weights with fewer elements than this are summed in partial sums, or they would not feed two
@@ -214,7 +216,8 @@ static int FN(writes_target)(const conv_problem *p, int lines, int dots) {
  * column run/VL multiplications and the adding up, against run that have loads to wait for. */
 static int FN(few_columns)(const conv_problem *p, int lines) {
     const int64_t run = lines ? p->taps[2].count * p->channels : p->depth;
-    return p->cols < VL && run >= VL && 4 * p->cols * (run + 3 * VL) <= 3 * run * VL;
+    return p->cols < VL && run >= VL && p->depth <= DOTS_DEPTH &&
+           4 * p->cols * (run + 3 * VL) <= 3 * run * VL;
 }
 
 /* One group's weights as [column][depth]. */
@@ -327,7 +330,8 @@ static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_
                         .rows = fc_min(part->rows_at_once, part->p->rows - row0),
                         .panel0 = t0 + fc_min(nt, s * step),
                         .panel1 = t0 + fc_min(nt, (s + 1) * step),
-                        .depth_block = fc_min(j->depth_block, part->p->depth),
+                        .depth_block = fc_ceil_div(part->p->depth,
+                                                   fc_ceil_div(part->p->depth, j->depth_block)),
                         .direct = part->direct,
                         .dots = j->dots,
                         .pack = pack + me * pack_items,

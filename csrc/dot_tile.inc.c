@@ -6,8 +6,10 @@
  * of (K, C) is one column. */
 #ifndef DOTS
 /* Sums of a tile: with one of A and nb of B they fit the registers. At most DOT_COLS rows of B. */
-#define DOTS (TILE_NRV == 4 ? 16 : 8)
+#define DOTS (TILE_NRV == 4 ? 16 : VEC_BYTES == 32 ? 8 : 4)
 #define DOT_COLS 4
+/* Rows of A in a tile where they are streams. */
+#define DOT_STREAMS(nb) ((nb) * 4 <= DOTS ? 4 : DOTS / (nb))
 #endif
 
 /* From element n on: a mask of the last n lanes. */
@@ -66,9 +68,9 @@ DOTS_DEFINE(tile_dots_3, DOTS / 3, 3)
 DOTS_DEFINE(tile_dots_4, DOTS / 4, 4)
 /* Rows that are streams from memory: no more than a set of L1 holds, should they be apart by a
  * power of two. */
-DOTS_DEFINE(tile_streams_1, 4, 1)
-DOTS_DEFINE(tile_streams_2, 4, 2)
-DOTS_DEFINE(tile_streams_3, DOTS / 4, 3)
+DOTS_DEFINE(tile_streams_1, DOT_STREAMS(1), 1)
+DOTS_DEFINE(tile_streams_2, DOT_STREAMS(2), 2)
+DOTS_DEFINE(tile_streams_3, DOT_STREAMS(3), 3)
 /* Rows that are left over, one by one. */
 DOTS_DEFINE(tile_dot_1, 1, 1)
 DOTS_DEFINE(tile_dot_2, 1, 2)
@@ -126,7 +128,7 @@ static void FN(multiply_dots)(const FN(dots) * d) {
         const int64_t i1 = fc_min(d->rows, i0 + block);
         for (int64_t j = 0; j < d->cols; j += DOT_COLS) {
             const int64_t nb = fc_min(DOT_COLS, d->cols - j);
-            const int64_t most = !d->streams ? DOTS / nb : nb < 3 ? 4 : DOTS / 4;
+            const int64_t most = d->streams ? DOT_STREAMS(nb) : DOTS / nb;
             for (int64_t i = i0, na; i < i1; i += na) {
                 const int many = i + most <= i1;
                 na = many ? most : 1;

@@ -30,6 +30,12 @@ WINOGRAD_CHANNELS = 16
 #: Fewer channels have to be gathered tap by tap, which only many outputs pay for: LeNet's 6 to 16
 #: run at 0.4 of the direct kernel's speed, a 7x7 stem's 3 to 64 at 1.1.
 WINOGRAD_COLUMNS = 48
+#: … and only what saves more: 4x4/2 from 3 channels (a factor of 1.8) runs at 0.7 of the direct
+#: kernel's speed.
+WINOGRAD_FEW_GAIN = 2
+#: Fewer results per position are sums along the depth for the GEMM: 64 to 3 channels run at 0.7 of
+#: the direct kernel's speed, 32 to 1 at 0.3.
+WINOGRAD_RESULTS = 8
 #: Forward and backward input turn K*C*9 weights into K*C*36 first: 4 tiles are at 1.2 to 1.6 of
 #: the GEMM's speed with 64 to 512 channels, 1 tile of 512 channels at 0.8.
 WINOGRAD_TILES = 4
@@ -191,10 +197,14 @@ def winograd_slow(direction: str) -> Rule:
                 counts = _tap_groups(spec, axis, direction)
                 groups = [-(-n // 3) for n in counts]
                 depth *= max(groups) if direction == "conv_backward_input" else sum(groups)
+            if columns < WINOGRAD_RESULTS:
+                return f"{columns} results per position, worth it from {WINOGRAD_RESULTS} on"
             if depth < WINOGRAD_DEPTH:
                 return f"sums {depth} products per element, worth it from {WINOGRAD_DEPTH} on"
             if channels < WINOGRAD_CHANNELS and columns < WINOGRAD_COLUMNS:
                 return f"{channels} to {columns} channels, worth it from {WINOGRAD_COLUMNS} on"
+            if channels < WINOGRAD_CHANNELS and gain < WINOGRAD_FEW_GAIN:
+                return f"saves a factor of {gain:.2g}, worth it from {WINOGRAD_FEW_GAIN} on"
         tiles = winograd_tiles(spec)
         if tiles < least:
             return f"{tiles} tiles of 4x4 outputs, worth it from {least} on"

@@ -1,9 +1,9 @@
 """The fully connected layer in the graph.
 
-With enough rows the products are 1×1 convolutions over the rows, by our own kernels: their threads
-are those of `set_num_threads`, while a BLAS with a pool of its own gets in their way (measured on
-two cores, a LeNet training step: three to five times slower). A few rows against a large weight
-are not worth packing it: NumPy's product.
+The products are 1×1 convolutions over the rows, by our own kernels: their threads are those of
+`set_num_threads`, while a BLAS with a pool of its own gets in their way (measured on two cores, a
+LeNet training step: three to five times slower). What takes a BLAS a microsecond or two on one
+thread is NumPy's product, as is everything in the other backends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from ..packed import Packed
 from ..spec import ConvSpec, conv_spec
 
 Array = np.ndarray
-ROWS = 16
+#: Products of a multiplication below which it is NumPy's.
+SMALL = 1 << 15
+#: Up to so many rows the weights are read as they lie: nothing to keep packed.
+LYING_ROWS = 16
 
 
 def flat(a: Array) -> Array:
@@ -51,11 +54,12 @@ class LinearOp(Op):
             y = w @ x
             return y if b is None else y + b
         rows = flat(x)
-        if len(rows) >= ROWS and min(w.shape) > 0 and current_backend() == "c":
+        if len(rows) * w.size >= SMALL and current_backend() == "c":
             spec = conv_spec((1, w.shape[1], len(rows)), (*w.shape, 1), ndim=1, name="linear")
             ctx.spec = spec
             w5 = w[:, :, None, None, None]
-            y = matrix(ops.forward(spec, pixels(rows), w5, b, packed=packed))
+            kept = packed if len(rows) > LYING_ROWS else None
+            y = matrix(ops.forward(spec, pixels(rows), w5, b, packed=kept))
         else:
             y = rows @ w.T
             if b is not None:

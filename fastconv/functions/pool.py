@@ -57,13 +57,15 @@ class MaxPoolOnly(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Array, spec: PoolSpec) -> Array:
-        ctx.spec, ctx.single = spec, x.ndim == spec.ndim + 1
-        x = five(x, ctx.single)
+        ctx.spec = spec
+        ctx.single = single = x.ndim == spec.ndim + 1
+        if single:
+            x = x[None]
         y, taps = ops.max_train(spec, x, ctx.needs[0])
         if taps is not None:
-            ctx.save(taps)
+            ctx.saved = (taps,)
             ctx.last = is_channels_last(x)
-        return back(y, spec.ndim, ctx.single)
+        return y[0] if single else y
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:

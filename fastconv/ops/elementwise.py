@@ -99,7 +99,12 @@ def relu(x: Array, out: Array | None = None) -> Any:
         y = _run("relu", x, None, out)
         if y is not None:
             return y
-    return np.maximum(x, x.dtype.type(0), out=out)
+    zero = _ZEROS.get(x.dtype.char)
+    return np.maximum(x, x.dtype.type(0) if zero is None else zero, out=out)
+
+
+#: Quicker for NumPy to take than scalars.
+_ZEROS = {char: np.zeros((), char) for char in _FLOATS}
 
 
 def relu_backward(g: Array, y: Array) -> Array:

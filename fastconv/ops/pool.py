@@ -52,11 +52,19 @@ TAPS = 256
 
 
 def max_train(spec: PoolSpec, x: Array, keep: bool) -> tuple[Array, Array | None]:
-    """Maxima (N, C, *out) of x, and the bytes that `max_train_backward` needs, if kept."""
-    out = empty(spec.y_shape, x.dtype, is_channels_last(x))
+    """Maxima (N, C, *out) of x, and the bytes that `max_train_backward` needs, if kept.
+
+    x and the maxima have three spatial axes, or all the user's `spec.ndim`; the bytes three.
+    """
+    function = plan.choose("max_pool_taps_forward", spec)
+    rank = x.ndim
+    if rank < 5 and not hasattr(function, "ranks"):
+        y, taps = max_train(spec, as_5d(x), keep)
+        return drop_axes(y, spec.ndim), taps
+    out = empty(spec.shapes[rank][1], x.dtype, is_channels_last(x))
     taps = empty(spec.y_shape, np.uint8, True) if keep else None
     if out.size:
-        plan.choose("max_pool_taps_forward", spec)(spec, x, out, taps)
+        function(spec, x, out, taps)
     return out, taps
 
 

@@ -35,10 +35,15 @@ class PoolSpec:
         product of ``size`` over the axes.
     divisor_override : int or None
         Divides averages instead of that product.
+    x_shape, y_shape : tuple of five int
+        (N, C, D, H, W) of the input, (N, C, oD, oH, oW) of the output.
+    shapes : dict of int to two tuples of int
+        Those two by their rank: 5, and with the user's axes only, `ndim` + 2.
     """
 
     __slots__ = (
-        "ndim", "batch", "channels", "in_size", "out_size", "windows", "divisor_override", "cache",
+        "ndim", "batch", "channels", "in_size", "out_size", "windows", "divisor_override",
+        "x_shape", "y_shape", "shapes", "cache",
     )  # fmt: skip
 
     def __init__(
@@ -58,17 +63,14 @@ class PoolSpec:
         self.out_size = out_size
         self.windows = windows
         self.divisor_override = divisor_override
+        self.x_shape: Shape5 = (batch, channels, *in_size)
+        self.y_shape: Shape5 = (batch, channels, *out_size)
+        five = self.x_shape, self.y_shape
+        self.shapes: dict[int, Any] = {
+            ndim + 2: tuple(s[:2] + s[-ndim:] for s in five),
+            5: five,
+        }
         self.cache: dict[Any, Any] = {}
-
-    @property
-    def x_shape(self) -> Shape5:
-        """(N, C, D, H, W) of the input."""
-        return (self.batch, self.channels, *self.in_size)
-
-    @property
-    def y_shape(self) -> Shape5:
-        """(N, C, oD, oH, oW) of the output."""
-        return (self.batch, self.channels, *self.out_size)
 
     @property
     def taps(self) -> Triple:

@@ -14,10 +14,12 @@ from fastconv.backends.c.formats import (
     compute_target,
     dense_view,
     element_strides,
+    last_pointer,
     last_view,
     output_pointer,
 )
 from fastconv.backends.c.library import (
+    DTYPES,
     INT64,
     NULL,
     SERIAL_ELEMENTS,
@@ -120,21 +122,27 @@ def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | No
     A tap's number is ``(kd * KH + kh) * KW + kw`` in its window, with `spec.taps` (KD, KH, KW).
     """
     what = "max_pool_taps_forward"
-    kept = _pool(spec)
-    code = dtype_code(what, x)
-    check_same(what, "x", x, kept.x_shape, x.dtype)
-    check_same(what, "out", out, kept.y_shape, x.dtype)
+    kept, dtype = spec.cache.get("c") or _pool(spec), x.dtype
+    code = DTYPES[dtype] if dtype in DTYPES else dtype_code(what, x)
+    shapes = x.shape, out.shape
+    wanted = spec.shapes.get(len(shapes[0])) or spec.shapes[5]
+    if shapes != wanted or out.dtype != dtype:
+        check_same(what, "x", x, wanted[0], dtype)
+        check_same(what, "out", out, wanted[1], dtype)
     where = NULL if taps is None else from_buffer("uint8_t[]", _taps(what, kept, taps), True)
     if not out.size:
         return
     y = compute_target(what, out)
     status = lib.fc_max_pool_taps_forward(
-        code, kept.at(LAST, LAST), from_buffer(last_view(x)), output_pointer(what, y)[1], where,
+        code, kept.at(LAST, LAST), last_pointer(x), output_pointer(what, y)[1], where,
         thread_count(kept.parallel),
     )  # fmt: skip
     if status:
         check_status(status, what)
     bring_home(y, out)
+
+
+max_pool_taps_forward.ranks = True  # type: ignore[attr-defined]
 
 
 def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Array) -> None:

@@ -11,11 +11,12 @@ from ...ops.check import index_array
 from ...ops.pool import unpool_size
 from ...spec import adaptive_pool_spec, as_tuple, pool_spec, split_batch
 from ...tensor import Tensor
-from .common import check_floats, check_tensor, number
+from .common import check_floats, check_tensor, number, same_floats
 
 
 def _batched(input: Tensor, ndim: int, name: str) -> tuple[int, ...]:
-    check_floats(name, input=input)
+    if not same_floats(input, input, None):
+        check_floats(name, input=input)
     shape = input._array.shape
     return shape if len(shape) == ndim + 2 else split_batch(shape, ndim, name)[0]
 

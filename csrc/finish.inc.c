@@ -1,24 +1,33 @@
-/* The epilogue of a convolution (fc_epilogue) on `count` neighbouring elements, from `from` to `y`,
- * which may be the same. coef: centre, scale and shift of the first, `apart` elements apart, and
- * those of the next `step` (0 or 1) further; or NULL. NaN stays NaN, and a slope of 0 gives 0 also
- * for -inf. */
+/* The epilogue of a convolution (fc_epilogue) on a vector. coef: centre, scale and shift of the
+ * first element, `apart` elements apart, and those of the next `step` (0 or 1) further; or NULL.
+ * NaN stays NaN, and a slope of 0 gives 0 also for -inf. */
+INLINE vec FN(finish_vector)(const fc_epilogue *e, vec v, const T *coef, int64_t apart,
+                             const int64_t step, const T *r) {
+    const vec zero = vset1(0), slope = vset1((T)e->slope), limit = vset1((T)e->limit);
+    if (coef && step) v = (v - vload(coef)) * vload(coef + apart) + vload(coef + 2 * apart);
+    if (coef && !step) v = (v - vset1(*coef)) * vset1(coef[apart]) + vset1(coef[2 * apart]);
+    if (r) v += vload(r);
+    v = vselect((ivec)(v < zero), e->slope == 0 ? zero : v * slope, v);
+    return vselect((ivec)(v > limit), limit, v);
+}
+
+/* The same on `count` neighbouring elements, from `from` to `y`, which may be the same: the last
+ * vector overlaps the one before and is read ahead of it. */
 INLINE void FN(finish_run)(const fc_epilogue *e, int64_t count, const T *coef, int64_t apart,
                            const int64_t step, const T *from, const T *r, T *y) {
-    const vec zero = vset1(0), slope = vset1((T)e->slope), limit = vset1((T)e->limit);
-    const T *scale = coef + apart, *shift = scale + apart;
-    int64_t i = 0;
-    for (; i + VL <= count; i += VL) {
-        vec v = vload(from + i);
-        if (coef && step) v = (v - vload(coef + i)) * vload(scale + i) + vload(shift + i);
-        if (coef && !step) v = (v - vset1(*coef)) * vset1(*scale) + vset1(*shift);
-        if (r) v += vload(r + i);
-        const vec below = e->slope == 0 ? zero : v * slope;
-        v = vselect((ivec)(v < zero), below, v);
-        vstore(y + i, vselect((ivec)(v > limit), limit, v));
+    const int64_t end = count - VL;
+    if (end >= 0) {
+        const vec last = vload(from + end);
+        for (int64_t i = 0; i < end; i += VL)
+            vstore(y + i, FN(finish_vector)(e, vload(from + i), coef ? coef + i * step : NULL,
+                                            apart, step, r ? r + i : NULL));
+        vstore(y + end, FN(finish_vector)(e, last, coef ? coef + end * step : NULL, apart, step,
+                                          r ? r + end : NULL));
+        return;
     }
-    for (; i < count; i++) {
-        T v = from[i];
-        if (coef) v = (v - coef[i * step]) * scale[i * step] + shift[i * step];
+    for (int64_t i = 0; i < count; i++) {
+        const T *c = coef ? coef + i * step : NULL;
+        T v = c ? (from[i] - c[0]) * c[apart] + c[2 * apart] : from[i];
         if (r) v += r[i];
         if (v < 0) v = e->slope == 0 ? 0 : v * (T)e->slope;
         y[i] = v > (T)e->limit ? (T)e->limit : v;

@@ -21,6 +21,7 @@ GROWTH = {
     "depthwise": 1.0,
     "grouped": 1.0,
     "scatter": 1.0,
+    "whole": 1.0,
     "winograd": 8.0,
 }
 

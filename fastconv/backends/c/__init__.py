@@ -24,6 +24,11 @@ from fastconv.backends.c.conv import (
     conv_forward_grouped,
     conv_forward_winograd,
 )
+from fastconv.backends.c.conv_whole import (
+    conv_backward_input_whole,
+    conv_backward_weight_whole,
+    conv_forward_whole,
+)
 from fastconv.backends.c.elementwise import (
     add,
     clamp,
@@ -82,15 +87,18 @@ __all__ = [
     "conv_backward_input_gemm",
     "conv_backward_input_grouped",
     "conv_backward_input_scatter",
+    "conv_backward_input_whole",
     "conv_backward_input_winograd",
     "conv_backward_weight_depthwise",
     "conv_backward_weight_gemm",
     "conv_backward_weight_grouped",
+    "conv_backward_weight_whole",
     "conv_backward_weight_winograd",
     "conv_forward_depthwise",
     "conv_forward_direct",
     "conv_forward_gemm",
     "conv_forward_grouped",
+    "conv_forward_whole",
     "conv_forward_winograd",
     "empty_cache",
     "fma_peak",

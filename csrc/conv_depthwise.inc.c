@@ -6,26 +6,30 @@
  * L1. Forward and backward input are the same loop over conv_problem's taps. Where C is not a
  * multiple of VL the last vector overlaps the one before; with fewer channels than lanes the other
  * lanes hold the neighbours' and are not stored. */
+#include "depthwise_layout.inc.c"
 #include "depthwise_tile.inc.c"
+
+/* Taps of a kernel row that one call of a tile takes, several such parts in a row. */
+typedef struct {
+    int kw; /* 1 takes the taps one by one */
+    dw_tile_fn tile;
+    int64_t parts, tap, line; /* first of its taps, and of its lines */
+} FN(dw_pass);
 
 /* One problem (a phase, in backward input) and how it is cut. */
 typedef struct {
     conv_problem p;
-    const FN(dw_tile_table) * tiles;
-    int64_t group;       /* channels of a group: 1, or a power of two */
-    int64_t C, channels; /* channels: C, or whole vectors */
-    T *weight;           /* [tap][group][channels] */
-    int kw, np;          /* of a tile; kw = 1 takes the taps one by one */
-    dw_tile_fn tile;
-    int64_t block;        /* channels of a block */
+    const FN(dw_tile_table) * tiles; /* of depthwise, groups of 2, 4, ... VL lanes */
+    FN(dw_layout) from, to;          /* of the source and the target */
+    int64_t C, channels;             /* lanes of the target: C, or whole vectors */
+    T *weight;                       /* [tap][channel of the source's group][channels] */
+    int64_t apart, step, skip;       /* taps, in pixels; positions of a tile, in taps; in grid */
+    int np, passes;                  /* positions of a tile; passes over the taps */
+    FN(dw_pass) pass[3];
+    int64_t block;        /* lanes of a block */
     int64_t lines, parts; /* of a row of outputs, at most; of a kernel row */
+    int64_t tap_items;    /* of the weights */
 } FN(dw_job);
-
-static int FN(dw_check)(const fc_conv_geom *g) {
-    if (g->in_channels != g->groups || g->out_channels != g->groups) return FC_UNSUPPORTED;
-    if (g->groups > 1 && (g->x_stride[1] != 1 || g->y_stride[1] != 1)) return FC_UNSUPPORTED;
-    return fc_conv_check(g);
-}
 
 /* w[channel][j][taps], j from j0 on, to out[position of the tap][group][channels], zero beyond C.
  */
@@ -49,60 +53,122 @@ static void FN(dw_pack)(const FN(dw_job) * job, const T *w, int64_t length, int6
             for (int64_t i = 0; i < n; i++) {
                 const int64_t at = p->position[(t + i) % taps], j = j0 + (t + i) / taps;
                 if (at >= 0)
-                    vstore(job->weight + (at * job->group + j) * channels + c,
+                    vstore(job->weight + at * job->tap_items + j * channels + c,
                            vload(square + i * VL));
             }
         }
     }
 }
 
-/* All weights: forward, the channels of a group lie in each column as they are wanted; backward,
- * those of one channel are first brought together. */
+/* All weights: forward, the channels of a group lie in each column as they are wanted; else, those
+ * of one channel are first brought together, with zeros in lanes of no column. */
 static int FN(dw_pack_weight)(const FN(dw_job) * job, const T *w) {
     const conv_problem *p = &job->p;
-    const int64_t G = job->group, taps = p->kernel_taps;
-    if (p->w_channel == taps) {
-        FN(dw_pack)(job, w, G * taps, 0);
+    const int64_t taps = p->kernel_taps, lanes = job->to.lanes;
+    if (p->w_channel == taps && lanes == p->cols) {
+        FN(dw_pack)(job, w, p->channels * taps, 0);
         return FC_OK;
     }
     T *one = fc_scratch(job->C * taps, sizeof(T));
     if (!one) return FC_NOMEM;
-    for (int64_t j = 0; j < G; j++) {
-        for (int64_t g = 0; g < p->groups; g++)
-            memcpy(one + g * G * taps, w + (g * G + j) * G * taps, (size_t)(G * taps) * sizeof(T));
+    memset(one, 0, (size_t)(job->C * taps) * sizeof(T));
+    for (int64_t j = 0; j < p->channels; j++) {
+        for (int64_t g = 0; g < p->groups; g++) {
+            const T *s = w + g * p->w_group + j * p->w_channel;
+            T *d = one + g * lanes * taps;
+            for (int64_t k = 0; k < p->cols; k++, s += p->w_col, d += taps)
+                memcpy(d, s, (size_t)taps * sizeof(T));
+        }
         FN(dw_pack)(job, one, taps, j);
     }
     fc_free(one);
     return FC_OK;
 }
 
+/* Lanes of source and target. A channel multiplier is as many groups of one channel, repeated. */
+static void FN(dw_lay)(FN(dw_job) * j) {
+    conv_problem *p = &j->p;
+    j->from = (FN(dw_layout)){p->groups, p->channels, p->channels, 1, 0};
+    if (p->channels == 1 && p->cols > 1) {
+        j->from.lanes = p->cols;
+        j->from.repeat = 1;
+        p->groups *= p->cols;
+        p->w_group = p->w_col;
+        p->cols = 1;
+    }
+    const int64_t lanes = FN(dw_lanes)(p->cols);
+    j->to = (FN(dw_layout)){p->groups, p->cols, lanes, 1, 0};
+    if (!j->from.repeat && (lanes < VL || lanes == 1)) { /* else channels are read one by one */
+        j->from.lanes = lanes;
+        j->from.planes = fc_ceil_div(p->channels, lanes);
+    }
+    j->C = p->groups * lanes;
+    j->channels = fc_max(j->C, VL);
+    j->tap_items = p->channels * j->channels;
+}
+
+/* The passes over the taps of a kernel row, `single` being the table's row of single taps: all of
+ * them alike, or as many of one kind as there are and a remainder. */
+static void FN(dw_passes)(FN(dw_job) * j, const dw_tile_fn (*tiles)[DW_SPAN]) {
+    const int64_t n = j->p.taps[2].count;
+    int best = 1;
+    int64_t rest = 0;
+    for (int k = 7; k > 1 && best == 1; k--)
+        if (tiles && tiles[k][0] && n % k == 0) best = k;
+    if (best < 3 && n > 3)
+        for (int k = 7; k > 2 && !rest; k--)
+            if (tiles && tiles[k][0] && n > k && n % k != 1) best = k, rest = n % k;
+    j->passes = 0;
+    j->pass[j->passes++] = (FN(dw_pass)){.kw = best, .parts = n / best};
+    if (rest) {
+        const int kw = tiles[rest][0] ? (int)rest : 1;
+        j->pass[j->passes++] = (FN(dw_pass)){.kw = kw, .parts = rest / kw, .tap = n - rest};
+    }
+}
+
 /* From the problem to tile, blocks and packed weights. */
 static int FN(dw_plan)(FN(dw_job) * j, const T *w) {
     const conv_problem *p = &j->p;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
-    const int64_t W = p->grid[2], step = p->src_step[2];
-    j->group = p->channels;
-    j->C = p->groups * p->channels;
-    j->channels = fc_max(j->C, VL);
-    int even = step <= 2;
-    for (int64_t k = 1; k < tw->count; k++) even &= tw->off[k] == tw->off[k - 1] + 1;
-    j->kw = 1;
-    for (int k = 2; even && k < 8; k++)
-        if ((*j->tiles)[step - 1][k][0] && tw->count % k == 0) j->kw = k;
-    const dw_tile_fn *tiles = (*j->tiles)[j->kw > 1 ? step - 1 : 0][j->kw];
-    for (int np = DW_LEAST; np <= DW_POSITIONS; np++) /* the least positions in vain, the widest */
-        if (tiles[np - DW_LEAST] && (!j->np || fc_round_up(W, np) <= fc_round_up(W, j->np)))
-            j->np = np;
-    j->tile = tiles[j->np - DW_LEAST];
+    const int64_t W = p->grid[2], stride = p->src_step[2];
+    const int kind = j->to.lanes < VL || j->to.lanes == 1 ? fc_log2(j->to.lanes) : fc_log2(VL);
+    const FN(dw_tile_table) *table = j->tiles + kind;
+    /* Taps `apart` pixels from each other meet the positions `skip` from each other. */
+    const dw_tile_fn(*multi)[DW_SPAN] = NULL;
+    j->apart = tw->count > 1 ? tw->off[1] - tw->off[0] : 1;
+    j->skip = j->apart / fc_gcd(stride, j->apart);
+    j->step = j->skip * stride / j->apart;
+    if (tw->count > 1 && j->step <= 2 && (j->skip == 1 || W / j->skip >= DW_LEAST))
+        multi = (*table)[j->step - 1];
+    FN(dw_passes)(j, multi);
+    if (j->pass[0].kw == 1) j->skip = 1;
+    const int64_t length = fc_ceil_div(W, j->skip);
+    j->np = 0;
+    for (int np = DW_LEAST; np <= DW_POSITIONS;
+         np++) { /* the least positions in vain, the widest */
+        int there = 1;
+        for (int i = 0; i < j->passes; i++) {
+            const int kw = j->pass[i].kw;
+            there &= (*table)[kw > 1 ? j->step - 1 : 0][kw][np - DW_LEAST] != NULL;
+        }
+        if (there && (!j->np || fc_round_up(length, np) <= fc_round_up(length, j->np))) j->np = np;
+    }
+    j->parts = 0;
+    const int64_t rows = td->count * th->count;
+    for (int i = 0; i < j->passes; i++) {
+        FN(dw_pass) *pass = &j->pass[i];
+        pass->tile = (*table)[pass->kw > 1 ? j->step - 1 : 0][pass->kw][j->np - DW_LEAST];
+        pass->line = j->parts * rows;
+        j->parts += pass->parts;
+    }
+    j->lines = rows * j->parts;
     /* the weights, and the lines that neighbouring rows of tiles share, stay in L1 */
-    const int64_t cols = (j->np - 1) * step + tw->count;
-    const int64_t shared = cols * th->count * td->count + p->ntaps * j->group;
-    const int64_t unit = fc_max(VL, j->group); /* whole vectors of whole groups */
+    const int64_t cols = (j->np - 1) * stride + tw->count;
+    const int64_t shared = cols * th->count * td->count + p->ntaps * p->channels;
+    const int64_t unit = fc_max(VL, j->to.lanes); /* whole vectors of whole groups */
     j->block = fc_max(1, DW_BLOCK_BYTES / (int64_t)sizeof(T) / fc_max(1, shared) / unit) * unit;
     j->block = fc_min(j->block, fc_round_up(j->C, VL));
-    j->parts = tw->count / j->kw;
-    j->lines = td->count * th->count * j->parts;
-    j->weight = fc_scratch(fc_max(1, p->ntaps) * j->group * j->channels, sizeof(T));
+    j->weight = fc_scratch(fc_max(1, p->ntaps) * j->tap_items, sizeof(T));
     return j->weight ? FN(dw_pack_weight)(j, w) : FC_NOMEM;
 }
 
@@ -161,12 +227,18 @@ static void FN(dw_list)(FN(dw_rows) * r) {
             for (int64_t b = b0; b < b1; b++) {
                 const T *row = r->image + (zd + td->off[a]) * st[2] + (zh + th->off[b]) * st[3];
                 row = FN(dw_row)(r->end, row);
-                for (int64_t k = 0; k < j->parts; k++, n++) {
-                    out[n].x = row + tw->off[k * j->kw] * st[4];
-                    out[n].w =
-                        ((a * th->count + b) * tw->count + k * j->kw) * j->group * j->channels;
-                    out[n].part = k;
+                for (int i = 0; i < j->passes; i++) {
+                    const FN(dw_pass) *pass = &j->pass[i];
+                    const int64_t part0 = pass->line / (td->count * th->count);
+                    for (int64_t k = 0; k < pass->parts; k++) {
+                        const int64_t tap = pass->tap + k * pass->kw;
+                        FN(dw_line) *line = out + pass->line + n * pass->parts + k;
+                        line->x = row + tw->off[tap] * st[4];
+                        line->w = ((a * th->count + b) * tw->count + tap) * j->tap_items;
+                        line->part = part0 + k;
+                    }
                 }
+                n++;
             }
         r->count[h - r->h0] = n;
     }
@@ -175,54 +247,75 @@ static void FN(dw_list)(FN(dw_rows) * r) {
 /* Which columns of x are inside, for the tile at w. */
 static void FN(dw_columns)(const FN(dw_job) * j, int64_t w, uint32_t *inside) {
     const conv_problem *p = &j->p;
-    const int64_t step = p->src_step[2], apart = j->kw > 1 ? 1 : step;
-    const int64_t cols = j->kw > 1 ? (j->np - 1) * step + j->kw : j->np;
-    for (int64_t k = 0; k < j->parts; k++) {
-        int64_t z = w * step + p->taps[2].off[k * j->kw];
-        inside[k] = 0;
-        for (int i = 0; i < cols; i++, z += apart)
-            if (z >= 0 && z < p->src_size[2]) inside[k] |= 1u << i;
+    for (int n = 0; n < j->passes; n++) {
+        const FN(dw_pass) *pass = &j->pass[n];
+        const int64_t cols = pass->kw > 1 ? (j->np - 1) * j->step + pass->kw : j->np;
+        const int64_t apart = pass->kw > 1 ? j->apart : j->skip * p->src_step[2];
+        for (int64_t k = 0; k < pass->parts; k++, inside++) {
+            int64_t z = w * p->src_step[2] + p->taps[2].off[pass->tap + k * pass->kw];
+            *inside = 0;
+            for (int i = 0; i < cols; i++, z += apart)
+                if (z >= 0 && z < p->src_size[2]) *inside |= 1u << i;
+        }
     }
 }
 
-static void FN(dw_run_rows)(FN(dw_rows) * r) {
+/* The tiles at position w of every row; `own` says that all of the vectors' lanes are the block's.
+ */
+static void FN(dw_run_tiles)(FN(dw_rows) * r, int64_t w, int64_t count, int own) {
     const FN(dw_job) *j = r->job;
     const conv_problem *p = &j->p;
-    const int64_t *st = p->src_stride, W = p->grid[2], step = p->src_step[2];
-    const int64_t wide = r->vectors * VL, C = fc_min(wide, j->C);
+    const int64_t *st = p->src_stride, wide = r->vectors * VL, C = fc_min(wide, j->C);
     const int64_t y_row = p->dst_step[1] * p->dst_stride[3];
     const int64_t y_col = p->dst_step[2] * p->dst_stride[4];
-    FN(dw_list)(r);
-    for (int64_t w = 0; w < W; w += j->np) {
-        if (w + j->np > W && W >= j->np) w = W - j->np; /* overlaps the tile before */
-        const int64_t count = fc_min(j->np, W - w);
-        /* with an epilogue too: overlapping vectors must not meet results that went through it */
-        const int local = count < j->np || j->C < VL || p->epilogue;
-        FN(dw_block)
-        block = {.weight = j->weight + r->c0,
-                 .bias = r->bias,
-                 .pitch = j->kw > 1 ? st[4] : step * st[4],
-                 .w_pitch = j->group * j->channels,
-                 .w_channel = j->channels,
-                 .y_pitch = local ? wide : y_col,
-                 .vectors = r->vectors,
-                 .inside = r->inside};
-        FN(dw_columns)(j, w, r->inside);
-        const FN(dw_line) *lines = r->lines;
-        for (int64_t h = r->h0; h < r->h1; h++, lines += j->lines) {
-            T *y = r->dst + h * y_row + w * y_col + r->c0;
-            j->tile(&block, lines, r->count[h - r->h0], w * step * st[4] + r->c0,
-                    local ? r->local : y);
-            if (!local) continue;
-            for (int64_t i = 0; i < count; i++) {
-                const T *from = r->local + i * wide;
-                T *to = y + i * y_col;
-                if (p->epilogue) {
-                    FN(finish_part)(p->epilogue, C, r->c0, from, r->target, to);
-                } else {
-                    for (int64_t c = 0; c < C; c++) to[c] = from[c];
-                }
+    /* with an epilogue too: overlapping vectors must not meet results that went through it */
+    const int local = count < j->np || j->C < VL || (j->passes > 1 && !own) || p->epilogue;
+    FN(dw_block) block[3];
+    for (int i = 0; i < j->passes; i++)
+        block[i] = (FN(dw_block)){
+            .weight = j->weight + r->c0,
+            .bias = r->bias,
+            .pitch = (j->pass[i].kw > 1 ? j->apart : j->skip * p->src_step[2]) * st[4],
+            .w_pitch = j->tap_items,
+            .w_channel = j->channels,
+            .y_pitch = local ? wide : j->skip * y_col,
+            .vectors = r->vectors,
+            .count = p->channels,
+            .plane = j->C,
+            .lane = r->c0,
+            .lanes = j->to.lanes,
+            .add = i > 0,
+            .inside = r->inside,
+        };
+    FN(dw_columns)(j, w, r->inside);
+    const FN(dw_line) *lines = r->lines;
+    for (int64_t h = r->h0; h < r->h1; h++, lines += j->lines) {
+        T *y = r->dst + h * y_row + w * y_col + r->c0;
+        for (int i = 0; i < j->passes; i++)
+            j->pass[i].tile(&block[i], lines + j->pass[i].line,
+                            r->count[h - r->h0] * j->pass[i].parts, w * p->src_step[2] * st[4],
+                            local ? r->local : y);
+        for (int64_t i = 0; local && i < count; i++) {
+            const T *from = r->local + i * wide;
+            T *to = y + i * j->skip * y_col;
+            if (p->epilogue) {
+                FN(finish_part)(p->epilogue, C, r->c0, from, r->target, to);
+            } else {
+                for (int64_t c = 0; c < C; c++) to[c] = from[c];
             }
+        }
+    }
+}
+
+static void FN(dw_run_rows)(FN(dw_rows) * r, int own) {
+    const FN(dw_job) *j = r->job;
+    const int64_t W = j->p.grid[2];
+    FN(dw_list)(r);
+    for (int64_t f = 0; f < fc_min(j->skip, W); f++) {
+        const int64_t length = fc_ceil_div(W - f, j->skip);
+        for (int64_t i = 0; i < length; i += j->np) {
+            if (i + j->np > length && length >= j->np) i = length - j->np; /* overlaps the last */
+            FN(dw_run_tiles)(r, f + i * j->skip, fc_min(j->np, length - i), own);
         }
     }
 }
@@ -231,7 +324,7 @@ static void FN(dw_run_rows)(FN(dw_rows) * r) {
 typedef struct {
     int64_t row_blocks, planes;
     const T *src, *bias;
-    T *dst;
+    T *dst, *target; /* of the images at work; of the result */
     FN(dw_end) end;
 } FN(dw_call);
 
@@ -251,7 +344,7 @@ static void FN(dw_run_block)(const FN(dw_call) * call, const FN(dw_job) * j, int
          .end = &call->end,
          .dst = call->dst + n * s[0] + (d * p->dst_step[0] + p->dst_first[0]) * s[2] +
                 p->dst_first[1] * s[3] + p->dst_first[2] * s[4],
-         .target = call->dst,
+         .target = call->target,
          .d = d,
          .h0 = h0,
          .h1 = fc_min(h0 + DW_ROWS, p->grid[1]),
@@ -262,18 +355,23 @@ static void FN(dw_run_block)(const FN(dw_call) * call, const FN(dw_job) * j, int
         r.c0 = C >= VL ? fc_min(c, C - VL) : 0; /* the last vector overlaps the one before */
         r.vectors = fc_max(1, (end - c) / VL);
         r.bias = call->bias ? call->bias + r.c0 : NULL;
-        FN(dw_run_rows)(&r);
+        FN(dw_run_rows)(&r, r.c0 == c);
     }
 }
 
 /* The problems (one, or the phases) of one convolution: a block at a time of all of them, so that
  * the rows they share stay in cache. */
-static int FN(dw_solve)(FN(dw_job) * jobs, int64_t count, const T *src, const T *w, const T *bias,
-                        T *dst, int threads) {
-    const conv_problem *p = &jobs->p;
+static int FN(dw_solve)(FN(dw_job) * jobs, int64_t count, const int64_t src_size[3],
+                        const int64_t dst_size[3], const T *src, const T *w, const T *bias, T *dst,
+                        int threads) {
+    conv_problem *p = &jobs->p;
     int64_t rows = 0, planes = 0, lines = 1, parts = 1, block = INT64_MAX;
     int status = FC_OK;
+    FN(dw_side) from = {0}, to = {0};
     for (int64_t i = 0; i < count && status == FC_OK; i++) {
+        FN(dw_lay)(&jobs[i]);
+        from = FN(dw_side_of)(&jobs[i].from, jobs[i].p.src_stride, src_size);
+        to = FN(dw_side_of)(&jobs[i].to, jobs[i].p.dst_stride, dst_size);
         status = FN(dw_plan)(&jobs[i], w);
         rows = fc_max(rows, jobs[i].p.grid[1]);
         planes = fc_max(planes, jobs[i].p.grid[0]);
@@ -282,35 +380,59 @@ static int FN(dw_solve)(FN(dw_job) * jobs, int64_t count, const T *src, const T 
         block = fc_min(block, jobs[i].block);
     }
     if (status) return status;
-    const int64_t C = jobs->C, row_blocks = fc_ceil_div(rows, DW_ROWS);
-    const int64_t unit = fc_max(VL, jobs->group);
-    const int64_t all = p->batch * planes * row_blocks;
-    while (threads > 1 && all * fc_ceil_div(C, block) < 2 * threads && block > unit)
+    const fc_epilogue *epilogue = p->epilogue;
+    if (to.pitch) p->epilogue = NULL; /* its turn comes on the way back */
+    const int64_t C = jobs->C, row_blocks = fc_ceil_div(rows, DW_ROWS), batch = p->batch;
+    const int64_t unit = fc_max(VL, jobs->to.lanes), images = FN(dw_images)(&from, &to, batch);
+    const int64_t each = planes * row_blocks;
+    while (threads > 1 && images * each * fc_ceil_div(C, block) < 2 * threads && block > unit)
         block = fc_round_up(block / 2, unit);
     for (int64_t i = 0; i < count; i++) jobs[i].block = block;
-    const int64_t source = p->batch * p->src_stride[0], row = p->src_size[2] * p->src_stride[4];
-    const int64_t local_items = DW_POSITIONS * block;
-    T *local = fc_scratch(threads * local_items + VL + FN(dw_end_items)(C, row), sizeof(T));
+    const int64_t row = p->src_size[2] * p->src_stride[4], local_items = DW_POSITIONS * block;
+    const int64_t from_items = images * from.pixels * from.pitch + VL;
+    const int64_t to_items = images * to.pixels * to.pitch + VL;
+    const int64_t bias_items = fc_round_up(C, VL), end_items = FN(dw_end_items)(C, row);
+    T *local = fc_scratch(threads * local_items + bias_items + end_items, sizeof(T));
+    T *copies = fc_scratch(from_items + to_items, sizeof(T));
     FN(dw_line) *list = fc_scratch(threads * lines, sizeof *list);
     uint32_t *inside = fc_scratch(threads * parts, sizeof *inside);
-    if (local && list && inside) {
+    if (local && copies && list && inside) {
         T *padded = local + threads * local_items;
+        from.copy = copies;
+        to.copy = copies + from_items;
         FN(dw_call)
-        call = {row_blocks, planes, src,
-                bias,       dst,    FN(dw_end_of)(src, source, C, row, padded + VL)};
-        for (int64_t c = 0; bias && c < VL && C < VL; c++) padded[c] = c < C ? bias[c] : 0;
-        if (bias && C < VL) call.bias = padded;
-        const int64_t tasks = all * fc_ceil_div(C, block);
+        call = {.row_blocks = row_blocks, .planes = planes, .bias = bias, .target = dst};
+        if (from.pitch) {
+            call.end.limit = from.copy + from_items;
+        } else {
+            call.end = FN(dw_end_of)(src, batch * p->src_stride[0], C, row, padded + bias_items);
+        }
+        if (bias && (C < VL || jobs->to.lanes != p->cols)) {
+            memset(padded, 0, (size_t)bias_items * sizeof(T));
+            for (int64_t c = 0; c < p->groups * p->cols; c++)
+                padded[c / p->cols * jobs->to.lanes + c % p->cols] = bias[c];
+            call.bias = padded;
+        }
+        for (int64_t n = 0; n < batch; n += images) {
+            const int64_t now = fc_min(images, batch - n),
+                          tasks = now * each * fc_ceil_div(C, block);
+            call.src = from.pitch ? from.copy : src + n * from.image;
+            call.dst = to.pitch ? to.copy : dst + n * to.image;
+            if (from.pitch) FN(dw_move)(&from, 1, src, NULL, NULL, batch, n, now, threads);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-        for (int64_t i = 0; i < tasks; i++)
-            for (int64_t k = 0; k < count; k++)
-                FN(dw_run_block)(&call, jobs + k, i, list + fc_thread() * lines,
-                                 inside + fc_thread() * parts, local + fc_thread() * local_items);
+            for (int64_t i = 0; i < tasks; i++)
+                for (int64_t k = 0; k < count; k++)
+                    FN(dw_run_block)(&call, jobs + k, i, list + fc_thread() * lines,
+                                     inside + fc_thread() * parts,
+                                     local + fc_thread() * local_items);
+            if (to.pitch) FN(dw_move)(&to, 0, NULL, dst, epilogue, batch, n, now, threads);
+        }
     } else {
         status = FC_NOMEM;
     }
     fc_free(inside);
     fc_free(list);
+    fc_free(copies);
     fc_free(local);
     return status;
 }
@@ -326,7 +448,8 @@ static int FN(dw_forward)(const fc_conv_geom *g, const FN(dw_tile_table) * tiles
                           const T *w, const T *bias, T *y, int threads) {
     FN(dw_job) job = {.tiles = tiles};
     int status = conv_problem_forward(&job.p, g);
-    if (status == FC_OK) status = FN(dw_solve)(&job, 1, x, w, bias, y, threads);
+    if (status == FC_OK)
+        status = FN(dw_solve)(&job, 1, g->in_size, g->out_size, x, w, bias, y, threads);
     FN(dw_free)(&job, 1);
     return status;
 }
@@ -343,20 +466,28 @@ static int FN(dw_backward_input)(const fc_conv_geom *g, const FN(dw_tile_table) 
         jobs[n].tiles = tiles;
         if (status == FC_OK) status = conv_problem_backward_input(&jobs[n++].p, g, phase);
     }
-    if (status == FC_OK) status = FN(dw_solve)(jobs, n, dy, w, bias, dx, threads);
+    if (status == FC_OK)
+        status = FN(dw_solve)(jobs, n, g->out_size, g->in_size, dy, w, bias, dx, threads);
     FN(dw_free)(jobs, n);
     fc_free(jobs);
     return status;
 }
 
+/* Channels adjacent in memory, and sizes that fit. */
+static int FN(dw_check)(const fc_conv_geom *g) {
+    if (g->in_channels > 1 && g->x_stride[1] != 1) return FC_UNSUPPORTED;
+    if (g->out_channels > 1 && g->y_stride[1] != 1) return FC_UNSUPPORTED;
+    return fc_conv_check(g);
+}
+
 static int FN(conv_forward_depthwise)(const fc_conv_geom *g, const void *x, const void *w,
                                       const void *bias, void *y, int threads) {
-    const int status = FN(dw_check)(g);
+    const int status = g->in_channels == g->groups ? FN(dw_check)(g) : FC_UNSUPPORTED;
     return status ? status : FN(dw_forward)(g, &FN(dw_tiles), x, w, bias, y, threads);
 }
 
 static int FN(conv_backward_input_depthwise)(const fc_conv_geom *g, const void *dy, const void *w,
                                              const void *bias, void *dx, int threads) {
-    const int status = FN(dw_check)(g);
+    const int status = g->in_channels == g->groups ? FN(dw_check)(g) : FC_UNSUPPORTED;
     return status ? status : FN(dw_backward_input)(g, &FN(dw_tiles), dy, w, bias, dx, threads);
 }

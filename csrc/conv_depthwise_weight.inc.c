@@ -1,264 +1,395 @@
-/* Depthwise and grouped convolution, backward weight: up to 7 taps of some kernel rows at once over
- * a strip of outputs, and partial sums of blocks of rows, added up in order. */
+/* Depthwise and grouped convolution, backward weight: partial sums of blocks of rows, added up in
+ * order.
+ *
+ * Lanes are channels of x. Of a strip of outputs, one vector of lanes of x and what it meets of dy
+ * are copied side by side, laid out as depthwise_layout.inc.c says and with zeros beyond the edge;
+ * a depthwise strip is read in place where its pixels do not share a few cache sets. Tiles
+ * (depthwise_sum_tile.inc.c) take some kernel rows of the strip at once. */
+#include "depthwise_sum_tile.inc.c"
+
 #ifndef DW_SUM_COLS
 #define DW_SUM_COLS 16 /* outputs of a strip at most */
-/* Lines of a tile at most; partial sums. */
-enum { DW_SUM_LINES = 5, DW_MAX_SPLITS = 8, DW_BLOCKS_PER_SPLIT = 4 };
+/* Pixels whose bytes are a multiple of this are copied: they share a few cache sets. */
+#define DW_SUM_ALIAS 2048
+/* Bytes of a strip's copy, unless it is of one row; partial sums. */
+enum { DW_SUM_BYTES = 26 << 10, DW_MAX_SPLITS = 8, DW_BLOCKS_PER_SPLIT = 4 };
 #endif
-
-/* A strip of columns in rows [0, rows) of outputs, for one group of lines. */
-typedef struct {
-    const T *dy;
-    int64_t dy_row, dy_col, x_step, x_tap; /* x_step between outputs, x_tap between taps */
-    int64_t offset, cols, vectors;         /* offset: from a line's x to the strip's */
-    int64_t rows, row_lines;               /* lines of one row to those of the next */
-    const uint32_t *inside;                /* [cols]: bit k says that tap k is inside */
-    T *sum;                                /* [line's w][k][group][w_channel] */
-    int64_t w_pitch, w_channel;
-} FN(dw_strip);
-
-/* One j of tile_dw_sum, for the vector at c. */
-INLINE void FN(dw_sum_channel)(const int group, const int kw, const int nr, const int j,
-                               const FN(dw_strip) * s, const FN(dw_line) * lines, int64_t c) {
-    const int64_t dy_col = s->dy_col, x_step = s->x_step, x_tap = s->x_tap, cols = s->cols;
-    const uint32_t *inside = s->inside;
-    if (group > 1) __asm__ volatile("" : "+r"(inside) : : "memory"); /* one j at a time */
-    T *sum = s->sum + j * s->w_channel + c;
-    vec acc[DW_SUM_LINES][7];
-    UNROLL
-    for (int r = 0; r < nr; r++) {
-        UNROLL
-        for (int k = 0; k < kw; k++) acc[r][k] = vload(sum + lines[r].w + k * s->w_pitch);
-    }
-    for (int64_t h = 0; h < s->rows; h++) {
-        const T *x[DW_SUM_LINES], *g = s->dy + h * s->dy_row;
-        g += group > 1 && group >= VL ? c / group * group + j : c;
-        UNROLL
-        for (int r = 0; r < nr; r++) x[r] = lines[h * s->row_lines + r].x + s->offset + c;
-        for (int64_t i = 0; i < cols; i++) {
-            const vec gv = FN(dw_spread)(group, j, g);
-            const uint32_t in = inside[i];
-            UNROLL
-            for (int k = 0; k < kw; k++) {
-                if (!(in & 1u << k)) continue;
-                UNROLL
-                for (int r = 0; r < nr; r++) acc[r][k] += gv * vload(x[r] + k * x_tap);
-            }
-            UNROLL
-            for (int r = 0; r < nr; r++) x[r] += x_step;
-            g += dy_col;
-        }
-    }
-    UNROLL
-    for (int r = 0; r < nr; r++) {
-        UNROLL
-        for (int k = 0; k < kw; k++) vstore(sum + lines[r].w + k * s->w_pitch, acc[r][k]);
-    }
-}
-
-/* sum[line][k][j][c] += dy[i][channel j of c's group] * x[line][i][k][c] over the strip's outputs:
- * kw * nr accumulators, 1 load of dy and kw * nr of x for as many FMAs. */
-INLINE void FN(tile_dw_sum)(const int group, const int kw, const int nr, const FN(dw_strip) * s,
-                            const FN(dw_line) * lines) {
-    for (int64_t c = 0; c < s->vectors * VL; c += VL) {
-        if (group > 1 && group >= VL) {
-            for (int j = 0; j < group; j++) FN(dw_sum_channel)(group, kw, nr, j, s, lines, c);
-        } else {
-            UNROLL
-            for (int j = 0; j < group; j++) FN(dw_sum_channel)(group, kw, nr, j, s, lines, c);
-        }
-    }
-}
-
-#define dw_sum_fn FN(dw_sum_fn)
-typedef void (*dw_sum_fn)(const FN(dw_strip) *, const FN(dw_line) *);
-/* [kw][lines - 1]; NULL where there is none */
-typedef dw_sum_fn FN(dw_sum_table)[8][DW_SUM_LINES];
-#define DW_GROUP_SUM(group, kw, nr)                                                  \
-    NOINLINE void FN(tile_dw_sum_##group##_##kw##_##nr)(const FN(dw_strip) * s,      \
-                                                        const FN(dw_line) * lines) { \
-        FN(tile_dw_sum)(group, kw, nr, s, lines);                                    \
-    }
-#define DW_SUM(kw, nr) DW_GROUP_SUM(1, kw, nr)
-#define DW_SUM_NAME(kw, nr) [nr - 1] = FN(tile_dw_sum_1_##kw##_##nr),
-/* The accumulators and dy in registers. */
-#if VEC_BYTES == 64 || defined(__aarch64__)
-#define DW_SUMS_3(F) F(3, 1) F(3, 2) F(3, 3) F(3, 4) F(3, 5)
-#define DW_SUMS_5(F) F(5, 1) F(5, 2) F(5, 3) F(5, 4) F(5, 5)
-#define DW_SUMS_7(F) F(7, 1) F(7, 2) F(7, 3)
-#else
-#define DW_SUMS_3(F) F(3, 1) F(3, 2) F(3, 3) F(3, 4)
-#define DW_SUMS_5(F) F(5, 1) F(5, 2)
-#define DW_SUMS_7(F) F(7, 1)
-#endif
-#define DW_SUMS_1(F) F(1, 1) F(1, 2) F(1, 3) F(1, 4) F(1, 5)
-DW_SUMS_1(DW_SUM)
-DW_SUMS_3(DW_SUM)
-DW_SUMS_5(DW_SUM)
-DW_SUMS_7(DW_SUM)
-static const FN(dw_sum_table) FN(dw_sums) = {[1] = {DW_SUMS_1(DW_SUM_NAME)},
-                                             [3] = {DW_SUMS_3(DW_SUM_NAME)},
-                                             [5] = {DW_SUMS_5(DW_SUM_NAME)},
-                                             [7] = {DW_SUMS_7(DW_SUM_NAME)}};
-#undef DW_SUMS_1
-#undef DW_SUMS_3
-#undef DW_SUMS_5
-#undef DW_SUMS_7
 
 /* Backward weight of one convolution. */
 typedef struct {
-    FN(dw_job) job;
-    const FN(dw_sum_table) * tiles;
-    FN(dw_end) x_end, dy_end;
+    conv_problem p;
+    const FN(dw_sum_table) * tiles; /* of depthwise, groups of 2, 4, ... VL lanes */
+    FN(dw_layout) from, to;         /* of x and dy */
     const T *x, *dy;
-    int64_t row_blocks;
+    int64_t lanes, count;     /* lanes of all groups, in whole vectors; channels of dy's group */
+    int64_t tap_items, block; /* sums of a tap; lanes of a task */
+    int64_t apart, skip;      /* pixels between taps; outputs between those of a strip */
+    int64_t rows, row_blocks; /* rows of a block */
+    int rows_apart;           /* each output row has rows of x of its own in a copy */
+    int in_place;             /* where a strip may be */
+    /* A strip's copies: outputs, columns and rows of x (of each tap along d), dy's elements of an
+     * output. Output i meets the columns i*step + k, its tap b the row h*row_step + b*row_tap. */
+    int64_t cols, x_cols, x_rows, dy_col, step, row_step, row_tap;
 } FN(dw_sum_call);
 
-/* Columns [w, w + s.cols) of the block, taps [k, k + kw) along w. */
-static void FN(dw_sum_strip)(const FN(dw_sum_call) * call, const FN(dw_rows) * r, const T *dy,
-                             FN(dw_strip) s, int64_t w, int64_t k, int kw) {
-    const FN(dw_job) *j = r->job;
-    const conv_problem *p = &j->p;
-    for (int64_t i = 0; i < s.cols; i++) {
-        r->inside[i] = 0;
-        for (int t = 0; t < kw; t++) {
-            const int64_t z = (w + i) * p->src_step[2] + p->taps[2].off[k + t];
+/* Lanes [c, c + VL) of every plane of a pixel; all channels of the group where it is whole vectors
+ * and `row` is dy's. Lanes of no channel are zero or another's. */
+INLINE void FN(dw_sum_pixel)(const FN(dw_layout) * l, int64_t c, const T *s, const T *end, T *d) {
+    const int64_t C = l->groups * l->channels;
+    if (l->channels == l->lanes && !l->repeat) {
+        if (s + c + VL <= end) {
+            vstore(d, vload(s + c));
+        } else {
+            for (int64_t i = 0; i < VL; i++) d[i] = c + i < C ? s[c + i] : 0;
+        }
+    } else if (l->repeat) {
+        int64_t g = c / l->lanes, left = l->lanes - c % l->lanes;
+        for (int64_t i = 0; i < VL; i++) {
+            d[i] = g < l->groups ? s[g] : 0;
+            if (--left == 0) left = l->lanes, g++;
+        }
+    } else if (l->lanes >= VL) {
+        const int64_t g = c / l->lanes, at = c % l->lanes;
+        const int64_t n = fc_max(0, fc_min(VL, l->channels - at));
+        s += g * l->channels + at;
+        if (s + VL <= end) {
+            vstore(d, vload(s));
+        } else {
+            for (int64_t i = 0; i < VL; i++) d[i] = i < n ? s[i] : 0;
+        }
+    } else {
+        const int64_t g = c / l->lanes, n = fc_min(VL / l->lanes, l->groups - g);
+        s += g * l->channels;
+        for (int64_t q = 0; q < l->channels; q += l->lanes, s += l->lanes, d += VL)
+            FN(dw_copy_pixel)(n, fc_min(l->lanes, l->channels - q), s, l->channels, end, d,
+                              l->lanes, d + VL);
+    }
+}
+
+/* The same of `count` pixels. */
+static void FN(dw_sum_pixels)(const FN(dw_layout) * l, int64_t c, const T *s, int64_t pitch,
+                              const T *end, T *d, int64_t d_pitch, int64_t count) {
+    int64_t i = 0;
+    if (l->channels == l->lanes && !l->repeat) {
+        for (; i < count && s + c + VL <= end; i++, s += pitch, d += d_pitch)
+            vstore(d, vload(s + c));
+    }
+    for (; i < count; i++, s += pitch, d += d_pitch) FN(dw_sum_pixel)(l, c, s, end, d);
+}
+
+/* One block of rows [h0, h1) of output plane (n, d). */
+typedef struct {
+    const FN(dw_sum_call) * call;
+    int64_t n, d, h0, h1, a0, a1; /* taps along d that are inside */
+    T *x, *dy;                    /* copies */
+    uint32_t *inside;             /* [call->cols] */
+} FN(dw_sum_rows);
+
+/* Copies of x: [tap along d][row][column]. */
+static void FN(dw_sum_copy_x)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c) {
+    const FN(dw_sum_call) *call = r->call;
+    const conv_problem *p = &call->p;
+    const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
+    const int64_t *st = p->src_stride, K = tw->count, size = p->src_size[2];
+    const int64_t first = w * p->src_step[2] + tw->off[0], rows = r->h1 - r->h0;
+    /* Neighbouring outputs share what they meet, or have it one after the other. */
+    const int uniform = call->step < K || K == 1;
+    const int64_t apart = K == 1 ? call->skip * p->src_step[2] : call->apart;
+    const T *const end = call->x + p->batch * st[0];
+    cols = (cols - 1) * call->step + K;
+    const int64_t q0 = first < 0 ? fc_min(cols, fc_ceil_div(-first, apart)) : 0;
+    const int64_t q1 =
+        first < size ? fc_max(q0, fc_min(cols, fc_ceil_div(size - first, apart))) : q0;
+    for (int64_t a = r->a0; a < r->a1; a++) {
+        const T *plane = call->x + r->n * st[0] + (r->d * p->src_step[0] + td->off[a]) * st[2];
+        T *to = r->x + (a - r->a0) * call->x_rows * call->x_cols * VL;
+        for (int64_t i = 0; i < call->x_rows; i++, to += call->x_cols * VL) {
+            int64_t z = r->h0 * p->src_step[1] + th->off[0] + i;
+            if (call->rows_apart) {
+                if (i % call->rows >= rows) continue;
+                z = (r->h0 + i % call->rows) * p->src_step[1] + th->off[i / call->rows];
+            }
+            if (z < 0 || z >= p->src_size[1]) continue;
+            const T *row = plane + z * st[3];
+            if (uniform) {
+                for (int64_t q = 0; q < q0; q++) vstore(to + q * VL, vset1(0));
+                FN(dw_sum_pixels)(&call->from, c, row + (first + q0 * apart) * st[4], apart * st[4],
+                                  end, to + q0 * VL, VL, q1 - q0);
+                for (int64_t q = q1; q < cols; q++) vstore(to + q * VL, vset1(0));
+                continue;
+            }
+            T *o = to;
+            for (int64_t q = 0; q < cols; q++, o += VL) {
+                const int64_t at = first + q / K * call->skip * p->src_step[2] + q % K * apart;
+                if (at < 0 || at >= size) {
+                    vstore(o, vset1(0));
+                } else {
+                    FN(dw_sum_pixels)(&call->from, c, row + at * st[4], 0, end, o, VL, 1);
+                }
+            }
+        }
+    }
+}
+
+/* Copies of dy: [row][column][dy_col]. */
+static void FN(dw_sum_copy_dy)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c) {
+    const FN(dw_sum_call) *call = r->call;
+    const conv_problem *p = &call->p;
+    const int64_t *s = p->dst_stride, K = call->to.channels;
+    const T *const end = call->dy + p->batch * s[0];
+    T *o = r->dy;
+    for (int64_t h = r->h0; h < r->h1; h++) {
+        const T *dy = call->dy + r->n * s[0] + r->d * s[2] + h * s[3] + w * s[4];
+        if (call->count == 1 || call->from.lanes < VL) {
+            FN(dw_sum_pixels)(&call->to, c, dy, call->skip * s[4], end, o, call->dy_col, cols);
+            o += cols * call->dy_col;
+            continue;
+        }
+        dy += c / call->from.lanes * K; /* all channels of the group */
+        for (int64_t i = 0; i < cols; i++, dy += call->skip * s[4], o += call->dy_col)
+            FN(copy_run)(o, dy, K, end);
+    }
+}
+
+/* A strip in copies, where neighbours on the way would share cache sets, lanes are laid out anew or
+ * whole vectors would reach past the last channel; else in place. */
+static int FN(dw_sum_place)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c,
+                            FN(dw_strip) * s) {
+    const FN(dw_sum_call) *call = r->call;
+    const conv_problem *p = &call->p;
+    const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
+    const int64_t *st = p->src_stride, *dst = p->dst_stride, x_row = call->x_cols * VL;
+    if (!call->in_place || c + VL > call->from.groups * call->from.lanes) {
+        FN(dw_sum_copy_x)(r, w, cols, c);
+        FN(dw_sum_copy_dy)(r, w, cols, c);
+        s->dy = r->dy;
+        s->dy_row = cols * call->dy_col;
+        s->dy_col = call->dy_col;
+        s->x = r->x;
+        s->x_plane = call->x_rows * x_row;
+        s->x_row = call->row_step * x_row;
+        s->x_line = call->row_tap * x_row;
+        s->x_step = call->step * VL;
+        s->x_tap = VL;
+        return 0;
+    }
+    s->dy = call->dy + r->n * dst[0] + r->d * dst[2] + r->h0 * dst[3] + w * dst[4] + c;
+    s->dy_row = dst[3];
+    s->dy_col = call->skip * dst[4];
+    s->x = call->x + r->n * st[0] + (r->d * p->src_step[0] + td->off[r->a0]) * st[2] +
+           (r->h0 * p->src_step[1] + th->off[0]) * st[3] +
+           (w * p->src_step[2] + tw->off[0]) * st[4] + c;
+    s->x_plane = td->count > 1 ? (td->off[1] - td->off[0]) * st[2] : 0;
+    s->x_row = p->src_step[1] * st[3];
+    s->x_line = th->count > 1 ? (th->off[1] - th->off[0]) * st[3] : 0;
+    s->x_step = call->skip * p->src_step[2] * st[4];
+    s->x_tap = call->apart * st[4];
+    return 1;
+}
+
+/* Which taps [k, k + kw) of the outputs are inside; in a copy all. */
+static void FN(dw_sum_inside)(const FN(dw_sum_rows) * r, int place, int64_t w, int64_t cols,
+                              int64_t k, int kw) {
+    const FN(dw_sum_call) *call = r->call;
+    const conv_problem *p = &call->p;
+    for (int64_t i = 0; i < cols; i++) {
+        r->inside[i] = place ? 0 : (1u << kw) - 1;
+        for (int t = 0; place && t < kw; t++) {
+            const int64_t z = (w + i * call->skip) * p->src_step[2] + p->taps[2].off[k + t];
             if (z >= 0 && z < p->src_size[2]) r->inside[i] |= 1u << t;
         }
     }
-    s.offset = w * s.x_step + k * s.x_tap + r->c0;
-    s.sum += k * s.w_pitch;
-    int most = DW_SUM_LINES;
-    const dw_sum_fn *tiles = (*call->tiles)[kw];
-    while (!tiles[most - 1]) most--;
-    for (int64_t h = 0, n = r->h1 - r->h0; h < n; h += s.rows) {
-        const FN(dw_line) *lines = r->lines + h * j->lines;
-        const int64_t count = r->count[h];
-        const T *row = FN(dw_row)(&call->dy_end, dy + h * s.dy_row);
-        s.dy = row + w * s.dy_col + r->c0;
-        /* rows that meet the same lines of the kernel go together */
-        for (s.rows = 1; h + s.rows < n; s.rows++) {
-            if (r->count[h + s.rows] != count || lines[s.rows * j->lines].w != lines->w) break;
-            if (FN(dw_row)(&call->dy_end, dy + (h + s.rows) * s.dy_row) != row + s.rows * s.dy_row)
-                break;
-        }
-        for (int64_t e = 0, n_lines; e < count; e += n_lines) {
-            const int64_t left = count - e;
-            n_lines = fc_ceil_div(left, fc_ceil_div(left, most));
-            while (!tiles[n_lines - 1]) n_lines--;
-            tiles[n_lines - 1](&s, lines + e);
-        }
-    }
 }
 
-/* Block i of rows, channels [c0, c0 + job.block), into sum[tap][job.channels]. */
-static void FN(dw_sum_block)(const FN(dw_sum_call) * call, int64_t i, int64_t c0,
-                             FN(dw_line) * lines, uint32_t *inside, T *sum) {
-    const FN(dw_job) *j = &call->job;
-    const conv_problem *p = &j->p;
-    const tap_axis *tw = &p->taps[2];
-    const int64_t *s = p->dst_stride, C = j->C, W = p->grid[2];
-    const int64_t plane = i / call->row_blocks, h0 = i % call->row_blocks * DW_ROWS;
-    const int64_t d = plane % p->grid[0], n = plane / p->grid[0];
-    FN(dw_rows)
-    r = {.job = j,
-         .image = call->x + n * p->src_stride[0],
-         .end = &call->x_end,
-         .d = d,
-         .h0 = h0,
-         .h1 = fc_min(h0 + DW_ROWS, p->grid[1]),
-         .lines = lines,
-         .inside = inside};
-    FN(dw_list)(&r);
-    const int64_t cols = fc_ceil_div(W, fc_ceil_div(W, DW_SUM_COLS));
+/* The tiles of one vector of lanes over a strip of `cols` outputs from w on, into sum[tap]. */
+static void FN(dw_sum_strip)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c,
+                             T *sum) {
+    const FN(dw_sum_call) *call = r->call;
+    const conv_problem *p = &call->p;
+    const tap_axis *th = &p->taps[1], *tw = &p->taps[2];
     FN(dw_strip)
-    strip = {.dy_row = s[3],
-             .dy_col = s[4],
-             .x_step = p->src_step[2] * p->src_stride[4],
-             .x_tap = tw->count > 1 ? (tw->off[1] - tw->off[0]) * p->src_stride[4] : 0,
-             .inside = inside,
-             .row_lines = j->lines,
-             .w_pitch = j->group * j->channels,
-             .w_channel = j->channels};
-    const T *dy = call->dy + n * s[0] + d * s[2] + h0 * s[3];
-    for (int64_t w = 0; w < W; w += cols) {
-        strip.cols = fc_min(cols, W - w);
-        for (int64_t c = c0, end = fc_min(C, c0 + j->block); c < end; c += strip.vectors * VL) {
-            /* the last vector overlaps the one before, and has sums of its own */
-            r.c0 = C >= VL ? fc_min(c, C - VL) : 0;
-            strip.vectors = fc_max(1, (end - c) / VL);
-            strip.sum = sum + c;
-            for (int64_t k = 0, kw; k < tw->count; k += kw) {
-                kw = fc_min(7, tw->count - k);
-                while (!(*call->tiles)[kw][0]) kw--;
-                FN(dw_sum_strip)(call, &r, dy, strip, w, k, (int)kw);
+    s = {.cols = cols,
+         .count = call->count,
+         .w_line = tw->count * call->tap_items,
+         .w_pitch = call->tap_items,
+         .w_channel = call->lanes,
+         .inside = r->inside};
+    const int place = FN(dw_sum_place)(r, w, cols, c, &s);
+    const T *dy = s.dy;
+    const dw_sum_fn(*table)[DW_SUM_LINES] =
+        (*call->tiles)[call->count > 1 ? 0 : fc_min(call->step, 3) - 1];
+    for (int64_t k = 0, kw; k < tw->count; k += kw) {
+        kw = fc_min(7, tw->count - k);
+        while (!table[kw][0]) kw--;
+        FN(dw_sum_inside)(r, place, w, cols, k, (int)kw);
+        for (int64_t h = r->h0, b0, b1; h < r->h1; h += s.rows) {
+            tap_range(th, h * p->src_step[1], p->src_size[1], &b0, &b1);
+            /* rows that meet the same lines of the kernel go together */
+            for (s.rows = 1; h + s.rows < r->h1; s.rows++) {
+                int64_t c0, c1;
+                tap_range(th, (h + s.rows) * p->src_step[1], p->src_size[1], &c0, &c1);
+                if (c0 != b0 || c1 != b1) break;
+            }
+            s.dy = dy + (h - r->h0) * s.dy_row;
+            for (int64_t a = r->a0; a < r->a1; a++) {
+                int most = DW_SUM_LINES;
+                while (!table[kw][most - 1]) most--;
+                for (int64_t b = b0, n; b < b1; b += n) {
+                    n = fc_ceil_div(b1 - b, fc_ceil_div(b1 - b, most));
+                    while (!table[kw][n - 1]) n--;
+                    const T *lines[DW_SUM_LINES];
+                    for (int64_t i = 0; i < n; i++)
+                        lines[i] = s.x + (a - r->a0) * s.x_plane + (h - r->h0) * s.x_row +
+                                   (b + i) * s.x_line + k * s.x_tap;
+                    s.sum = sum + ((a * th->count + b) * tw->count + k) * call->tap_items;
+                    table[kw][n - 1](&s, lines);
+                }
             }
         }
     }
 }
 
-/* dw[group][j][channel][tap] = the partial sums [splits][tap][j][channels] together. */
-static void FN(dw_sum_up)(const FN(dw_job) * job, int64_t splits, T *sums, T *dw) {
-    enum { BLOCK = 64 }; /* channels whose dw stays in L1 */
-    const int64_t C = job->C, G = job->group, taps = job->p.ntaps;
-    const int64_t items = taps * G * job->channels, whole = C < VL ? C : C / VL * VL;
-    const int64_t shift = job->channels - C; /* to the last vector's own sums */
+/* Block i of rows, lanes [c0, c1), into sum[tap][channel of dy's group][lanes]. */
+static void FN(dw_sum_block)(const FN(dw_sum_call) * call, int64_t i, int64_t c0, int64_t c1,
+                             T *copy, uint32_t *inside, T *sum) {
+    const conv_problem *p = &call->p;
+    const int64_t W = p->grid[2], plane = i / call->row_blocks;
+    FN(dw_sum_rows)
+    r = {.call = call,
+         .n = plane / p->grid[0],
+         .d = plane % p->grid[0],
+         .h0 = i % call->row_blocks * call->rows,
+         .x = copy,
+         .inside = inside,
+         .dy = copy + p->taps[0].count * call->x_rows * call->x_cols * VL};
+    r.h1 = fc_min(r.h0 + call->rows, p->grid[1]);
+    tap_range(&p->taps[0], r.d * p->src_step[0], p->src_size[0], &r.a0, &r.a1);
+    for (int64_t f = 0; f < fc_min(call->skip, W); f++) {
+        const int64_t length = fc_ceil_div(W - f, call->skip);
+        const int64_t strips = fc_ceil_div(length, call->cols);
+        const int64_t most =
+            fc_min(call->cols, fc_round_up(fc_ceil_div(length, strips), DW_SUM_NP));
+        for (int64_t w = 0; w < length; w += most) {
+            const int64_t cols = fc_min(most, length - w), at = f + w * call->skip;
+            for (int64_t c = c0; c < c1; c += VL) {
+                FN(dw_sum_strip)(&r, at, cols, c, sum + c);
+            }
+        }
+    }
+}
+
+/* dw[group][j][channel][tap] = the partial sums [splits][tap][j][lanes] together. */
+static void FN(dw_sum_up)(const FN(dw_sum_call) * call, int64_t splits, T *sums, T *dw) {
+    enum { BLOCK = 64 }; /* lanes whose dw stays in L1 */
+    const FN(dw_layout) *l = &call->from;
+    const int64_t taps = call->p.ntaps, items = taps * call->tap_items;
+    const int64_t per = l->repeat ? 1 : l->channels, lanes = l->repeat ? 1 : l->lanes;
+    const int64_t groups = l->repeat ? l->groups * l->lanes : l->groups;
+    const int64_t step = fc_max(1, BLOCK / lanes);
     for (int64_t s = 1; s < splits; s++)
         for (int64_t i = 0; i < items; i += VL)
             vstore(sums + i, vload(sums + i) + vload(sums + s * items + i));
-    for (int64_t j = 0; j < G; j++)
-        for (int64_t c0 = 0; c0 < C; c0 += BLOCK)
+    for (int64_t j = 0; j < call->count; j++)
+        for (int64_t g0 = 0; g0 < groups; g0 += step)
             for (int64_t t = 0; t < taps; t++) {
-                const T *from = sums + (t * G + j) * job->channels;
-                T *to = dw + (c0 * G + j * G) * taps + t;
-                for (int64_t c = c0; c < fc_min(C, c0 + BLOCK); to += (G - 1) * G * taps)
-                    for (int64_t i = 0; i < G; i++, c++, to += taps)
-                        *to = from[c < whole ? c : c + shift];
+                const T *from = sums + t * call->tap_items + j * call->lanes;
+                for (int64_t g = g0; g < fc_min(groups, g0 + step); g++) {
+                    T *to = dw + (g * call->count + j) * per * taps + t;
+                    for (int64_t i = 0; i < per; i++) to[i * taps] = from[g * lanes + i];
+                }
             }
 }
 
+/* The layouts of x and dy. Lanes are x's channels, or y's where each belongs to one of x (a
+ * multiplier); a group's only channel is repeated. */
+static void FN(dw_sum_lay)(FN(dw_sum_call) * call) {
+    const conv_problem *p = &call->p;
+    const int64_t C = p->channels, K = p->cols;
+    call->from = (FN(dw_layout)){p->groups, C, C, 1, 0};
+    call->to = (FN(dw_layout)){p->groups, K, K, 1, 0};
+    call->count = K;
+    int64_t lanes = FN(dw_lanes)(C);
+    if (C == 1 || K == 1) {
+        FN(dw_layout) *one = C == 1 ? &call->from : &call->to;
+        lanes = one->lanes = C == 1 ? K : C;
+        one->repeat = lanes > 1;
+        call->count = 1;
+    } else {
+        call->from.lanes = lanes;
+        if (lanes < VL) call->to.lanes = lanes;
+        call->tiles += fc_log2(fc_min(lanes, VL));
+    }
+    call->lanes = fc_round_up(p->groups * lanes, VL);
+    const int64_t planes = fc_ceil_div(call->count, lanes);
+    call->dy_col = call->count == 1 ? VL
+                   : lanes < VL     ? planes * VL
+                                    : fc_round_up(K, VL); /* copies in whole vectors */
+    call->tap_items = (lanes < VL && call->count > 1 ? planes * lanes : call->count) * call->lanes;
+}
+
+/* Strips, and rows of a block whose copies stay in L1. */
+static void FN(dw_sum_cut)(FN(dw_sum_call) * call) {
+    const conv_problem *p = &call->p;
+    const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
+    const int64_t far = th->count > 1 ? th->off[1] - th->off[0] : 1;
+    call->apart = tw->count > 1 ? tw->off[1] - tw->off[0] : 1;
+    call->skip = call->apart / fc_gcd(p->src_step[2], call->apart);
+    call->step = fc_min(call->skip * p->src_step[2] / call->apart, tw->count);
+    call->cols = fc_min(p->grid[1] == 1 ? 4 * DW_SUM_COLS : DW_SUM_COLS,
+                        fc_round_up(fc_ceil_div(p->grid[2], call->skip), DW_SUM_NP));
+    call->x_cols = (call->cols - 1) * call->step + tw->count;
+    for (call->rows = fc_min(DW_ROWS, p->grid[1]);; call->rows = fc_ceil_div(call->rows, 2)) {
+        call->row_step = p->src_step[1];
+        call->row_tap = far;
+        call->rows_apart = 0;
+        call->x_rows = (call->rows - 1) * call->row_step + (th->count - 1) * far + 1;
+        if (call->x_rows > call->rows * th->count) { /* few of them are shared */
+            call->rows_apart = 1;
+            call->row_step = 1;
+            call->row_tap = call->rows;
+            call->x_rows = call->rows * th->count;
+        }
+        const int64_t items =
+            td->count * call->x_rows * call->x_cols * VL + call->rows * call->cols * call->dy_col;
+        if (call->rows == 1 || items * (int64_t)sizeof(T) <= DW_SUM_BYTES) break;
+    }
+    call->row_blocks = fc_ceil_div(p->grid[1], call->rows);
+    call->in_place = call->count == 1 && !call->from.repeat && !call->to.repeat &&
+                     call->lanes * (int64_t)sizeof(T) % DW_SUM_ALIAS != 0;
+}
+
 static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {
-    FN(dw_job) *j = &call->job;
-    const conv_problem *p = &j->p;
-    const int64_t C = p->groups * p->channels;
-    j->C = C;
-    j->group = p->channels;
-    j->channels = fc_round_up(C, VL);
-    j->kw = (int)p->taps[2].count; /* whole rows of the kernel in the list */
-    j->parts = 1;
-    j->lines = p->taps[0].count * p->taps[1].count;
-    j->block = j->channels;
-    call->row_blocks = fc_ceil_div(p->grid[1], DW_ROWS);
-    const int64_t unit = fc_max(VL, j->group);
+    const conv_problem *p = &call->p;
+    FN(dw_sum_lay)(call);
+    FN(dw_sum_cut)(call);
     /* Splits by shape alone, so that sums do not depend on the threads. */
     const int64_t blocks = p->batch * p->grid[0] * call->row_blocks;
     const int64_t splits = fc_max(1, fc_min(DW_MAX_SPLITS, blocks / DW_BLOCKS_PER_SPLIT));
-    while (threads > 1 && splits * fc_ceil_div(C, j->block) < 2 * threads && j->block > unit)
-        j->block = fc_round_up(j->block / 2, unit);
-    const int64_t items = p->ntaps * j->group * j->channels, parts = fc_ceil_div(C, j->block);
-    const int64_t x_row = p->src_size[2] * p->src_stride[4], dy_row = p->dst_stride[3];
-    const int64_t x_end = FN(dw_end_items)(C, x_row), dy_end = FN(dw_end_items)(C, dy_row);
-    T *sums = fc_scratch(splits * items + x_end + dy_end, sizeof(T));
-    FN(dw_line) *lines = fc_scratch(threads * DW_ROWS * j->lines, sizeof *lines);
-    uint32_t *inside = fc_scratch(threads * DW_SUM_COLS, sizeof *inside);
-    const int status = sums && lines && inside ? FC_OK : FC_NOMEM;
+    call->block = call->lanes;
+    while (threads > 1 && splits * fc_ceil_div(call->lanes, call->block) < 2 * threads &&
+           call->block > VL)
+        call->block = fc_round_up(call->block / 2, VL);
+    const int64_t items = p->ntaps * call->tap_items, parts = fc_ceil_div(call->lanes, call->block);
+    const int64_t each = p->taps[0].count * call->x_rows * call->x_cols * VL +
+                         call->rows * call->cols * call->dy_col + VL;
+    T *sums = fc_scratch(splits * items, sizeof(T));
+    T *copies = fc_scratch(threads * each, sizeof(T));
+    uint32_t *inside = fc_scratch(threads * call->cols, sizeof *inside);
+    const int status = sums && copies && inside ? FC_OK : FC_NOMEM;
     if (status == FC_OK) {
-        T *ends = sums + splits * items;
-        call->x_end = FN(dw_end_of)(call->x, p->batch * p->src_stride[0], C, x_row, ends);
-        call->dy_end =
-            FN(dw_end_of)(call->dy, p->batch * p->dst_stride[0], C, dy_row, ends + x_end);
         memset(sums, 0, (size_t)(splits * items) * sizeof(T));
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (int64_t i = 0; i < splits * parts; i++) {
-            const int64_t s = i / parts, me = fc_thread();
+            const int64_t s = i / parts, c0 = i % parts * call->block;
             for (int64_t b = s * blocks / splits; b < (s + 1) * blocks / splits; b++)
-                FN(dw_sum_block)(call, b, i % parts * j->block, lines + me * DW_ROWS * j->lines,
-                                 inside + me * DW_SUM_COLS, sums + s * items);
+                FN(dw_sum_block)(call, b, c0, fc_min(call->lanes, c0 + call->block),
+                                 copies + fc_thread() * each, inside + fc_thread() * call->cols,
+                                 sums + s * items);
         }
-        FN(dw_sum_up)(j, splits, sums, dw);
+        FN(dw_sum_up)(call, splits, sums, dw);
     }
     fc_free(inside);
-    fc_free(lines);
+    fc_free(copies);
     fc_free(sums);
     return status;
 }
@@ -266,15 +397,15 @@ static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {
 static int FN(dw_backward_weight)(const fc_conv_geom *g, const FN(dw_sum_table) * tiles,
                                   const T *dy, const T *x, T *dw, int threads) {
     FN(dw_sum_call) call = {.tiles = tiles, .x = x, .dy = dy};
-    int status = conv_problem_forward(&call.job.p, g);
+    int status = conv_problem_forward(&call.p, g);
     if (status == FC_OK) status = FN(dw_sum_solve)(&call, dw, threads);
-    conv_problem_free(&call.job.p);
+    conv_problem_free(&call.p);
     return status;
 }
 
 static int FN(conv_backward_weight_depthwise)(const fc_conv_geom *g, const void *dy, const void *x,
                                               const void *bias, void *dw, int threads) {
     (void)bias;
-    const int status = FN(dw_check)(g);
+    const int status = g->in_channels == g->groups ? FN(dw_check)(g) : FC_UNSUPPORTED;
     return status ? status : FN(dw_backward_weight)(g, &FN(dw_sums), dy, x, dw, threads);
 }

@@ -49,6 +49,20 @@ static inline int64_t fc_max(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t fc_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static inline int64_t fc_round_up(int64_t a, int64_t b) { return fc_ceil_div(a, b) * b; }
 
+static inline int64_t fc_gcd(int64_t a, int64_t b) {
+    while (b) {
+        const int64_t rest = a % b;
+        a = b, b = rest;
+    }
+    return a;
+}
+/* Of a power of two. */
+static inline int fc_log2(int64_t a) {
+    int n = 0;
+    while (a >> n > 1) n++;
+    return n;
+}
+
 static inline int fc_thread(void) {
 #ifdef _OPENMP
     return omp_get_thread_num();

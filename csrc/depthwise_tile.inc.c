@@ -9,6 +9,7 @@
  */
 enum { DW_LEAST = 4, DW_ROWS = 8, DW_BLOCK_BYTES = 24 << 10 };
 #define DW_UNROLL _Pragma("GCC unroll 32")
+#define DW_SPAN (DW_POSITIONS - DW_LEAST + 1)
 #endif
 
 /* One row of kw taps at the first position of a row of outputs. */
@@ -17,11 +18,14 @@ typedef struct {
     int64_t w, part; /* offset of its weights; its place among the parts of a kernel row */
 } FN(dw_line);
 
-/* What the tiles of a block have in common. */
+/* What the tiles of a block have in common. A lane is a channel of the target; x has `count`
+ * channels of each group, laid out as depthwise_layout.inc.c says. */
 typedef struct {
-    const T *weight, *bias; /* at the block's first channel; bias may be NULL */
+    const T *weight, *bias; /* at the block's first lane; bias may be NULL */
     int64_t pitch;          /* of x: between taps, or between positions where kw = 1 */
     int64_t w_pitch, w_channel, y_pitch, vectors; /* of w: between taps, channels of a group */
+    int64_t count, plane, lane, lanes; /* plane: x's pitch; first lane of the block, of a group */
+    int add;                           /* start from y */
     const uint32_t *inside; /* of each part: bit j says that column j of the tile's x is inside */
 } FN(dw_block);
 
@@ -46,7 +50,7 @@ typedef struct {
 #endif
 
 /* The operand of channel j of a group, from x at the vector's place (at channel j itself where a
- * group is whole vectors). The cases are constants, as shuffles must be. */
+ * group is whole vectors, group = VL). The cases are constants, as shuffles must be. */
 INLINE vec FN(dw_spread)(const int group, const int j, const T *x) {
     if (group >= VL && group > 1) return vset1(*x);
     const vec v = vload(x);
@@ -117,7 +121,7 @@ INLINE void FN(dw_taps)(const int group, const int kw, const int step, const int
     }
 }
 
-/* y[i][c] = bias[c] + sum over lines, j < group, k < kw of
+/* y[i][c] = bias[c] + sum over lines, j < count, k < kw of
  *     w[line][k][j][c] * x[line][i*step + k][channel j of c's group] */
 INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int np,
                         const FN(dw_block) * b, const FN(dw_line) * lines, int64_t count,
@@ -125,23 +129,33 @@ INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int
     const int64_t pitch = b->pitch, w_pitch = b->w_pitch, y_pitch = b->y_pitch;
     for (int64_t c = 0; c < b->vectors * VL; c += VL) {
         vec acc[DW_POSITIONS];
-        const vec start = b->bias ? vload(b->bias + c) : vset1(0);
-        UNROLL
-        for (int i = 0; i < np; i++) acc[i] = start;
+        T *o = y + c;
+        if (b->add) {
+            UNROLL
+            for (int i = 0; i < np; i++) acc[i] = vload(o + i * y_pitch);
+        } else {
+            const vec start = b->bias ? vload(b->bias + c) : vset1(0);
+            UNROLL
+            for (int i = 0; i < np; i++) acc[i] = start;
+        }
+        const int whole = group > 1 && group >= VL; /* a group is whole vectors */
+        const int64_t first = whole ? (b->lane + c) / b->lanes * b->count : b->lane + c;
         for (int64_t e = 0; e < count; e++) {
             const uint32_t inside = b->inside[lines[e].part];
-            const T *x = lines[e].x + offset, *w = b->weight + lines[e].w + c;
-            if (group > 1 && group >= VL) { /* a group is whole vectors */
-                x += c / group * group;
-                for (int j = 0; j < group; j++, w += b->w_channel)
-                    FN(dw_taps)(group, kw, step, np, j, w, w_pitch, x + j, pitch, inside, acc);
-            } else {
+            const T *x = lines[e].x + offset + first, *w = b->weight + lines[e].w + c;
+            if (whole) {
+                for (int64_t j = 0; j < b->count; j++, w += b->w_channel)
+                    FN(dw_taps)(group, kw, step, np, 0, w, w_pitch, x + j, pitch, inside, acc);
+                continue;
+            }
+            for (int64_t j0 = 0; j0 < b->count; j0 += group, x += b->plane) {
                 UNROLL
-                for (int j = 0; j < group; j++, w += b->w_channel)
-                    FN(dw_taps)(group, kw, step, np, j, w, w_pitch, x + c, pitch, inside, acc);
+                for (int j = 0; j < group; j++, w += b->w_channel) {
+                    if (j && j0 + j >= b->count) break;
+                    FN(dw_taps)(group, kw, step, np, j, w, w_pitch, x, pitch, inside, acc);
+                }
             }
         }
-        T *o = y + c;
         UNROLL
         for (int i = 0; i < np; i++) {
             vstore(o, acc[i]);
@@ -154,7 +168,7 @@ INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int
 typedef void (*dw_tile_fn)(const FN(dw_block) *, const FN(dw_line) *, int64_t count, int64_t offset,
                            T *y);
 /* [step - 1][kw][positions - DW_LEAST]; NULL where there is none */
-typedef dw_tile_fn FN(dw_tile_table)[2][8][DW_POSITIONS - DW_LEAST + 1];
+typedef dw_tile_fn FN(dw_tile_table)[2][8][DW_SPAN];
 #define DW_TILE(kw, step, np) DW_GROUP_TILE(1, kw, step, np)
 #define DW_GROUP_TILE(group, kw, step, np)                                                        \
     NOINLINE void FN(tile_dw_##group##_##kw##_##step##_##np)(                                     \
@@ -168,6 +182,8 @@ typedef dw_tile_fn FN(dw_tile_table)[2][8][DW_POSITIONS - DW_LEAST + 1];
         FN(tile_dw_1_##kw##_##step##_6), FN(tile_dw_1_##kw##_##step##_7)
 #define DW_TILES_8(kw, step) DW_TILES(kw, step) DW_TILE(kw, step, 8)
 #define DW_NAMES_8(kw, step) DW_NAMES(kw, step), FN(tile_dw_1_##kw##_##step##_8)
+#undef DW_TILES_7
+#undef DW_NAMES_7
 /* 7 weights and 8 sums need more than 16 registers. */
 #if VEC_BYTES == 64 || defined(__aarch64__)
 #define DW_TILES_7 DW_TILES_8
@@ -185,13 +201,12 @@ DW_TILES_7(7, 1)
 DW_TILES_8(3, 2)
 DW_TILES_8(5, 2)
 DW_TILES_7(7, 2)
-static const FN(dw_tile_table)
-    FN(dw_tiles) = {{[1] = {DW_NAMES_8(1, 1)},
-                     [2] = {DW_NAMES_8(2, 1)},
-                     [3] = {DW_NAMES_8(3, 1)},
-                     [4] = {DW_NAMES_8(4, 1)},
-                     [5] = {DW_NAMES_8(5, 1)},
-                     [7] = {DW_NAMES_7(7, 1)}},
-                    {[3] = {DW_NAMES_8(3, 2)}, [5] = {DW_NAMES_8(5, 2)}, [7] = {DW_NAMES_7(7, 2)}}};
-#undef DW_TILES_7
-#undef DW_NAMES_7
+#define DW_TABLE                                                                         \
+    {                                                                                    \
+        {[1] = {DW_NAMES_8(1, 1)}, [2] = {DW_NAMES_8(2, 1)}, [3] = {DW_NAMES_8(3, 1)},   \
+         [4] = {DW_NAMES_8(4, 1)}, [5] = {DW_NAMES_8(5, 1)}, [7] = {DW_NAMES_7(7, 1)}},  \
+        {                                                                                \
+            [3] = {DW_NAMES_8(3, 2)}, [5] = {DW_NAMES_8(5, 2)}, [7] = {DW_NAMES_7(7, 2)} \
+        }                                                                                \
+    }
+static const FN(dw_tile_table) FN(dw_tiles) = DW_TABLE;

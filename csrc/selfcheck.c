@@ -126,6 +126,9 @@ static const struct {
     {2, 5, 6, 1, {5, 6, 7}, {3, 2, 3}, {2, 1, 2}, {1, 0, 2}, {1, 2, 1}},
     {3, 4, 9, 1, {1, 1, 40}, {1, 1, 5}, {1, 1, 3}, {0, 0, 4}, {1, 1, 2}},
     {1, 19, 19, 19, {1, 8, 8}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {1, 19, 38, 19, {1, 9, 8}, {1, 3, 3}, {1, 1, 2}, {0, 1, 1}, {1, 1, 1}},
+    {2, 15, 20, 5, {1, 9, 11}, {1, 3, 5}, {1, 1, 1}, {0, 1, 2}, {1, 1, 1}},
+    {1, 32, 16, 2, {1, 7, 9}, {1, 3, 3}, {1, 2, 1}, {0, 2, 2}, {1, 1, 2}},
     {1, 8, 8, 1, {1, 6, 6}, {1, 6, 6}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
 };
 
@@ -163,7 +166,7 @@ static void check_conv(const char *isa, int dtype, int number, int threads) {
         want[2][wi] += get(&dy, yi) * get(&x, xi);
     })
 
-    enum { EVERY, WINOGRAD, DEPTHWISE, DIRECT };
+    enum { EVERY, WINOGRAD, DEPTHWISE, DIRECT, GROUPED };
     static const struct {
         const char *name;
         int way, kind;
@@ -174,6 +177,9 @@ static void check_conv(const char *isa, int dtype, int number, int threads) {
         [FC_CONV_FORWARD_DEPTHWISE] = {"forward depthwise", 0, DEPTHWISE},
         [FC_CONV_BACKWARD_INPUT_DEPTHWISE] = {"backward input depthwise", 1, DEPTHWISE},
         [FC_CONV_BACKWARD_WEIGHT_DEPTHWISE] = {"backward weight depthwise", 2, DEPTHWISE},
+        [FC_CONV_FORWARD_GROUPED] = {"forward grouped", 0, GROUPED},
+        [FC_CONV_BACKWARD_INPUT_GROUPED] = {"backward input grouped", 1, GROUPED},
+        [FC_CONV_BACKWARD_WEIGHT_GROUPED] = {"backward weight grouped", 2, GROUPED},
         [FC_CONV_FORWARD_WINOGRAD] = {"forward winograd", 0, WINOGRAD},
         [FC_CONV_BACKWARD_INPUT_WINOGRAD] = {"backward input winograd", 1, WINOGRAD},
         [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = {"backward weight winograd", 2, WINOGRAD},
@@ -189,6 +195,7 @@ static void check_conv(const char *isa, int dtype, int number, int threads) {
         const int way = kernels[kernel].way, kind = kernels[kernel].kind;
         if (!kernels[kernel].name || !fc_conv_available(kernel, dtype)) continue;
         if (kind == DEPTHWISE && (g.groups == 1 || g.groups != g.in_channels)) continue;
+        if (kind == GROUPED && g.groups == 1) continue;
         if (kind == WINOGRAD && volume(g.kernel) == 1) continue;
         if (kind == DIRECT && g.kernel[2] > 1 && (g.groups > 1 || g.dilation[2] > 1)) continue;
         for (i64 i = 0; i < out[way].size; i++) set(&out[way], i, 55);

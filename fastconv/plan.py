@@ -29,7 +29,7 @@ class Candidate(NamedTuple):
 def _conv(direction: str) -> list[Candidate]:
     found = [
         Candidate("c", "whole", f"{direction}_whole", rules.whole_only, rules.whole_slow),
-        Candidate("c", "depthwise", f"{direction}_depthwise", rules.depthwise_alike),
+        Candidate("c", "depthwise", f"{direction}_depthwise", rules.depthwise_only),
         Candidate(
             "c",
             "grouped",

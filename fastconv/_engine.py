@@ -13,6 +13,8 @@ import numpy as np
 from . import _watch
 from ._grad_mode import mode, quiet, unquiet
 from .autograd import LEAF, Edge, Op, TensorBase, _edge, changed, forget, wrap
+from .memory import pooled
+from .ops.elementwise import add, add_into
 
 ndarray = np.ndarray
 _accumulate_lock = threading.Lock()
@@ -51,13 +53,15 @@ def run_backward(
         target, nr = edge
         if nr == LEAF:
             before = leaves.get(target)
-            leaves[target] = g if before is None else np.asarray(before + g)
+            leaves[target] = None
+            leaves[target] = g if before is None else _sum(before, g)
             return
         slots = pending.get(target)
         if slots is None:
             pending[target] = slots = [None] * (len(target.outputs) if target.outputs else 1)
             heappush(heap, (-target.seq, target))
-        slots[nr] = g if slots[nr] is None else np.asarray(slots[nr] + g)
+        before, slots[nr] = slots[nr], None
+        slots[nr] = g if before is None else _sum(before, g)
 
     previous, mode.grad = mode.grad, False
     token = quiet()
@@ -130,12 +134,41 @@ def _call_hook(hook: Callable[[Any], Any], g: ndarray) -> ndarray:
     return new._array
 
 
-def _one_reference() -> int:
+def _counts() -> tuple[int, int, int]:
+    """What getrefcount says of an array in a local variable: here, one call and two calls down."""
     array = np.empty(0)
-    return sys.getrefcount(array)
+
+    def once(array: ndarray) -> int:
+        return sys.getrefcount(array)
+
+    def twice(array: ndarray) -> int:
+        return once(array)
+
+    return sys.getrefcount(array), once(array), twice(array)
 
 
-_ONE = _one_reference()  # what getrefcount says of an array that only a local variable refers to
+_ONE, _PASSED, _PASSED_ON = _counts()
+
+
+def _mine(array: ndarray, count: int) -> bool:
+    """Whether no reference but the `count` of the callers leads to an array and its memory."""
+    if sys.getrefcount(array) > count or not array.flags.writeable:
+        return False
+    base = array.base
+    if base is None:
+        return True
+    if type(base) is ndarray:  # the array is a view
+        if base.nbytes != array.nbytes or sys.getrefcount(base) > _ONE + 1:
+            return False
+        base = base.base
+    return base is None or pooled(base)
+
+
+def _sum(before: ndarray, g: ndarray) -> ndarray:
+    """The sum of two gradients, in the memory of the first if no one else has it."""
+    if _mine(before, _PASSED_ON):
+        return add_into(before, g)
+    return np.asarray(add(before, g))
 
 
 def _accumulate(grads: dict[Any, Any]) -> None:
@@ -152,9 +185,4 @@ def _accumulate(grads: dict[Any, Any]) -> None:
             else:
                 leaf._grad = wrap(leaf._grad._array + g)
             continue
-        base = g.base
-        mine = sys.getrefcount(g) <= _ONE and g.flags.writeable
-        if base is not None:
-            mine = mine and type(base) is ndarray and base.nbytes == g.nbytes
-            mine = mine and sys.getrefcount(base) <= _ONE + 1
-        leaf._grad = wrap(g if mine else np.array(g, order="K"))
+        leaf._grad = wrap(g if _mine(g, _PASSED) else np.array(g, order="K"))

@@ -18,16 +18,18 @@ import numpy as np
 POOLED_ELEMENTS = 1 << 14
 
 _block: Callable[[int], Any] | None = None
+_block_type: Any = None
 _looked = False
 
 
 def _find_pool() -> None:
-    global _block, _looked
+    global _block, _block_type, _looked
     from fastconv import backends
 
     _looked = True
     if backends.why_not("c") is None:
         _block = backends.load("c").block
+        _block_type = type(_block(1))
 
 
 def empty(shape: tuple[int, ...], dtype: Any, channels_last: bool = False) -> np.ndarray[Any, Any]:
@@ -63,6 +65,11 @@ def empty(shape: tuple[int, ...], dtype: Any, channels_last: bool = False) -> np
     return np.ndarray(
         shape, dtype, _block(count * size), 0, (shape[2] * strides[0], size, *strides)
     )
+
+
+def pooled(owner: Any) -> bool:
+    """Whether the `base` of an array is a block of the pool, which belongs to that array alone."""
+    return _block is not None and type(owner) is _block_type
 
 
 def empty_like(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

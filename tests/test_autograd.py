@@ -262,3 +262,41 @@ def test_setting_grad():
         x.grad = fc.ones(3)
     with pytest.raises(TypeError):
         x.grad = 3
+
+
+@pytest.mark.parametrize("size", [3, 70_000])  # from NumPy's heap, and from the pool
+def test_sums_leave_kept_gradients_alone(size: int) -> None:
+    """Gradients are added in place only where no one else has the array."""
+    x = fc.ones(size, requires_grad=True)
+    kept = []
+    y = x * 2
+    y.register_hook(kept.append)
+    a, b = y + 1, y * 3
+    a.register_hook(kept.append)
+    b.register_hook(kept.append)
+    c = a + b  # one array is the gradient of both
+    d = a * 5 + c + y
+    d.register_hook(kept.append)
+    d.backward(fc.ones(size))
+    assert [float(k[0]) for k in kept] == [1, 1, 6, 10]
+    assert all(bool((k == k[0]).all()) for k in kept)
+    assert x.grad is not None and bool((x.grad == 20).all())
+
+
+def test_given_gradient_is_not_added_to() -> None:
+    x = fc.ones(70_000, requires_grad=True)
+    given = fc.ones(70_000)
+    (x + x).backward(given)
+    (x * 1).backward(given)
+    assert bool((given == 1).all()) and x.grad is not None and bool((x.grad == 3).all())
+
+
+def test_sum_of_gradients_in_two_formats() -> None:
+    """The first one's memory runs in another order than the second's."""
+    values = fc.arange(0.0, 2 * 64 * 24 * 24).reshape(2, 64, 24, 24)
+    for forms in ((fc.contiguous_format, fc.channels_last), (fc.channels_last,) * 2):
+        x = fc.zeros(2, 64, 24, 24, requires_grad=True)
+        y = x * 1
+        parts = [y * values.contiguous(memory_format=form) for form in forms]
+        (parts[0] + parts[1] + y * values).sum().backward()
+        assert x.grad is not None and bool((x.grad == values * 3).all())

@@ -24,7 +24,7 @@ ALLOWED = {
     "_changes": {"_later"},
     "packed": set(),
     "autograd": {"_changes", "_engine", "_function", "_grad_mode", "_inplace", "_later", "_watch"},
-    "_engine": {"autograd", "_grad_mode", "_watch"},
+    "_engine": {"autograd", "_grad_mode", "_watch", "memory", "ops"},
     "_function": {"autograd", "_grad_mode"},
     "functions": {
         "autograd",

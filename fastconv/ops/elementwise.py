@@ -93,6 +93,15 @@ sub = _arithmetic("sub", np.subtract)
 mul = _arithmetic("mul", np.multiply)
 
 
+def add_into(a: Array, b: Array) -> Array:
+    """``a += b``, where the sum has the type and shape of `a`; otherwise a new array."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return np.asarray(np.add(a, b))
+    if a.size < SMALL_SUM or _run("add", a, b, a) is None:
+        np.add(a, b, out=a)
+    return a
+
+
 def relu(x: Array, out: Array | None = None) -> Any:
     """``max(x, 0)``; NaN stays NaN."""
     if x.size >= SMALL:

@@ -204,22 +204,24 @@ int fc_norm_statistics(int dtype, const fc_norm_geom *g, const void *x, double *
 }
 
 int fc_norm_apply(int dtype, const fc_norm_geom *g, const void *x, const void *coef,
-                  const void *residual, int relu, void *y, int threads) {
+                  const void *residual, int relu, double limit, void *y, int threads) {
     const fc_kernels *k = table(dtype);
-    return k ? k->norm_apply(g, x, coef, residual, relu, y, threads) : FC_UNSUPPORTED;
+    return k ? k->norm_apply(g, x, coef, residual, relu, limit, y, threads) : FC_UNSUPPORTED;
 }
 
 int fc_norm_backward_sums(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
-                          const void *y, const void *centre, double *total, double *along,
-                          int threads) {
+                          const void *y, double limit, const void *centre, double *total,
+                          double *along, int threads) {
     const fc_kernels *k = table(dtype);
-    return k ? k->norm_backward_sums(g, dy, x, y, centre, total, along, threads) : FC_UNSUPPORTED;
+    return k ? k->norm_backward_sums(g, dy, x, y, limit, centre, total, along, threads)
+             : FC_UNSUPPORTED;
 }
 
 int fc_norm_backward_apply(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
-                           const void *y, const void *coef, void *dx, void *dr, int threads) {
+                           const void *y, double limit, const void *coef, void *dx, void *dr,
+                           int threads) {
     const fc_kernels *k = table(dtype);
-    return k ? k->norm_backward_apply(g, dy, x, y, coef, dx, dr, threads) : FC_UNSUPPORTED;
+    return k ? k->norm_backward_apply(g, dy, x, y, limit, coef, dx, dr, threads) : FC_UNSUPPORTED;
 }
 
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,

@@ -157,19 +157,20 @@ typedef struct {
 /* Mean and biased variance of every channel of every set. */
 int fc_norm_statistics(int dtype, const fc_norm_geom *g, const void *x, double *mean, double *var,
                        int threads);
-/* y = max((x - centre) * scale + shift + residual, 0), the last two where asked for;
- * coef: centre, scale, shift. residual may be NULL. */
+/* y = (x - centre) * scale + shift, + residual where not NULL, and with `relu` no less than 0 and
+ * no more than `limit` (infinite for none). coef: centre, scale, shift. */
 int fc_norm_apply(int dtype, const fc_norm_geom *g, const void *x, const void *coef,
-                  const void *residual, int relu, void *y, int threads);
+                  const void *residual, int relu, double limit, void *y, int threads);
 /* total = sum of d, along = sum of d * (x - centre), where d is dy, or with y (not NULL) dy where
- * y > 0. */
+ * 0 < y and y is not a finite `limit`. */
 int fc_norm_backward_sums(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
-                          const void *y, const void *centre, double *total, double *along,
-                          int threads);
+                          const void *y, double limit, const void *centre, double *total,
+                          double *along, int threads);
 /* dr = d, dx = d * scale + (x - centre) * slope + level, without the last two where x is NULL;
  * dx and dr may each be NULL. coef: centre, scale, slope, level. */
 int fc_norm_backward_apply(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
-                           const void *y, const void *coef, void *dx, void *dr, int threads);
+                           const void *y, double limit, const void *coef, void *dx, void *dr,
+                           int threads);
 
 /* dst[b][c][r] = src[b][r][c]: both directions of NCHW <-> channels-last. */
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
@@ -221,12 +222,13 @@ typedef int (*fc_index_pool_fn)(const fc_pool_geom *, const void *a, const int64
 typedef int (*fc_norm_statistics_fn)(const fc_norm_geom *, const void *x, double *mean, double *var,
                                      int threads);
 typedef int (*fc_norm_apply_fn)(const fc_norm_geom *, const void *x, const void *coef,
-                                const void *residual, int relu, void *y, int threads);
+                                const void *residual, int relu, double limit, void *y, int threads);
 typedef int (*fc_norm_sums_fn)(const fc_norm_geom *, const void *dy, const void *x, const void *y,
-                               const void *centre, double *total, double *along, int threads);
+                               double limit, const void *centre, double *total, double *along,
+                               int threads);
 typedef int (*fc_norm_backward_fn)(const fc_norm_geom *, const void *dy, const void *x,
-                                   const void *y, const void *coef, void *dx, void *dr,
-                                   int threads);
+                                   const void *y, double limit, const void *coef, void *dx,
+                                   void *dr, int threads);
 typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void *src,
                                void *dst, int threads);
 

@@ -52,21 +52,24 @@ static T *FN(norm_rows)(const fc_norm_geom *g, const norm_cut *cut, const T *coe
 /* ---------------------------------------------------------------- sums */
 
 /* What is summed up: v, and v * d with d = x - centre, where v is d itself (moments), a gradient,
- * or a gradient that passes where the output y of a ReLU is positive (or NaN). */
-#define NORM_VALUE(v, d, i)                                   \
-    const vec d = vload(x + (i)) - c;                         \
-    vec v = kind == NORM_MOMENTS ? d : vload(gy + (i));       \
-    if (kind == NORM_MASKED) {                                \
-        const vec zero = {0};                                 \
-        v = vselect((ivec)(vload(y + (i)) <= zero), zero, v); \
+ * or a gradient that passes where the output y of a ReLU is positive (or NaN) and not `stop`. */
+#define NORM_VALUE(v, d, i)                                             \
+    const vec d = vload(x + (i)) - c;                                   \
+    vec v = kind == NORM_MOMENTS ? d : vload(gy + (i));                 \
+    if (kind == NORM_MASKED) {                                          \
+        const vec zero = {0}, out = vload(y + (i)), top = vset1(stop);  \
+        v = vselect((ivec)(out <= zero) | (ivec)(out == top), zero, v); \
     }
 #define NORM_SCALAR(v, d, i)                \
     const T d = x[i] - c;                   \
     T v = kind == NORM_MOMENTS ? d : gy[i]; \
-    if (kind == NORM_MASKED && y[i] <= 0) v = 0;
+    if (kind == NORM_MASKED && (y[i] <= 0 || y[i] == stop)) v = 0;
+
+/* What y equals where the limit cut it off: nothing does if there is none. */
+INLINE T FN(norm_stop)(double limit) { return limit < INFINITY ? (T)limit : NAN; }
 
 /* first[j] += v, second[j] += v * d over one row. */
-INLINE void FN(norm_add_row)(int kind, int64_t count, const T *gy, const T *x, const T *y,
+INLINE void FN(norm_add_row)(int kind, int64_t count, const T *gy, const T *x, const T *y, T stop,
                              const T *centre, T *first, T *second) {
     int64_t j = 0;
     for (; j + VL <= count; j += VL) {
@@ -84,30 +87,33 @@ INLINE void FN(norm_add_row)(int kind, int64_t count, const T *gy, const T *x, c
 }
 
 INLINE void FN(norm_add_block)(int kind, int64_t rows, int64_t width, int64_t count, int64_t rest,
-                               const T *gy, const T *x, const T *y, const T *centre, T *first,
-                               T *second) {
+                               const T *gy, const T *x, const T *y, T stop, const T *centre,
+                               T *first, T *second) {
     memset(first, 0, (size_t)count * sizeof(T));
     memset(second, 0, (size_t)count * sizeof(T));
     for (int64_t r = 0; r <= rows; r++) {
         const int64_t at = r * width, n = r < rows ? count : rest;
-        FN(norm_add_row)(kind, n, gy + at, x + at, y + at, centre, first, second);
+        FN(norm_add_row)(kind, n, gy + at, x + at, y + at, stop, centre, first, second);
     }
 }
 
 /* Columns [0, count) of `rows` rows, and of a last one [0, rest), from x on. */
 NOINLINE void FN(norm_block)(int kind, int64_t rows, int64_t width, int64_t count, int64_t rest,
-                             const T *gy, const T *x, const T *y, const T *centre, T *first,
+                             const T *gy, const T *x, const T *y, T stop, const T *centre, T *first,
                              T *second) {
     if (kind == NORM_MOMENTS)
-        FN(norm_add_block)(NORM_MOMENTS, rows, width, count, rest, x, x, x, centre, first, second);
-    else if (kind == NORM_GRADIENT)
-        FN(norm_add_block)(NORM_GRADIENT, rows, width, count, rest, gy, x, x, centre, first,
+        FN(norm_add_block)(NORM_MOMENTS, rows, width, count, rest, x, x, x, stop, centre, first,
                            second);
-    else FN(norm_add_block)(NORM_MASKED, rows, width, count, rest, gy, x, y, centre, first, second);
+    else if (kind == NORM_GRADIENT)
+        FN(norm_add_block)(NORM_GRADIENT, rows, width, count, rest, gy, x, x, stop, centre, first,
+                           second);
+    else
+        FN(norm_add_block)(NORM_MASKED, rows, width, count, rest, gy, x, y, stop, centre, first,
+                           second);
 }
 
 /* sum[2] of one channel's run of memory: `count` elements, 2048 at a time. */
-INLINE void FN(norm_add_line)(int kind, int64_t count, const T *gy, const T *x, const T *y,
+INLINE void FN(norm_add_line)(int kind, int64_t count, const T *gy, const T *x, const T *y, T stop,
                               T centre, double *sum) {
     const vec c_vec = vset1(centre);
     sum[0] = sum[1] = 0;
@@ -130,6 +136,18 @@ INLINE void FN(norm_add_line)(int kind, int64_t count, const T *gy, const T *x, 
                 a[0] += v;
                 b[0] += v * d;
             }
+            if (i < end) { /* d and v are 0 where nothing is left */
+                const size_t rest = (size_t)(end - i) * sizeof(T);
+                T lanes[3][VL] = {{0}};
+                vstore(lanes[1], c);
+                memcpy(lanes[0], gy + i, rest);
+                memcpy(lanes[1], x + i, rest);
+                memcpy(lanes[2], y + i, rest);
+                const T *gy = lanes[0], *x = lanes[1], *y = lanes[2];
+                NORM_VALUE(v, d, 0)
+                a[0] += v;
+                b[0] += v * d;
+            }
         }
         const vec va = (a[0] + a[1]) + (a[2] + a[3]), vb = (b[0] + b[1]) + (b[2] + b[3]);
         double sa = 0, sb = 0;
@@ -137,27 +155,22 @@ INLINE void FN(norm_add_line)(int kind, int64_t count, const T *gy, const T *x, 
             sa += (double)va[k];
             sb += (double)vb[k];
         }
-        const T c = centre;
-        for (; i < end; i++) {
-            NORM_SCALAR(v, d, i)
-            sa += (double)v;
-            sb += (double)(v * d);
-        }
         sum[0] += sa;
         sum[1] += sb;
     }
 }
 
-NOINLINE void FN(norm_line)(int kind, int64_t count, const T *gy, const T *x, const T *y, T centre,
-                            double *sum) {
-    if (kind == NORM_MOMENTS) FN(norm_add_line)(NORM_MOMENTS, count, x, x, x, centre, sum);
-    else if (kind == NORM_GRADIENT) FN(norm_add_line)(NORM_GRADIENT, count, gy, x, x, centre, sum);
-    else FN(norm_add_line)(NORM_MASKED, count, gy, x, y, centre, sum);
+NOINLINE void FN(norm_line)(int kind, int64_t count, const T *gy, const T *x, const T *y, T stop,
+                            T centre, double *sum) {
+    if (kind == NORM_MOMENTS) FN(norm_add_line)(NORM_MOMENTS, count, x, x, x, stop, centre, sum);
+    else if (kind == NORM_GRADIENT)
+        FN(norm_add_line)(NORM_GRADIENT, count, gy, x, x, stop, centre, sum);
+    else FN(norm_add_line)(NORM_MASKED, count, gy, x, y, stop, centre, sum);
 }
 
 /* first[set * C + c] and second: the sums of every channel. */
 static int FN(norm_sums_last)(const fc_norm_geom *g, int kind, const T *gy, const T *x, const T *y,
-                              const T *centre, double *first, double *second, int threads) {
+                              T stop, const T *centre, double *first, double *second, int threads) {
     const norm_cut cut = FN(norm_cut)(g);
     const int64_t C = g->channels, width = cut.width, image = g->batch * g->space * C;
     const int64_t blocks = cut.rows ? (cut.rows + NORM_ROWS - 1) / NORM_ROWS : 1;
@@ -182,7 +195,7 @@ static int FN(norm_sums_last)(const fc_norm_geom *g, int kind, const T *gy, cons
         const int64_t rest = over < 0 ? 0 : over < count ? over : count;
         const int64_t at = set * image + r * width + j;
         T *sums = part + (set * blocks + block) * 2 * width + j;
-        FN(norm_block)(kind, rows, width, count, rest, gy + at, x + at, y + at,
+        FN(norm_block)(kind, rows, width, count, rest, gy + at, x + at, y + at, stop,
                        row + set * width + j, sums, sums + width);
     }
     memset(first, 0, (size_t)(g->sets * C) * sizeof(double));
@@ -201,8 +214,8 @@ static int FN(norm_sums_last)(const fc_norm_geom *g, int kind, const T *gy, cons
 }
 
 static int FN(norm_sums)(const fc_norm_geom *g, int kind, const T *gy, const T *x, const T *y,
-                         const T *centre, double *first, double *second, int threads) {
-    if (g->last) return FN(norm_sums_last)(g, kind, gy, x, y, centre, first, second, threads);
+                         T stop, const T *centre, double *first, double *second, int threads) {
+    if (g->last) return FN(norm_sums_last)(g, kind, gy, x, y, stop, centre, first, second, threads);
     const int64_t C = g->channels, S = g->space, lines = g->sets * g->batch * C;
     const int64_t parts = (S + NORM_PART - 1) / NORM_PART;
     int64_t tasks;
@@ -214,7 +227,7 @@ static int FN(norm_sums)(const fc_norm_geom *g, int kind, const T *gy, const T *
         const int64_t line = task / parts, s = task % parts * NORM_PART, at = line * S + s;
         const int64_t count = s + NORM_PART < S ? NORM_PART : S - s;
         const T c = centre[line / C / g->batch * C + line % C];
-        FN(norm_line)(kind, count, gy + at, x + at, y + at, c, part + 2 * task);
+        FN(norm_line)(kind, count, gy + at, x + at, y + at, stop, c, part + 2 * task);
     }
     for (int64_t i = 0; i < g->sets * C; i++) {
         first[i] = second[i] = 0;
@@ -251,7 +264,7 @@ static int FN(norm_statistics)(const fc_norm_geom *g, const void *x, double *mea
         const T guess = (T)(mean[i] / (double)samples);
         centre[i] = guess - guess == 0 ? guess : 0; /* not where it is infinite or NaN */
     }
-    const int status = FN(norm_sums)(g, NORM_MOMENTS, x, x, x, centre, mean, var, threads);
+    const int status = FN(norm_sums)(g, NORM_MOMENTS, x, x, x, 0, centre, mean, var, threads);
     for (int64_t i = 0; i < all && !status; i++) {
         const double first = mean[i] / (double)P, second = var[i] / (double)P - first * first;
         mean[i] = (double)centre[i] + first;
@@ -262,10 +275,10 @@ static int FN(norm_statistics)(const fc_norm_geom *g, const void *x, double *mea
 }
 
 static int FN(norm_backward_sums)(const fc_norm_geom *g, const void *gy, const void *x,
-                                  const void *y, const void *centre, double *total, double *along,
-                                  int threads) {
-    return FN(norm_sums)(g, y ? NORM_MASKED : NORM_GRADIENT, gy, x, y ? y : x, centre, total, along,
-                         threads);
+                                  const void *y, double limit, const void *centre, double *total,
+                                  double *along, int threads) {
+    return FN(norm_sums)(g, y ? NORM_MASKED : NORM_GRADIENT, gy, x, y ? y : x, FN(norm_stop)(limit),
+                         centre, total, along, threads);
 }
 
 /* ---------------------------------------------------------------- maps */
@@ -277,47 +290,52 @@ typedef struct {
     const T *x, *residual;
     T *y;
     int relu;
+    T limit;
 } FN(norm_forward);
 
-/* y = (x - centre) * scale + shift, plus the residual, and no less than 0 */
+/* y = (x - centre) * scale + shift, plus the residual, and within 0 and the limit */
 INLINE void FN(norm_forward_run)(int per_column, const FN(norm_forward) * f, int64_t at,
                                  int64_t count, const T *coef, int64_t step) {
     const T *x = f->x + at, *r = f->residual ? f->residual + at : NULL;
     T *restrict y = f->y + at;
     const int relu = f->relu;
-    const vec zero = {0};
+    const vec zero = {0}, limit = vset1(f->limit);
     int64_t j = 0;
     for (; j + VL <= count; j += VL) {
         const vec centre = NORM_PARAMETER(coef, j), scale = NORM_PARAMETER(coef + step, j);
         vec v = (vload(x + j) - centre) * scale + NORM_PARAMETER(coef + 2 * step, j);
         if (r) v += vload(r + j);
-        if (relu) v = vselect((ivec)(v < zero), zero, v);
+        if (relu) v = vselect((ivec)(v < zero), zero, vselect((ivec)(v > limit), limit, v));
         vstore(y + j, v);
     }
     for (; j < count; j++) {
         const T *p = coef + (per_column ? j : 0);
         T v = (x[j] - p[0]) * p[step] + p[2 * step];
         if (r) v += r[j];
-        y[j] = relu && v < 0 ? 0 : v;
+        y[j] = relu && v < 0 ? 0 : relu && v > f->limit ? f->limit : v;
     }
 }
 
 typedef struct {
     const T *gy, *x, *y;
     T *dx, *dr;
+    T stop;
 } FN(norm_backward);
 
-/* dr = gy where the output y of a ReLU is positive, dx = dr * scale + (x - centre) * slope + level
- */
+/* dr = gy where the output y of a ReLU is positive and not `stop`,
+ * dx = dr * scale + (x - centre) * slope + level */
 INLINE void FN(norm_backward_run)(int per_column, const FN(norm_backward) * b, int64_t at,
                                   int64_t count, const T *coef, int64_t step) {
     const T *gy = b->gy + at, *x = b->x ? b->x + at : NULL, *y = b->y ? b->y + at : NULL;
     T *restrict dx = b->dx ? b->dx + at : NULL, *restrict dr = b->dr ? b->dr + at : NULL;
-    const vec zero = {0};
+    const vec zero = {0}, stop = vset1(b->stop);
     int64_t j = 0;
     for (; j + VL <= count; j += VL) {
         vec v = vload(gy + j);
-        if (y) v = vselect((ivec)(vload(y + j) <= zero), zero, v);
+        if (y) {
+            const vec out = vload(y + j);
+            v = vselect((ivec)(out <= zero) | (ivec)(out == stop), zero, v);
+        }
         if (dr) vstore(dr + j, v);
         if (!dx) continue;
         v *= NORM_PARAMETER(coef + step, j);
@@ -329,7 +347,7 @@ INLINE void FN(norm_backward_run)(int per_column, const FN(norm_backward) * b, i
     }
     for (; j < count; j++) {
         const T *p = coef + (per_column ? j : 0);
-        T v = y && y[j] <= 0 ? 0 : gy[j];
+        T v = y && (y[j] <= 0 || y[j] == b->stop) ? 0 : gy[j];
         if (dr) dr[j] = v;
         if (!dx) continue;
         v *= p[step];
@@ -389,15 +407,15 @@ static int FN(norm_map)(const fc_norm_geom *g, const FN(norm_forward) * f,
 }
 
 static int FN(norm_apply)(const fc_norm_geom *g, const void *x, const void *coef,
-                          const void *residual, int relu, void *y, int threads) {
-    const FN(norm_forward) f = {x, residual, y, relu};
+                          const void *residual, int relu, double limit, void *y, int threads) {
+    const FN(norm_forward) f = {x, residual, y, relu, (T)limit};
     return FN(norm_map)(g, &f, NULL, coef, 3, threads);
 }
 
 static int FN(norm_backward_apply)(const fc_norm_geom *g, const void *gy, const void *x,
-                                   const void *y, const void *coef, void *dx, void *dr,
-                                   int threads) {
-    const FN(norm_backward) b = {gy, x, y, dx, dr};
+                                   const void *y, double limit, const void *coef, void *dx,
+                                   void *dr, int threads) {
+    const FN(norm_backward) b = {gy, x, y, dx, dr, FN(norm_stop)(limit)};
     return FN(norm_map)(g, NULL, &b, coef, 4, threads);
 }
 #undef NORM_VALUE

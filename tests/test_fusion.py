@@ -66,6 +66,12 @@ PATTERNS: dict[str, Callable[..., Any]] = {
     "number": lambda x, r, w, b: F.relu(norm(x, w, b) + 1.5),
     "eval": lambda x, r, w, b: F.relu(norm(x, w, b, False) + r),
     "group": lambda x, r, w, b: F.relu(F.group_norm(x, 3, w, b) + r),
+    "relu6": lambda x, r, w, b: F.relu6(norm(x, w, b)),
+    "relu6 in place": lambda x, r, w, b: nn.ReLU6(inplace=True)(norm(x, w, b)),
+    "add relu6": lambda x, r, w, b: F.relu6(norm(x, w, b) * 5 + r),
+    "hardtanh": lambda x, r, w, b: F.hardtanh(norm(x, w, b) + r, 0, 0.5),
+    "other hardtanh": lambda x, r, w, b: F.hardtanh(norm(x, w, b), -0.5, 0.5),
+    "relu6 changed": lambda x, r, w, b: F.hardtanh(norm(x, w, b), 0, 0.5).mul_(2),
     "chain": lambda x, r, w, b: F.relu(norm(F.relu(norm(x, w, b)) * r, w, b)),
     "bare": lambda x, r, w, b: F.relu(norm(x) + r),
 }
@@ -167,6 +173,7 @@ def test_what_joins() -> None:
     assert type(y) is type(z) is Pending and type(out) is fc.Tensor
     assert out.grad_fn.name() == "NormAddReluBackward0"
     assert [e[0].variable for e in out.grad_fn.next_functions] == [x, r]
+    assert F.relu6(norm(x)).grad_fn.name() == "NormHardtanhBackward0"
     with fc.fusion(False):
         want = norm(x)
         assert type(want) is fc.Tensor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cache
+from math import inf
 
 import numpy as np
 import pytest
@@ -45,6 +46,9 @@ CASES = [
     ((1, 2, 1, 1, 20000), 1),
     ((2, 8, 1, 40, 67), 1),
 ]
+LIMIT = 2.0
+ACTIVATIONS = {"none": (False, inf), "relu": (True, inf), "cut off": (True, LIMIT)}
+RESULTS = [(None, inf), ("y", inf), ("y", LIMIT)]  # of the activation, if there is one
 BOTH = list(itertools.product(DTYPES, FORMATS))
 BY_CASE = pytest.mark.parametrize(("shape", "sets"), CASES, ids=str)
 BY_VARIANT = pytest.mark.parametrize("variant", VARIANTS["norm_apply"], ids=str)
@@ -64,14 +68,19 @@ def reference(shape: tuple[int, ...], sets: int) -> dict[str, np.ndarray]:
     centre = r["coef3"][0]
     naive.norm_backward_sums(spec, r["g"], r["x"], None, centre, r["total"], r["along"])
     naive.norm_backward_sums(spec, r["g"], r["x"], r["y"], centre, r["masked"], r["masked along"])
-    for relu, residual in itertools.product((False, True), (None, "r")):
-        out = r[f"apply {relu} {residual}"] = np.empty(shape)
-        naive.norm_apply(spec, r["x"], r["coef3"], r[residual] if residual else None, relu, out)
-    for x, y in itertools.product((None, "x"), (None, "y")):
+    cut, along = np.empty((2, length))
+    r["masked cut"], r["masked along cut"] = cut, along
+    naive.norm_backward_sums(spec, r["g"], r["x"], r["y"], centre, cut, along, LIMIT)
+    for activation, residual in itertools.product(ACTIVATIONS, (None, "r")):
+        out = r[f"apply {activation} {residual}"] = np.empty(shape)
+        other = r[residual] if residual else None
+        relu, limit = ACTIVATIONS[activation]
+        naive.norm_apply(spec, r["x"], r["coef3"], other, relu, out, limit)
+    for x, (y, limit) in itertools.product((None, "x"), RESULTS):
         out, passed = np.empty(shape), np.empty(shape)
-        r[f"back {x} {y}"], r[f"passed {y}"] = out, passed
+        r[f"back {x} {y} {limit}"], r[f"passed {y} {limit}"] = out, passed
         given = (r[x] if x else None, r[y] if y else None)
-        naive.norm_backward_apply(spec, r["g"], *given, r["coef4"], out, passed)
+        naive.norm_backward_apply(spec, r["g"], *given, r["coef4"], out, passed, limit)
     return r
 
 
@@ -97,14 +106,15 @@ def test_statistics(shape: tuple[int, ...], sets: int, variant: Variant) -> None
 @BY_VARIANT
 def test_apply(shape: tuple[int, ...], sets: int, variant: Variant) -> None:
     spec, r = NormSpec(shape, sets), reference(shape, sets)
-    for (dtype, form), relu, residual in itertools.product(BOTH, (False, True), (None, "r")):
+    for (dtype, form), activation, residual in itertools.product(BOTH, ACTIVATIONS, (None, "r")):
         x, coef = formatted(r["x"].astype(dtype), form), r["coef3"].astype(dtype)
         other = formatted(r["r"].astype(dtype), form) if residual else None
         out = Guarded(shape, dtype, form)
         with using("norm_apply", variant) as function:
-            function(spec, x, coef, other, relu, out.array)
-        what = f"{variant} {np.dtype(dtype)} {form} {spec} relu {relu} residual {residual}"
-        assert np.array_equal(out.check(what), r[f"apply {relu} {residual}"]), what
+            relu, limit = ACTIVATIONS[activation]
+            function(spec, x, coef, other, relu, out.array, limit)
+        what = f"{variant} {np.dtype(dtype)} {form} {spec} {activation} residual {residual}"
+        assert np.array_equal(out.check(what), r[f"apply {activation} {residual}"]), what
         assert np.array_equal(x, r["x"]), what
 
 
@@ -112,15 +122,16 @@ def test_apply(shape: tuple[int, ...], sets: int, variant: Variant) -> None:
 @BY_VARIANT
 def test_backward(shape: tuple[int, ...], sets: int, variant: Variant) -> None:
     spec, r = NormSpec(shape, sets), reference(shape, sets)
-    for (dtype, form), name in itertools.product(BOTH, (None, "y")):
+    for (dtype, form), (name, limit) in itertools.product(BOTH, RESULTS):
         g, x = (formatted(r[k].astype(dtype), form) for k in "gx")
         y = formatted(r["y"].astype(dtype), form) if name else None
-        what = f"{variant} {np.dtype(dtype)} {form} {spec} {name}"
+        what = f"{variant} {np.dtype(dtype)} {form} {spec} {name} {limit}"
         total, along = (Guarded(r["mean"].shape, np.float64) for _ in range(2))
         with using("norm_backward_sums", variant) as function:
             centre = r["coef3"][0].astype(dtype)
-            function(spec, g, x, y, centre, total.array, along.array)
+            function(spec, g, x, y, centre, total.array, along.array, limit)
         want = ("masked", "masked along") if name else ("total", "along")
+        want = tuple(f"{w} cut" for w in want) if limit < inf else want
         assert np.array_equal(total.check(what), r[want[0]]), what
         assert np.array_equal(along.check(what), r[want[1]]), what
         coef = r["coef4"].astype(dtype)
@@ -130,12 +141,12 @@ def test_backward(shape: tuple[int, ...], sets: int, variant: Variant) -> None:
             with using("norm_backward_apply", variant) as function:
                 function(
                     spec, g, x if with_x else None, y, coef, out.array if out else None,
-                    passed.array if passed else None,
+                    passed.array if passed else None, limit,
                 )  # fmt: skip
             if out:
-                assert np.array_equal(out.check(what), r[f"back {with_x} {name}"]), what
+                assert np.array_equal(out.check(what), r[f"back {with_x} {name} {limit}"]), what
             if passed:
-                assert np.array_equal(passed.check(what), r[f"passed {name}"]), what
+                assert np.array_equal(passed.check(what), r[f"passed {name} {limit}"]), what
 
 
 @BY_VARIANT

@@ -34,6 +34,7 @@ class Normalize(Op):
     biased: bool
     added = False  # whether a residual is the last tensor argument
     relu = False  # whether the result went through a ReLU, and is saved
+    limit = math.inf  # where the ReLU was cut off
 
     @staticmethod
     def forward(
@@ -69,7 +70,7 @@ class Normalize(Op):
         wanted = (needs[0], True in affine, added and needs[-1])
         y = rest[0] if ctx.relu else None
         gx, gw, gb, passed = ops.backward(
-            ctx.spec, g, x, y, ctx.mean, ctx.inverse, weight, ctx.constant, wanted
+            ctx.spec, g, x, y, ctx.mean, ctx.inverse, weight, ctx.constant, wanted, ctx.limit
         )
         grads = [gx]
         if ctx.weighted:
@@ -113,10 +114,10 @@ class NormLater(Later):
         return self.join(tensor, other, False, inplace)
 
     def activate(self, tensor: Any, slope: float, limit: float, inplace: bool = False) -> Any:
-        """``relu(tensor)``, written now; None if that cannot join."""
-        if slope != 0 or limit != math.inf or not self.free(tensor, inplace):
+        """``relu(tensor)`` up to the limit, written now; None if that cannot join."""
+        if slope != 0 or not limit > 0 or not self.free(tensor, inplace):
             return None
-        return self.join(tensor, None, True, inplace)
+        return self.join(tensor, None, True, inplace, limit)
 
     def free(self, tensor: Any, inplace: bool) -> bool:
         """Whether nobody looks at `tensor` itself: its node is the recorded one, without hooks."""
@@ -127,12 +128,16 @@ class NormLater(Later):
             return False
         return not tensor._hooks and (node is None or not node.hooks)
 
-    def join(self, tensor: Any, other: Any, relu: bool, inplace: bool) -> Any:
+    def join(
+        self, tensor: Any, other: Any, relu: bool, inplace: bool, limit: float = math.inf
+    ) -> Any:
         """One operation from the inputs of the normalisation in place of two from `tensor`."""
         before, ctx = self.node, NormJoined()
         ctx.spec, ctx.mean, ctx.inverse = before.spec, before.mean, before.inverse
         ctx.constant, ctx.weighted, ctx.biased = before.constant, before.weighted, before.biased
         ctx.added, ctx.relu = before.added or other is not None, relu
+        if limit < math.inf:  # as Hardtanh in functions/activation.py
+            ctx.limit, ctx.copies_output = limit, True
         needs, edges = before.needs, before.edges or (None,) * len(before.needs)
         if other is not None:
             wanted = other.requires_grad
@@ -170,17 +175,18 @@ class NormLater(Later):
 
 
 class NormJoined(Normalize):
-    """A normalisation with what has joined it: + residual, and a ReLU."""
+    """A normalisation with what has joined it: + residual, and a ReLU, cut off or not."""
 
     @staticmethod
     def forward(ctx: Any, later: NormLater, residual: Array | None, relu: bool) -> Any:  # type: ignore[override]
         if not relu:
             return NormLater(ctx, later.x, later.coef, residual)
-        return ops.apply(ctx.spec, later.x, later.coef, residual, True)
+        return ops.apply(ctx.spec, later.x, later.coef, residual, True, ctx.limit)
 
     def name(self) -> str:
         """What it consists of."""
-        return f"Norm{'Add' if self.added else ''}{'Relu' if self.relu else ''}Backward0"
+        last = "" if not self.relu else "Relu" if self.limit == math.inf else "Hardtanh"
+        return f"Norm{'Add' if self.added else ''}{last}Backward0"
 
 
 class BatchNorm(Normalize):

@@ -10,6 +10,8 @@ where `centre` is the mean as a number of the array's type, so that a large mean
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
 from fastconv import plan
@@ -63,12 +65,17 @@ def _each(spec: NormSpec, a: Array) -> Array:
 
 
 def apply(
-    spec: NormSpec, x: Array, coef: Array, residual: Array | None = None, relu: bool = False
+    spec: NormSpec,
+    x: Array,
+    coef: Array,
+    residual: Array | None = None,
+    relu: bool = False,
+    limit: float = inf,
 ) -> Array:
-    """y = (x - centre) * scale + shift, then + residual, then max(y, 0)."""
+    """y = (x - centre) * scale + shift, then + residual, then min(max(y, 0), limit)."""
     y = empty_like(x)
     if x.size:
-        plan.choose("norm_apply", spec)(spec, x, coef, residual, relu, y)
+        plan.choose("norm_apply", spec)(spec, x, coef, residual, relu, y, limit)
     return y
 
 
@@ -82,6 +89,7 @@ def backward(
     weight: Array | None,
     constant: bool,
     needs: tuple[bool, bool, bool],
+    limit: float = inf,
 ) -> tuple[Array | None, Array | None, Array | None, Array | None]:
     """Gradients of x, weight, bias and the residual.
 
@@ -95,6 +103,8 @@ def backward(
         Whether the statistics did not come from x.
     needs : tuple of bool
         Whether the gradients of x, of weight or bias, and of the residual are wanted.
+    limit : float
+        Where the ReLU was cut off.
     """
     wants_x, wants_affine, wants_residual = needs
     coef = np.zeros((4, mean.size), x.dtype)
@@ -104,7 +114,7 @@ def backward(
     total = along = None
     if x.size and (wants_affine or (wants_x and not constant)):
         total, along = np.empty((2, mean.size))
-        plan.choose("norm_backward_sums", spec)(spec, g, x, y, coef[0], total, along)
+        plan.choose("norm_backward_sums", spec)(spec, g, x, y, coef[0], total, along, limit)
         off = mean - coef[0]
         along -= total * off
         if wants_x and not constant:
@@ -123,7 +133,7 @@ def backward(
     passed = empty_like(x) if wants_residual and y is not None else None
     if x.size and (wants_x or passed is not None):
         kernel = plan.choose("norm_backward_apply", spec)
-        kernel(spec, g, None if constant else x, y, coef, gx, passed)
+        kernel(spec, g, None if constant else x, y, coef, gx, passed, limit)
     weight_grad = bias_grad = None
     if wants_affine:
         if total is None or along is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -108,9 +109,15 @@ def norm_statistics(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
 
 
 def norm_apply(
-    spec: NormSpec, x: Array, coef: Array, residual: Array | None, relu: bool, out: Array
+    spec: NormSpec,
+    x: Array,
+    coef: Array,
+    residual: Array | None,
+    relu: bool,
+    out: Array,
+    limit: float = inf,
 ) -> None:
-    """``(x - centre) * scale + shift``, + residual, ReLU -> out, laid out as x.
+    """``(x - centre) * scale + shift``, + residual, ReLU up to the limit -> out, laid out as x.
 
     `coef` (3, sets * C): centre, scale, shift.
     """
@@ -120,7 +127,7 @@ def norm_apply(
     status = lib.fc_norm_apply(
         code, kept.geometry[form], _input(what, "x", kept, x, form, dtype),
         _coefficients(what, kept, coef, 3, dtype),
-        _input(what, "residual", kept, residual, form, dtype), relu,
+        _input(what, "residual", kept, residual, form, dtype), relu, limit,
         _output(what, "out", kept, out, form, dtype), thread_count(kept.parallel),
     )  # fmt: skip
     if status:
@@ -135,10 +142,11 @@ def norm_backward_sums(
     centre: Array,
     total: Array,
     along: Array,
+    limit: float = inf,
 ) -> None:
     """Sums of d and of ``d * (x - centre)`` for every channel -> total, along, float64 (sets * C,).
 
-    d is grad_out, or what of it the ReLU with result `y` lets through.
+    d is grad_out, or what of it the ReLU with result `y`, cut off at `limit`, lets through.
     """
     what = "norm_backward_sums"
     kept, code, dtype = _norm(spec), dtype_code(what, x), x.dtype
@@ -146,7 +154,7 @@ def norm_backward_sums(
     check_same(what, "centre", centre, (kept.length,), dtype)
     status = lib.fc_norm_backward_sums(
         code, kept.geometry[form], _input(what, "grad_out", kept, grad_out, form, dtype),
-        _input(what, "x", kept, x, form, dtype), _input(what, "y", kept, y, form, dtype),
+        _input(what, "x", kept, x, form, dtype), _input(what, "y", kept, y, form, dtype), limit,
         from_buffer(np.ascontiguousarray(centre)), _sums(what, "total", kept, total),
         _sums(what, "along", kept, along), thread_count(kept.parallel),
     )  # fmt: skip
@@ -162,6 +170,7 @@ def norm_backward_apply(
     coef: Array,
     out: Array | None,
     passed: Array | None,
+    limit: float = inf,
 ) -> None:
     """``d * scale + (x - centre) * slope + level`` -> out, d -> passed; each may be None.
 
@@ -176,7 +185,7 @@ def norm_backward_apply(
     form = _form(kept, target)
     status = lib.fc_norm_backward_apply(
         code, kept.geometry[form], _input(what, "grad_out", kept, grad_out, form, dtype),
-        _input(what, "x", kept, x, form, dtype), _input(what, "y", kept, y, form, dtype),
+        _input(what, "x", kept, x, form, dtype), _input(what, "y", kept, y, form, dtype), limit,
         _coefficients(what, kept, coef, 4, dtype), _output(what, "out", kept, out, form, dtype),
         _output(what, "passed", kept, passed, form, dtype), thread_count(kept.parallel),
     )  # fmt: skip

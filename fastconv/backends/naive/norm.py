@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from math import fsum, isfinite
+from math import fsum, inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -40,9 +40,15 @@ def norm_statistics(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
 
 @_quiet
 def norm_apply(
-    spec: NormSpec, x: Array, coef: Array, residual: Array | None, relu: bool, out: Array
+    spec: NormSpec,
+    x: Array,
+    coef: Array,
+    residual: Array | None,
+    relu: bool,
+    out: Array,
+    limit: float = inf,
 ) -> None:
-    """``out = (x - centre) * scale + shift``, then ``+ residual``, then 0 where below 0."""
+    """``out = (x - centre) * scale + shift``, ``+ residual``, then within 0 and the limit."""
     for i in range(coef.shape[1]):
         centre, scale, shift = (float(v) for v in coef[:, i])
         for at in _elements(spec, i):
@@ -51,6 +57,13 @@ def norm_apply(
                 out[at] += residual[at]
             if relu and out[at] < 0:
                 out[at] = 0
+            if relu and out[at] > limit:
+                out[at] = limit
+
+
+def _cut(y: float, limit: float) -> bool:
+    """Whether a ReLU up to the limit, with result y, has no slope there."""
+    return y <= 0 or y == limit < inf
 
 
 @_quiet
@@ -62,12 +75,13 @@ def norm_backward_sums(
     centre: Array,
     total: Array,
     along: Array,
+    limit: float = inf,
 ) -> None:
-    """``total = sum of d``, ``along = sum of d * (x - centre)``; d is 0 where y <= 0."""
+    """``total = sum of d``, ``along = sum of d * (x - centre)``; d is 0 where y was cut off."""
     for i in range(total.size):
         total[i] = along[i] = 0
         for at in _elements(spec, i):
-            d = 0.0 if y is not None and y[at] <= 0 else float(grad_out[at])
+            d = 0.0 if y is not None and _cut(y[at], limit) else float(grad_out[at])
             total[i] += d
             along[i] += d * (float(x[at]) - float(centre[i]))
 
@@ -81,12 +95,13 @@ def norm_backward_apply(
     coef: Array,
     out: Array | None,
     passed: Array | None,
+    limit: float = inf,
 ) -> None:
-    """``out = d * scale + (x - centre) * slope + level``, ``passed = d``; d is 0 where y <= 0."""
+    """``out = d * scale + (x - centre) * slope + level``, ``passed = d``; d as above."""
     for i in range(coef.shape[1]):
         centre, scale, slope, level = (float(v) for v in coef[:, i])
         for at in _elements(spec, i):
-            d = 0.0 if y is not None and y[at] <= 0 else float(grad_out[at])
+            d = 0.0 if y is not None and _cut(y[at], limit) else float(grad_out[at])
             if passed is not None:
                 passed[at] = d
             if out is not None:

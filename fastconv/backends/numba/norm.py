@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def _sizes(spec: NormSpec) -> tuple[int, int, int, int]:
 
 
 @_kernel
-def _sums_rows(kind, gy, x, y, centre, part, sets, rows, channels):
+def _sums_rows(kind, gy, x, y, stop, centre, part, sets, rows, channels):
     """Blocks of channels-last rows -> part[set, block, 2, channel]."""
     blocks = part.shape[1]
     for task in prange(sets * blocks):
@@ -63,14 +64,14 @@ def _sums_rows(kind, gy, x, y, centre, part, sets, rows, channels):
             for c in range(channels):
                 d = x[start + c] - centre[s * channels + c]
                 v = d if kind == 0 else gy[start + c]
-                if kind == 2 and y[start + c] <= 0:
+                if kind == 2 and (y[start + c] <= 0 or y[start + c] == stop):
                     v = x.dtype.type(0)
                 first[c] += v
                 second[c] += v * d
 
 
 @_kernel
-def _sums_lines(kind, gy, x, y, centre, first, second, sets, batch, channels, space):
+def _sums_lines(kind, gy, x, y, stop, centre, first, second, sets, batch, channels, space):
     """Channels of NCHW memory -> first, second, float64."""
     for i in prange(sets * channels):
         total, along = 0.0, 0.0
@@ -79,7 +80,7 @@ def _sums_lines(kind, gy, x, y, centre, first, second, sets, batch, channels, sp
             for p in range(start, start + space):
                 d = x[p] - centre[i]
                 v = d if kind == 0 else gy[p]
-                if kind == 2 and y[p] <= 0:
+                if kind == 2 and (y[p] <= 0 or y[p] == stop):
                     v = x.dtype.type(0)
                 total += v
                 along += float(v) * d
@@ -87,18 +88,23 @@ def _sums_lines(kind, gy, x, y, centre, first, second, sets, batch, channels, sp
         second[i] = along
 
 
+def _stop(limit: float, like: Array) -> Any:
+    """What y equals where the limit cut it off; nothing does if there is none."""
+    return like.dtype.type(limit if limit < inf else nan)
+
+
 def _sums(
-    spec: NormSpec, kind: int, last: bool, gy: Array, x: Array, y: Array, centre: Array,
-    first: Array, second: Array,
+    spec: NormSpec, kind: int, last: bool, gy: Array, x: Array, y: Array, stop: Any,
+    centre: Array, first: Array, second: Array,
 ) -> None:  # fmt: skip
     sets, batch, channels, space = _sizes(spec)
     centre = np.ascontiguousarray(centre)
     if not last:
-        _sums_lines(kind, gy, x, y, centre, first, second, sets, batch, channels, space)
+        _sums_lines(kind, gy, x, y, stop, centre, first, second, sets, batch, channels, space)
         return
     rows = batch * space
     part = np.empty((sets, -(-rows // ROWS), 2, channels), x.dtype)
-    _sums_rows(kind, gy, x, y, centre, part, sets, rows, channels)
+    _sums_rows(kind, gy, x, y, stop, centre, part, sets, rows, channels)
     total = part.sum(1, dtype=np.float64)
     first[:] = total[:, 0].reshape(-1)
     second[:] = total[:, 1].reshape(-1)
@@ -119,7 +125,7 @@ def norm_statistics(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
         sample = sample.transpose(1, 0, 2)
     centre = sample.mean(1, dtype=np.float64).astype(x.dtype).reshape(-1)
     centre[~np.isfinite(centre)] = 0
-    _sums(spec, 0, last, flat, flat, flat, centre, mean, var)
+    _sums(spec, 0, last, flat, flat, flat, _stop(inf, x), centre, mean, var)
     mean /= count
     var /= count
     var -= mean * mean
@@ -128,7 +134,7 @@ def norm_statistics(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
 
 
 @_kernel
-def _apply(x, coef, residual, relu, out, rows, channels, space, last):
+def _apply(x, coef, residual, relu, limit, out, rows, channels, space, last):
     """Rows of channels, or runs of `space` elements of one channel; `coef` for each set of rows."""
     length = channels if last else space
     per_set = rows // (coef.shape[1] // channels)
@@ -142,18 +148,26 @@ def _apply(x, coef, residual, relu, out, rows, channels, space, last):
                 v = v + residual[start + j]
             if relu and v < 0:
                 v = x.dtype.type(0)
+            if relu and v > limit:
+                v = limit
             out[start + j] = v
 
 
 def norm_apply(
-    spec: NormSpec, x: Array, coef: Array, residual: Array | None, relu: bool, out: Array
+    spec: NormSpec,
+    x: Array,
+    coef: Array,
+    residual: Array | None,
+    relu: bool,
+    out: Array,
+    limit: float = inf,
 ) -> None:
-    """``(x - centre) * scale + shift``, + residual, ReLU -> out, laid out as x."""
+    """``(x - centre) * scale + shift``, + residual, ReLU up to the limit -> out, laid out as x."""
     last = _last(out)
     rows = spec.sets * spec.batch * (spec.space if last else spec.channels)
     _apply(
         _flat(x, last, x), np.ascontiguousarray(coef), _flat(residual, last, x), relu,
-        _target(out, last, x), rows, spec.channels, spec.space, last,
+        x.dtype.type(limit), _target(out, last, x), rows, spec.channels, spec.space, last,
     )  # fmt: skip
 
 
@@ -165,16 +179,18 @@ def norm_backward_sums(
     centre: Array,
     total: Array,
     along: Array,
+    limit: float = inf,
 ) -> None:
     """Sums of d and of ``d * (x - centre)`` for every channel -> total, along, float64."""
     last = _last(x)
     kind = 1 if y is None else 2
     gy, flat = _flat(grad_out, last, x), _flat(x, last, x)
-    _sums(spec, kind, last, gy, flat, _flat(y, last, x), centre, total, along)
+    flat_y, stop = _flat(y, last, x), _stop(limit, x)
+    _sums(spec, kind, last, gy, flat, flat_y, stop, centre, total, along)
 
 
 @_kernel
-def _backward(gy, x, y, coef, out, passed, rows, channels, space, last):
+def _backward(gy, x, y, stop, coef, out, passed, rows, channels, space, last):
     length = channels if last else space
     per_set = rows // (coef.shape[1] // channels)
     for row in prange(rows):
@@ -183,7 +199,7 @@ def _backward(gy, x, y, coef, out, passed, rows, channels, space, last):
         for j in range(length):
             k, p = i + j if last else i, start + j
             v = gy[p]
-            if y.size and y[p] <= 0:
+            if y.size and (y[p] <= 0 or y[p] == stop):
                 v = gy.dtype.type(0)
             if passed.size:
                 passed[p] = v
@@ -202,6 +218,7 @@ def norm_backward_apply(
     coef: Array,
     out: Array | None,
     passed: Array | None,
+    limit: float = inf,
 ) -> None:
     """``d * scale + (x - centre) * slope + level`` -> out, d -> passed; each may be None."""
     like = passed if out is None else out
@@ -211,6 +228,6 @@ def norm_backward_apply(
     rows = spec.sets * spec.batch * (spec.space if last else spec.channels)
     _backward(
         _flat(grad_out, last, like), _flat(x, last, like), _flat(y, last, like),
-        np.ascontiguousarray(coef), _target(out, last, like), _target(passed, last, like),
-        rows, spec.channels, spec.space, last,
+        _stop(limit, like), np.ascontiguousarray(coef), _target(out, last, like),
+        _target(passed, last, like), rows, spec.channels, spec.space, last,
     )  # fmt: skip

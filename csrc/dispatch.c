@@ -237,6 +237,14 @@ int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, d
     return k->map(kernel, count, a, b, p, q, out, threads);
 }
 
+int fc_softmax(int kind, int dtype, const fc_softmax_geom *g, const void *a, const void *b,
+               const int64_t *labels, const void *weight, const void *grad, void *out, void *loss,
+               void *sample, int threads) {
+    const fc_kernels *k = table(dtype);
+    if (!k || kind < 0 || kind >= FC_SOFTMAX_KINDS || threads < 1) return FC_UNSUPPORTED;
+    return k->softmax(kind, g, a, b, labels, weight, grad, out, loss, sample, threads);
+}
+
 int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
             int threads) {
     const fc_kernels *k = table(dtype);

@@ -180,6 +180,28 @@ int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const voi
 int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
            void *out, int threads);
 
+/* Softmax and relatives along the middle axis of arrays (outer, classes, inner).
+ * SOFTMAX, LOG_SOFTMAX: a = x. Their BACKWARD: a = dy, b = y.
+ * CROSS_ENTROPY: a = x, out = softmax(x), loss[outer * inner] = -weight[label] log softmax at the
+ * label; sample, if not NULL: weight[label]. Its BACKWARD: a = softmax(x), grad that of the losses,
+ * one for each or (grad_step 0) one for all. A label of `ignore` or none of the classes counts for
+ * nothing. weight: NULL for ones. What a kind does not know is NULL. */
+enum {
+    FC_SOFTMAX,
+    FC_LOG_SOFTMAX,
+    FC_SOFTMAX_BACKWARD,
+    FC_LOG_SOFTMAX_BACKWARD,
+    FC_CROSS_ENTROPY,
+    FC_CROSS_ENTROPY_BACKWARD,
+    FC_SOFTMAX_KINDS
+};
+typedef struct {
+    int64_t outer, classes, inner, ignore, grad_step;
+} fc_softmax_geom;
+int fc_softmax(int kind, int dtype, const fc_softmax_geom *g, const void *a, const void *b,
+               const int64_t *labels, const void *weight, const void *grad, void *out, void *loss,
+               void *sample, int threads);
+
 /* A step of an optimiser (settings: fc_sgd or fc_adam) over `count` parameters of one type. */
 int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
             int threads);
@@ -235,6 +257,9 @@ typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const 
 typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b, double p,
                          double q, void *out, int threads);
 
+typedef int (*fc_softmax_fn)(int kind, const fc_softmax_geom *, const void *a, const void *b,
+                             const int64_t *labels, const void *weight, const void *grad,
+                             void *out, void *loss, void *sample, int threads);
 typedef int (*fc_step_fn)(int method, const void *settings, int64_t count, const fc_update *updates,
                           int threads);
 
@@ -254,6 +279,7 @@ typedef struct {
     fc_norm_backward_fn norm_backward_apply;
     fc_transpose_fn transpose;
     fc_map_fn map;
+    fc_softmax_fn softmax;
     fc_step_fn update;
     double (*fma_peak)(double seconds);
 } fc_kernels;

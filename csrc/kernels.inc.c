@@ -11,6 +11,8 @@
 #include "finish.inc.c"
 #include "elementwise.inc.c"
 #include "optim.inc.c"
+#include "vecmath.inc.c"
+#include "softmax.inc.c"
 #include "conv_gemm.inc.c"
 #include "conv_gemm_weight.inc.c"
 #include "conv_scatter.inc.c"
@@ -59,6 +61,7 @@ const fc_kernels FN(fc_kernels) = {
     .norm_backward_apply = FN(norm_backward_apply),
     .transpose = FN(transpose),
     .map = FN(map),
+    .softmax = FN(softmax),
     .update = FN(update),
     .fma_peak = FN(fma_peak),
 };

@@ -98,6 +98,12 @@ PLAIN = (
     "relu_backward",
     "leaky_relu_backward",
     "clamp_backward",
+    "softmax",
+    "log_softmax",
+    "softmax_backward",
+    "log_softmax_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
     "sgd_step",
     "adam_step",
 )

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..autograd import Op
 from ..ops import elementwise as ops
+from ..ops import softmax as soft
 from ..ops.select import keep, select
 from .erf import erf
 
@@ -247,43 +248,35 @@ class Prelu(Op):
 
 
 class Softmax(Op):
-    """exp(x) / sum of exp(x) along an axis."""
+    """exp(x) / sum of exp(x) along an axis; backward from the output."""
 
     @staticmethod
     def forward(ctx: Any, x: Array, axis: int) -> Array:
         ctx.axis = axis
-        y = x - x.max(axis=axis, keepdims=True)
-        np.exp(y, out=y)
-        y /= y.sum(axis=axis, keepdims=True)
+        y = soft.softmax(x, axis)
         ctx.save(y)
         return y
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (y,) = ctx.saved
-        gx = g * y
-        gx -= y * gx.sum(axis=ctx.axis, keepdims=True)
-        return gx
+        return soft.softmax_backward(g, y, ctx.axis)
 
 
 class LogSoftmax(Op):
-    """x - log of the sum of exp(x) along an axis."""
+    """x - log of the sum of exp(x) along an axis; backward from the output."""
 
     @staticmethod
     def forward(ctx: Any, x: Array, axis: int) -> Array:
         ctx.axis = axis
-        y = x - x.max(axis=axis, keepdims=True)
-        y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+        y = soft.log_softmax(x, axis)
         ctx.save(y)
         return y
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (y,) = ctx.saved
-        gx = np.exp(y)
-        gx *= -g.sum(axis=ctx.axis, keepdims=True)
-        gx += g
-        return gx
+        return soft.log_softmax_backward(g, y, ctx.axis)
 
 
 class Dropout(Op):

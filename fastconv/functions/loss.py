@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op
+from ..ops import softmax as soft
 from .activation import sigmoid
 
 Array = np.ndarray
@@ -76,7 +77,41 @@ class ClassLoss(Op):
         return g if self.divisor is None else np.asarray(g / self.divisor, dtype=g.dtype)
 
 
-class CrossEntropy(ClassLoss):
+class CrossEntropy(Op):
+    """-log softmax(x) at the target class."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Array, target: Array, weight: Array | None, ignore: int, reduction: str
+    ) -> Array:
+        labels = np.ascontiguousarray(target).reshape(-1)
+        loss, p, sample, ctx.columns = soft.cross_entropy(x, labels, weight, ignore)
+        ctx.weight, ctx.ignore, ctx.divisor, ctx.mean = weight, ignore, None, reduction == "mean"
+        ctx.save(p, labels)
+        if reduction == "none":
+            return loss.reshape(target.shape)
+        if not ctx.mean:
+            return np.asarray(loss.sum(), dtype=loss.dtype)
+        if sample is not None:
+            ctx.divisor = sample.sum()
+        elif 0 <= ignore < x.shape[1] or labels.min(initial=0) < 0:
+            ctx.divisor = x.dtype.type(np.count_nonzero(labels != ignore))
+        else:
+            ctx.divisor = x.dtype.type(labels.size)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(loss.sum() / ctx.divisor, dtype=loss.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        p, labels = ctx.saved
+        if ctx.mean:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                g = np.asarray(g / ctx.divisor, dtype=g.dtype)
+        g = g.reshape(-1) if g.ndim else g
+        return soft.cross_entropy_backward(p, labels, ctx.weight, ctx.ignore, g, ctx.columns)
+
+
+class SmoothedCrossEntropy(ClassLoss):
     """-log softmax(x) at the target class, with label smoothing."""
 
     @staticmethod

@@ -71,6 +71,14 @@ from fastconv.backends.c.pool import (
     max_unpool_backward,
     max_unpool_forward,
 )
+from fastconv.backends.c.softmax import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
 
 __all__ = [
     "adam_step",
@@ -100,6 +108,8 @@ __all__ = [
     "conv_forward_grouped",
     "conv_forward_whole",
     "conv_forward_winograd",
+    "cross_entropy",
+    "cross_entropy_backward",
     "empty_cache",
     "fma_peak",
     "get_isa",
@@ -108,6 +118,8 @@ __all__ = [
     "isas",
     "leaky_relu",
     "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
     "max_pool_backward",
     "max_pool_forward",
     "max_pool_taps_backward",
@@ -124,6 +136,8 @@ __all__ = [
     "relu_backward",
     "set_isa",
     "sgd_step",
+    "softmax",
+    "softmax_backward",
     "stream",
     "sub",
     "to_channels_last",

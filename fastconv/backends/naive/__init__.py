@@ -39,6 +39,14 @@ from fastconv.backends.naive.norm import (
     norm_statistics,
 )
 from fastconv.backends.naive.optim import adam_step, sgd_step
+from fastconv.backends.naive.softmax import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
 from fastconv.spec import ConvSpec, PoolSpec
 
 Array = NDArray[Any]

@@ -42,6 +42,14 @@ from fastconv.backends.numba.pool import (
     max_unpool_backward,
     max_unpool_forward,
 )
+from fastconv.backends.numba.softmax import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
 
 __all__ = [
     "adam_step",
@@ -57,8 +65,12 @@ __all__ = [
     "conv_backward_weight_direct",
     "conv_forward_depthwise",
     "conv_forward_direct",
+    "cross_entropy",
+    "cross_entropy_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
     "max_pool_backward",
     "max_pool_forward",
     "max_pool_taps_backward",
@@ -73,5 +85,7 @@ __all__ = [
     "relu",
     "relu_backward",
     "sgd_step",
+    "softmax",
+    "softmax_backward",
     "sub",
 ]

@@ -42,8 +42,8 @@ def _class_indices(
         )
     check_shape(name, "weight", weight, (x.shape[1],))
     t = t.astype(np.int64, copy=False)
-    out = (t < 0) | (t >= x.shape[1])
-    if out.any():
+    if t.size and t.view(np.uint64).max() >= x.shape[1]:  # negative ones are large then
+        out = (t < 0) | (t >= x.shape[1])
         bad = t[out & (t != ignore)]
         if bad.size:
             raise IndexError(
@@ -108,14 +108,12 @@ def cross_entropy(
         loss = _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     else:
         labels = _class_indices(name, input, target, weight, ignore_index)
-        loss = ops.CrossEntropy.apply(
-            input,
-            labels,
-            None if weight is None else weight._array,
-            ignore_index,
-            reduction,
-            float(label_smoothing),
-        )
+        weights = None if weight is None else np.ascontiguousarray(weight._array)
+        given = (input, labels, weights, ignore_index, reduction)
+        if label_smoothing:
+            loss = ops.SmoothedCrossEntropy.apply(*given, float(label_smoothing))
+        else:
+            loss = ops.CrossEntropy.apply(*given)
     return loss.squeeze(0) if single and reduction == "none" else loss
 
 

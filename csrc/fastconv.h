@@ -258,8 +258,8 @@ typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b
                          double q, void *out, int threads);
 
 typedef int (*fc_softmax_fn)(int kind, const fc_softmax_geom *, const void *a, const void *b,
-                             const int64_t *labels, const void *weight, const void *grad,
-                             void *out, void *loss, void *sample, int threads);
+                             const int64_t *labels, const void *weight, const void *grad, void *out,
+                             void *loss, void *sample, int threads);
 typedef int (*fc_step_fn)(int method, const void *settings, int64_t count, const fc_update *updates,
                           int threads);
 

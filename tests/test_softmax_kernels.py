@@ -181,6 +181,21 @@ def test_graph(form):
             assert gradcheck(f, (x,))
 
 
+def test_gradients_that_are_broadcast():
+    """The gradient of a sum of single losses is one number with strides of zero."""
+    target = fc.tensor(np.random.default_rng(1).integers(0, 3, (2, 5)))
+    grads = []
+    for reduction in ("sum", "none"):
+        x = fc.tensor(_scores((2, 3, 5), 11), requires_grad=True)
+        F.cross_entropy(x, target, reduction=reduction).sum().backward()
+        grads.append(x.grad.numpy())
+    assert np.array_equal(*grads)
+    for function in (F.softmax, F.log_softmax):
+        x = fc.tensor(_scores((2, 3, 5), 12), requires_grad=True)
+        function(x, 1).sum().backward()
+        assert np.isfinite(x.grad.numpy()).all()
+
+
 def test_empty_and_ignored():
     assert F.softmax(fc.zeros(0, 3), 1).shape == (0, 3)
     assert float(F.softmax(fc.tensor(2.0), 0)) == 1

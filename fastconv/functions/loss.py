@@ -107,7 +107,8 @@ class CrossEntropy(Op):
         if ctx.mean:
             with np.errstate(invalid="ignore", divide="ignore"):
                 g = np.asarray(g / ctx.divisor, dtype=g.dtype)
-        g = g.reshape(-1) if g.ndim else g
+        if g.ndim:  # one for each, perhaps broadcast
+            g = np.ascontiguousarray(g).reshape(-1)
         return soft.cross_entropy_backward(p, labels, ctx.weight, ctx.ignore, g, ctx.columns)
 
 

@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from fastconv import plan
 from fastconv.memory import empty
-from fastconv.ops.layout import Array
-
-
-class Columns:
-    """An array as (outer, classes, inner) over its own memory, channels-last or contiguous.
-
-    Other arrays of the shape are brought into the same order where they are not in it.
-    """
-
-    def __init__(self, like: Array, axis: int) -> None:
-        self.order: tuple[int, ...] | None = None
-        self.back: tuple[int, ...] = ()
-        shape = like.shape
-        if not like.flags.c_contiguous and like.ndim > 2:
-            order = (0, *range(2, like.ndim), 1)
-            if like.transpose(order).flags.c_contiguous:
-                self.order, self.back = order, (0, like.ndim - 1, *range(1, like.ndim - 1))
-                shape = tuple([shape[i] for i in order])
-                axis = order.index(axis)
-        self.memory = shape
-        self.shape = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-
-    def of(self, a: Array) -> Array:
-        """The array as (outer, classes, inner), copied only where its memory differs."""
-        view = a if self.order is None else a.transpose(self.order)
-        return np.ascontiguousarray(view).reshape(self.shape)
-
-    def result(self, a: Array) -> Array:
-        """The inverse of `of`, a view."""
-        view = a.reshape(self.memory)
-        return view if self.order is None else view.transpose(self.back)
+from fastconv.ops.layout import Array, Columns
 
 
 def _along(name: str, like: Array, axis: int, *arrays: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd import Op, TensorBase
+from ..ops import join
 from ._promote import cast, check_tensor, numpy_names, result_dtype, unbroadcast
 
 ndarray = np.ndarray
@@ -173,16 +174,11 @@ class Cat(Op):
     @staticmethod
     def forward(ctx: Any, dim: int, *arrays: ndarray) -> ndarray:
         ctx.dim, ctx.sizes = dim, [a.shape[dim] for a in arrays]
-        return np.concatenate(arrays, dim)
+        return join.concatenate(arrays, dim)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> Any:
-        grads, start, before = [], 0, (slice(None),) * ctx.dim
-        for n, need in zip(ctx.sizes, ctx.needs, strict=True):
-            part = (*before, slice(start, start + n))
-            grads.append(g[part] if need else None)
-            start += n
-        return tuple(grads)
+        return tuple(join.split(g, ctx.sizes, ctx.needs, ctx.dim))
 
 
 class Stack(Op):

@@ -1,0 +1,88 @@
+"""Joining, cutting apart and copying up of large arrays, in every memory order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastconv as fc
+import fastconv.nn.functional as F
+from fastconv.functions import resample
+from fastconv.ops import join
+
+
+def _last(a):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+
+
+FORMATS = {
+    "contiguous": lambda a: a,
+    "channels-last": _last,
+    "gaps": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+}
+
+
+def _array(shape, dtype, form="contiguous"):
+    a = np.random.default_rng(sum(shape)).integers(-9, 9, shape).astype(dtype)
+    return FORMATS[form](a)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, bool])
+@pytest.mark.parametrize("second", FORMATS)
+@pytest.mark.parametrize("first", FORMATS)
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+def test_join_and_split(axis, first, second, dtype):
+    shapes = []
+    for n in (3, 0, 41):
+        shape = [4, 48, 17, 13]
+        shape[axis] = n
+        shapes.append(tuple(shape))
+    arrays = [_array(s, dtype, f) for s, f in zip(shapes, (first, second, second), strict=True)]
+    out = join.concatenate(arrays, axis)
+    assert np.array_equal(out, np.concatenate(arrays, axis))
+    g = FORMATS[first](out)
+    parts = list(join.split(g, [3, 0, 41], [True, True, True], axis))
+    for part, a in zip(parts, arrays, strict=True):
+        assert np.array_equal(part, a)
+    if first == "channels-last" and out.nbytes > 200_000:
+        assert np.moveaxis(out, 1, -1).flags.c_contiguous
+        assert np.moveaxis(parts[2], 1, -1).flags.c_contiguous
+    assert list(join.split(g, [3, 0, 41], [False, False, False], axis)) == [None] * 3
+
+
+def test_matrices_and_mixed_types():
+    a, b = _array((9, 3000), np.float32), _array((9, 7), np.float32)
+    assert np.array_equal(join.concatenate([a, b], 1), np.concatenate([a, b], 1))
+    mixed = join.concatenate([a, b.astype(float)], 1)
+    assert mixed.dtype == np.float64 and np.array_equal(mixed, np.concatenate([a, b], 1))
+
+
+def test_gradient_of_cat():
+    values = [_array((2, c, 70, 71), np.float32, "channels-last") for c in (5, 8)]
+    a, b = (fc.from_numpy(v).requires_grad_() for v in values)
+    g = _array((2, 13, 70, 71), np.float32)
+    fc.cat([a, b], 1).backward(fc.from_numpy(g))
+    assert np.array_equal(a.grad.numpy(), g[:, :5])
+    assert np.array_equal(b.grad.numpy(), g[:, 5:])
+
+
+@pytest.mark.parametrize("form", ["contiguous", "channels-last"])
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((2, 3, 1500), (2999,)), ((2, 17, 16, 15), (32, 30)), ((2, 17, 16, 15), (37, 15)),
+     ((1, 16, 8, 9, 10), (16, 18, 30)), ((2, 17, 16, 15), (8, 30))],
+)  # fmt: skip
+def test_copies(shape, size, mode, form, monkeypatch):
+    """Gradients of large arrays, by pooling, as of small ones; the last size leaves inputs out."""
+    x = _array(shape, np.float32, form)
+    g = _array((*shape[:2], *size), np.float32, form)
+    found = []
+    for small in (0, 10**9):
+        monkeypatch.setattr(resample, "SMALL", small)
+        t = fc.from_numpy(x).requires_grad_()
+        y = F.interpolate(t, size, mode=mode)
+        y.backward(fc.from_numpy(g))
+        found.append((y.detach().numpy(), t.grad.numpy()))
+    for a, b in zip(*found, strict=True):
+        assert np.array_equal(a, b)

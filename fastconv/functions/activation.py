@@ -285,9 +285,9 @@ class Dropout(Op):
     @staticmethod
     def forward(ctx: Any, x: Array, mask: Array, inplace: bool = False) -> Array:
         ctx.save(mask)
-        return np.multiply(x, mask, out=x if inplace else None)
+        return np.multiply(x, mask, out=x) if inplace else ops.mul(x, mask)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (mask,) = ctx.saved
-        return g * mask
+        return ops.mul(g, mask)

@@ -196,6 +196,20 @@ def test_gradients_that_are_broadcast():
         assert np.isfinite(x.grad.numpy()).all()
 
 
+def test_target_and_weight_may_change_before_backward():
+    grads = []
+    for change in (False, True):
+        x = fc.tensor(_scores((4, 3), 13), requires_grad=True)
+        target, weight = fc.tensor([0, 1, 2, 1]), fc.tensor([1.0, 2.0, 3.0])
+        loss = F.cross_entropy(x, target, weight)
+        if change:
+            target.fill_(0)
+            weight.fill_(0)
+        loss.backward()
+        grads.append(x.grad.numpy())
+    assert np.array_equal(*grads)
+
+
 def test_empty_and_ignored():
     assert F.softmax(fc.zeros(0, 3), 1).shape == (0, 3)
     assert float(F.softmax(fc.tensor(2.0), 0)) == 1

@@ -84,7 +84,8 @@ class CrossEntropy(Op):
     def forward(
         ctx: Any, x: Array, target: Array, weight: Array | None, ignore: int, reduction: str
     ) -> Array:
-        labels = np.ascontiguousarray(target).reshape(-1)
+        # of both a copy: they may change before backward
+        labels, weight = target.flatten(), None if weight is None else weight.copy()
         loss, p, sample, ctx.columns = soft.cross_entropy(x, labels, weight, ignore)
         ctx.weight, ctx.ignore, ctx.divisor, ctx.mean = weight, ignore, None, reduction == "mean"
         ctx.save(p, labels)

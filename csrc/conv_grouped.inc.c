@@ -33,12 +33,12 @@
 #define GROUPED_SUM_NAME(group, kw, nr, nj) [0][kw][nr - 1] = FN(tile_dw_sum_##group##_##kw##_##nr),
 #undef GROUPED_SUMS
 #if VEC_BYTES == 64 || defined(__aarch64__)
-#define GROUPED_SUMS(F, group)                                                                \
-    F(group, 1, 1, 8)                                                                         \
-    F(group, 1, 2, 4)                                                                         \
-    F(group, 1, 3, 4)                                                                         \
-    F(group, 3, 1, 4) F(group, 3, 2, 2) F(group, 3, 3, 2) F(group, 5, 1, 4) F(group, 5, 2, 2) \
-        F(group, 7, 1, 2)
+#define GROUPED_SUMS(F, group) \
+    F(group, 1, 1, 8)          \
+    F(group, 1, 2, 4)          \
+    F(group, 1, 3, 4)          \
+    F(group, 3, 1, 4)          \
+    F(group, 3, 2, 2) F(group, 3, 3, 2) F(group, 5, 1, 4) F(group, 5, 2, 2) F(group, 7, 1, 2)
 #else
 #define GROUPED_SUMS(F, group) \
     F(group, 1, 1, 4)          \

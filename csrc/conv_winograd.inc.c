@@ -1,9 +1,10 @@
-/* Winograd convolution F(4x4, 3x3): 36 products where the direct algorithm takes 144.
+/* Winograd convolution F(4x4, 3x3): 36 products where the direct algorithm takes 144. Compiled a
+ * second time as F(6x6, 3x3): 64 for 324, forward only (winograd_tile.inc.c).
  *
  *   Y = At [ (G f Gt) . (Bt d B) ] A
  *
  * With V[point][tile][depth] the transformed input and U[point][depth][col] the transformed
- * weights, the products are 36 GEMMs. A block of tiles at a time, small enough that V and the
+ * weights, the products are 36 (64) GEMMs. A block of tiles at a time, small enough that V and the
  * products stay in L2: nothing of the size of the image is written but the output. Kernels of other
  * sizes, strides and dilations are sums of groups of 3x3 taps (winograd_grid.h), which lengthen the
  * depth. Forward and each phase of backward input are conv_problem's taps.
@@ -39,11 +40,11 @@ typedef struct {
     int64_t pitch; /* of a row of V: an odd number of cache lines */
     int64_t panels, panel_items;
     int64_t u_skip;  /* between the points of U: no power of two, which would share cache sets */
-    int64_t samples; /* inputs of a tile: 36 or 6 */
-} FN(win_sizes);
+    int64_t samples; /* inputs of a tile */
+} WN(sizes);
 
-INLINE FN(win_sizes) FN(win_sizes_of)(const conv_problem *p, const win_grid *g) {
-    FN(win_sizes) s;
+INLINE WN(sizes) WN(sizes_of)(const conv_problem *p, const win_grid *g) {
+    WN(sizes) s;
     const int64_t line = 64 / sizeof(T);
     s.depth = fc_round_up(g->groups * p->channels, VL);
     s.pitch = (fc_ceil_div(s.depth, line) | 1) * line;
@@ -55,7 +56,7 @@ INLINE FN(win_sizes) FN(win_sizes_of)(const conv_problem *p, const win_grid *g) 
 }
 
 /* Between the points of a panel of U. */
-INLINE int64_t FN(win_panel_plane)(const conv_problem *p, const FN(win_sizes) * z, int64_t panel) {
+INLINE int64_t WN(panel_plane)(const conv_problem *p, const WN(sizes) * z, int64_t panel) {
     const int64_t width = fc_min(TILE_NR, p->cols - panel * TILE_NR);
     return z->depth * fc_round_up(width, VL) + z->u_skip;
 }
@@ -63,18 +64,18 @@ INLINE int64_t FN(win_panel_plane)(const conv_problem *p, const FN(win_sizes) * 
 /* Depth [d0, d1) of one panel of U[point][depth][nr], points `plane` apart, from weights packed a
  * few channels at a time: the one place where weights are transformed. scratch holds
  * taps * WIN_PACK_CHANNELS + 9 rows of TILE_NR. */
-static void FN(win_pack)(const conv_problem *p, const win_grid *g, const T *w, int64_t group,
-                         int64_t panel, int64_t d0, int64_t d1, T *scratch, T *u, int64_t plane) {
+static void WN(pack)(const conv_problem *p, const win_grid *g, const T *w, int64_t group,
+                     int64_t panel, int64_t d0, int64_t d1, T *scratch, T *u, int64_t plane) {
     const int64_t col0 = panel * TILE_NR, width = fc_min(TILE_NR, p->cols - col0);
     const int64_t nr = fc_round_up(width, VL), C = p->channels;
-    const FN(win_place) from = {WIN_TAPS * nr, nr};
+    const WN(place) from = {WIN_TAPS * nr, nr};
     int64_t points[WIN_IN * WIN_IN];
     for (int x = 0; x < g->points; x++) points[x] = x * plane;
     T *filter = scratch + p->ntaps * WIN_PACK_CHANNELS * TILE_NR;
     for (int64_t c0 = 0; c0 < C; c0 += WIN_PACK_CHANNELS) {
         if (g->groups == 1 && (c0 + WIN_PACK_CHANNELS <= d0 || c0 >= d1)) continue;
         const int64_t n = fc_min(WIN_PACK_CHANNELS, C - c0);
-        const FN(win_place) lie = {WIN_TAPS * n * nr, n * nr};
+        const WN(place) lie = {WIN_TAPS * n * nr, n * nr};
         FN(pack_weight)(p, w, group, col0, width, nr, c0, c0 + n, scratch);
         for (int64_t k = 0; k < g->groups; k++) {
             const int64_t taps = g->two ? WIN_TAPS * WIN_TAPS : WIN_TAPS;
@@ -88,7 +89,7 @@ static void FN(win_pack)(const conv_problem *p, const win_grid *g, const T *w, i
             for (int64_t c = 0; c < n; c++) {
                 T *to = u + (k * C + c0 + c - d0) * nr;
                 if (in_order) { /* 3x3 (or 3) taps, as they are packed */
-                    FN(win_filter)(g->two, nr, scratch + c * nr, to, lie, points, NULL);
+                    WN(filter)(g->two, nr, scratch + c * nr, to, lie, points, NULL);
                     continue;
                 }
                 for (int i = 0; i < taps; i++) {
@@ -96,7 +97,7 @@ static void FN(win_pack)(const conv_problem *p, const win_grid *g, const T *w, i
                     for (int64_t e = 0; e < nr; e += VL)
                         vstore(filter + i * nr + e, tap[i] < 0 ? vset1(0) : vload(s + e));
                 }
-                FN(win_filter)(g->two, nr, filter, to, from, points, NULL);
+                WN(filter)(g->two, nr, filter, to, from, points, NULL);
             }
         }
     }
@@ -109,8 +110,8 @@ static void FN(win_pack)(const conv_problem *p, const win_grid *g, const T *w, i
 typedef struct {
     const conv_problem *p;
     const win_grid *grid;
-    const FN(win_transform) * input, *output;
-    FN(win_sizes) size;
+    const WN(transform) * input, *output;
+    WN(sizes) size;
     const T *src, *bias; /* bias: the group's, padded */
     const T *weight;     /* U from panel `base` on, or NULL: then from raw to chunk, when needed */
     const T *raw;
@@ -118,25 +119,25 @@ typedef struct {
     int64_t group, first, count, base, panel0, panel1;
     T *v, *m, *chunk;
     T *local; /* one tile as a whole, zero outside the source */
-} FN(win_block);
+} WN(block);
 
 /* Outputs of a tile along the transformed rows (0 where there are none) and columns. */
-INLINE int FN(win_high)(const win_grid *g, const win_tile *t) {
+INLINE int WN(high)(const win_grid *g, const win_tile *t) {
     return g->two ? (int)t->count[g->row] : 0;
 }
-INLINE int FN(win_wide)(const win_grid *g, const win_tile *t) { return (int)t->count[g->col]; }
+INLINE int WN(wide)(const win_grid *g, const win_tile *t) { return (int)t->count[g->col]; }
 
 /* Where the tile that comes after `rows` lies in planes of rows of `pitch`, one plane for each
  * point, with the rows of its own tiles. */
-INLINE void FN(win_spread)(const win_grid *g, const win_rows *rows, int64_t plane, int64_t pitch,
-                           int64_t *at) {
+INLINE void WN(spread)(const win_grid *g, const win_rows *rows, int64_t plane, int64_t pitch,
+                       int64_t *at) {
     for (int i = 0; i < (g->two ? WIN_IN : 1); i++)
         for (int j = 0; j < WIN_IN; j++)
             at[i * WIN_IN + j] = (i * WIN_IN + j) * plane + win_row_of(rows, i, j) * pitch;
 }
 
 /* A pixel's channels, whole vectors or not. */
-INLINE void FN(win_copy)(T *to, const T *from, int64_t n) {
+INLINE void WN(copy)(T *to, const T *from, int64_t n) {
     int64_t c = 0;
     for (; c + VL <= n; c += VL) vstore(to + c, vload(from + c));
     for (; c < n; c++) to[c] = from[c];
@@ -144,8 +145,8 @@ INLINE void FN(win_copy)(T *to, const T *from, int64_t n) {
 
 /* Copy the tile's inputs of one group to local[i * WIN_IN + j][ld], zero outside the source. With
  * `spill` a copy may write 4 elements of each sample, however few the channels. */
-static void FN(win_gather)(const FN(win_block) * b, const win_tile *t, const int64_t at[3],
-                           T *local, int64_t ld, int spill) {
+static void WN(gather)(const WN(block) * b, const win_tile *t, const int64_t at[3], T *local,
+                       int64_t ld, int spill) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t *st = p->src_stride, C = p->channels;
@@ -161,8 +162,8 @@ static void FN(win_gather)(const FN(win_block) * b, const win_tile *t, const int
     if (g->two) src += s[other] * st[2 + other];
     else
         for (int i = 0; i < 3; i++) src += i != g->col ? s[i] * st[2 + i] : 0;
-    const int high = g->two ? FN(win_high)(g, t) + WIN_TAPS - 1 : 1;
-    const int wide = FN(win_wide)(g, t) + WIN_TAPS - 1;
+    const int high = g->two ? WN(high)(g, t) + WIN_TAPS - 1 : 1;
+    const int wide = WN(wide)(g, t) + WIN_TAPS - 1;
     for (int i = 0; i < high; i++) {
         const int64_t h = s[row] + i * g->axis[row].src_step;
         const int no_row = out || (g->two && (h < 0 || h >= p->src_size[row]));
@@ -175,15 +176,14 @@ static void FN(win_gather)(const FN(win_block) * b, const win_tile *t, const int
             } else if (spill && C <= 4 && line + w * st[2 + g->col] + 4 <= limit) {
                 memcpy(out_row, line + w * st[2 + g->col], 4 * sizeof(T));
             } else {
-                FN(win_copy)(out_row, line + w * st[2 + g->col], C);
+                WN(copy)(out_row, line + w * st[2 + g->col], C);
             }
         }
     }
 }
 
 /* Whether all inputs of the tile's group lie inside the source; *from is where the first one is. */
-static int FN(win_inside)(const FN(win_block) * b, const win_tile *t, const int64_t at[3],
-                          const T **from) {
+static int WN(inside)(const WN(block) * b, const win_tile *t, const int64_t at[3], const T **from) {
     const conv_problem *p = b->p;
     const T *src = b->src + t->n * p->src_stride[0] + b->group * p->channels;
     for (int i = 0; i < 3; i++) {
@@ -198,22 +198,22 @@ static int FN(win_inside)(const FN(win_block) * b, const win_tile *t, const int6
 }
 
 /* The tile's inputs of all groups, transformed to v at the places `at`. */
-static void FN(win_load)(const FN(win_block) * b, const win_tile *t, T *v, const int64_t *at) {
+static void WN(load)(const WN(block) * b, const win_tile *t, T *v, const int64_t *at) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t C = p->channels, depth = b->size.depth, *st = p->src_stride;
-    const int high = FN(win_high)(g, t), wide = FN(win_wide)(g, t);
-    const FN(win_place) lie = {g->two ? g->axis[g->row].src_step * st[2 + g->row] : 0,
-                               g->axis[g->col].src_step * st[2 + g->col]};
+    const int high = WN(high)(g, t), wide = WN(wide)(g, t);
+    const WN(place) lie = {g->two ? g->axis[g->row].src_step * st[2 + g->row] : 0,
+                           g->axis[g->col].src_step * st[2 + g->col]};
     int64_t tap[3];
     if (C % VL == 0) {
         for (int64_t k = 0; k < g->groups; k++, v += C) {
             const T *from = b->local;
-            FN(win_place) place = {WIN_IN * C, C};
+            WN(place) place = {WIN_IN * C, C};
             win_group_at(g, k, tap);
-            if (FN(win_inside)(b, t, tap, &from)) place = lie;
-            else FN(win_gather)(b, t, tap, b->local, C, 0);
-            FN(win_transform_tile)(b->input, high, wide, C, from, v, place, at, NULL);
+            if (WN(inside)(b, t, tap, &from)) place = lie;
+            else WN(gather)(b, t, tap, b->local, C, 0);
+            WN(transform_tile)(b->input, high, wide, C, from, v, place, at, NULL);
         }
         return;
     }
@@ -221,21 +221,21 @@ static void FN(win_load)(const FN(win_block) * b, const win_tile *t, T *v, const
      * a group's copies spill, the next group or the zeros at the end overwrite. */
     for (int64_t k = 0; k < g->groups; k++) {
         win_group_at(g, k, tap);
-        FN(win_gather)(b, t, tap, b->local + k * C, depth, k * C + 4 <= depth);
+        WN(gather)(b, t, tap, b->local + k * C, depth, k * C + 4 <= depth);
     }
     for (int64_t i = 0; i < b->size.samples; i++)
         for (int64_t c = g->groups * C; c < depth; c++) b->local[i * depth + c] = 0;
-    FN(win_transform_tile)(b->input, high, wide, depth, b->local, v,
-                           (FN(win_place)){WIN_IN * depth, depth}, at, NULL);
+    WN(transform_tile)(b->input, high, wide, depth, b->local, v, (WN(place)){WIN_IN * depth, depth},
+                       at, NULL);
 }
 
 /* Where the tile's first output lies in a tensor of the target's form, and its neighbours. */
-INLINE FN(win_place) FN(win_target)(const FN(win_block) * b, const win_tile *t, int64_t *offset) {
+INLINE WN(place) WN(target)(const WN(block) * b, const win_tile *t, int64_t *offset) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t *st = p->dst_stride;
     *offset = t->n * st[0];
-    FN(win_place) to = {0, 0};
+    WN(place) to = {0, 0};
     for (int i = 0; i < 3; i++) {
         *offset += (t->first[i] * p->dst_step[i] + p->dst_first[i]) * st[2 + i];
         const int64_t step = g->axis[i].step * p->dst_step[i] * st[2 + i];
@@ -247,22 +247,22 @@ INLINE FN(win_place) FN(win_target)(const FN(win_block) * b, const win_tile *t, 
 
 /* The tile's products in m at the places `at`, transformed to columns [col, col+width) of the
  * target. */
-static void FN(win_store)(const FN(win_block) * b, const win_tile *t, int64_t col, int64_t width,
-                          const T *m, const int64_t *at) {
+static void WN(store)(const WN(block) * b, const win_tile *t, int64_t col, int64_t width,
+                      const T *m, const int64_t *at) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t nr = fc_round_up(width, VL), cs = p->dst_stride[1];
-    const int high = FN(win_high)(g, t), wide = FN(win_wide)(g, t);
+    const int high = WN(high)(g, t), wide = WN(wide)(g, t);
     const int64_t rows = g->two ? high : 1, cols = wide;
     const T *bias = b->bias ? b->bias + col : NULL;
     int64_t offset;
-    const FN(win_place) to = FN(win_target)(b, t, &offset);
+    const WN(place) to = WN(target)(b, t, &offset);
     T *y = b->dst + offset + (b->group * p->cols + col) * cs;
     if (width == nr && cs == 1) {
-        FN(win_transform_tile)(b->output, high, wide, nr, m, y, to, at, bias);
+        WN(transform_tile)(b->output, high, wide, nr, m, y, to, at, bias);
     } else {
-        const FN(win_place) local = {WIN_OUT * nr, nr};
-        FN(win_transform_tile)(b->output, high, wide, nr, m, b->local, local, at, bias);
+        const WN(place) local = {WIN_OUT * nr, nr};
+        WN(transform_tile)(b->output, high, wide, nr, m, b->local, local, at, bias);
         for (int64_t i = 0; i < rows; i++) {
             for (int64_t j = 0; j < cols; j++) {
                 const T *s = b->local + (i * WIN_OUT + j) * nr;
@@ -278,8 +278,8 @@ static void FN(win_store)(const FN(win_block) * b, const win_tile *t, int64_t co
 }
 
 /* Depth [d0, d1) of all products of the block: m (+)= v * u, u from depth d0 on. */
-static void FN(win_multiply)(const FN(win_block) * b, const win_rows *rows, int64_t nrv, int64_t d0,
-                             int64_t d1, const T *u, int64_t plane) {
+static void WN(multiply)(const WN(block) * b, const win_rows *rows, int64_t nrv, int64_t d0,
+                         int64_t d1, const T *u, int64_t plane) {
     const int64_t pitch = b->size.pitch, nr = nrv * VL;
     for (int x = 0; x < b->grid->points; x++, u += plane) {
         const T *v = b->v + x * b->count * pitch;
@@ -296,7 +296,7 @@ static void FN(win_multiply)(const FN(win_block) * b, const win_rows *rows, int6
     }
 }
 
-static void FN(win_run_block)(const FN(win_block) * b) {
+static void WN(run_block)(const WN(block) * b) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t depth = b->size.depth, pitch = b->size.pitch;
@@ -305,39 +305,39 @@ static void FN(win_run_block)(const FN(win_block) * b) {
     for (int64_t i = 0; i < b->count; i++) {
         const win_tile t = win_tile_at(p, g, b->first + i);
         if (!t.count[0]) continue;
-        FN(win_spread)(g, &rows, b->count * pitch, pitch, at);
-        FN(win_load)(b, &t, b->v, at);
-        win_rows_add(g, &t, &rows);
+        WN(spread)(g, &rows, b->count * pitch, pitch, at);
+        WN(load)(b, &t, b->v, at);
+        win_rows_add(g, WIN_OUT, &t, &rows);
     }
     for (int64_t panel = b->panel0; panel < b->panel1; panel++) {
         const int64_t col = panel * TILE_NR, width = fc_min(TILE_NR, p->cols - col);
         const int64_t nrv = fc_ceil_div(width, VL), nr = nrv * VL;
         if (b->weight) {
-            FN(win_multiply)(b, &rows, nrv, 0, depth,
-                             b->weight + (panel - b->base) * b->size.panel_items,
-                             FN(win_panel_plane)(p, &b->size, panel));
+            WN(multiply)(b, &rows, nrv, 0, depth,
+                         b->weight + (panel - b->base) * b->size.panel_items,
+                         WN(panel_plane)(p, &b->size, panel));
         } else {
             const int64_t plane = WIN_SUM * nr + b->size.u_skip;
             for (int64_t d = 0; d < depth; d += WIN_SUM) {
                 const int64_t end = fc_min(depth, d + WIN_SUM);
-                FN(win_pack)(p, g, b->raw, b->group, panel, d, end, b->local, b->chunk, plane);
-                FN(win_multiply)(b, &rows, nrv, d, end, b->chunk, plane);
+                WN(pack)(p, g, b->raw, b->group, panel, d, end, b->local, b->chunk, plane);
+                WN(multiply)(b, &rows, nrv, d, end, b->chunk, plane);
             }
         }
         win_rows done = {{{0}}};
         for (int64_t i = 0; i < b->count; i++) {
             const win_tile t = win_tile_at(p, g, b->first + i);
             if (!t.count[0]) continue;
-            FN(win_spread)(g, &done, b->count * nr, nr, at);
-            FN(win_store)(b, &t, col, width, b->m, at);
-            win_rows_add(g, &t, &done);
+            WN(spread)(g, &done, b->count * nr, nr, at);
+            WN(store)(b, &t, col, width, b->m, at);
+            win_rows_add(g, WIN_OUT, &t, &done);
         }
     }
 }
 
 /* Weights that the caller keeps: *kept[group][panel], packed now if that is asked. */
-static int FN(win_keep)(const conv_problem *p, const win_grid *grid, const FN(win_sizes) * z,
-                        const T *w, T **kept, int threads) {
+static int WN(keep)(const conv_problem *p, const win_grid *grid, const WN(sizes) * z, const T *w,
+                    T **kept, int threads) {
     const int64_t count = p->groups * z->panels;
     void *at;
     int status = fc_packed_next(p->packed, count * z->panel_items, sizeof(T), &at);
@@ -349,22 +349,22 @@ static int FN(win_keep)(const conv_problem *p, const win_grid *grid, const FN(wi
     if (!scratch) return FC_NOMEM;
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
     for (int64_t i = 0; i < count; i++)
-        FN(win_pack)(p, grid, w, i / z->panels, i % z->panels, 0, z->depth,
-                     scratch + fc_thread() * each, *kept + i * z->panel_items,
-                     FN(win_panel_plane)(p, z, i % z->panels));
+        WN(pack)(p, grid, w, i / z->panels, i % z->panels, 0, z->depth,
+                 scratch + fc_thread() * each, *kept + i * z->panel_items,
+                 WN(panel_plane)(p, z, i % z->panels));
     fc_free(scratch);
     return FC_OK;
 }
 
 /* Tasks are (group, block of tiles, range of panels): each writes its own part of the target. */
-static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *src, const T *w,
-                         const T *bias, T *dst, int threads) {
+static int WN(solve)(const conv_problem *p, const win_grid *grid, const T *src, const T *w,
+                     const T *bias, T *dst, int threads) {
     if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
     if (grid->tiles == 0) return FC_OK;
-    const FN(win_sizes) z = FN(win_sizes_of)(p, grid);
+    const WN(sizes) z = WN(sizes_of)(p, grid);
     T *kept = NULL;
     if (p->packed) {
-        const int packed = FN(win_keep)(p, grid, &z, w, &kept, threads);
+        const int packed = WN(keep)(p, grid, &z, w, &kept, threads);
         if (packed || fc_only_packs(p->packed)) return packed;
     }
     /* Few tiles, or more weights than stay in L3: each block of tiles transforms what it needs. */
@@ -397,9 +397,9 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
     T *u = fused || kept ? NULL : fc_scratch(groups_at_once * turn * z.panel_items, sizeof(T));
     T *scratch = fc_scratch(threads * each, sizeof(T));
     T *padded = bias ? FN(pad_bias)(p, z.panels, bias) : NULL;
-    FN(win_transform) input, output;
-    FN(win_transform_make)(&input, WIN_DATA, FN(win_input), win_has_tails(p, grid));
-    FN(win_transform_make)(&output, WIN_CONTRACT, FN(win_output), win_has_tails(p, grid));
+    WN(transform) input, output;
+    WN(transform_make)(&input, WIN_DATA, WN(input), win_has_tails(p, grid));
+    WN(transform_make)(&output, WIN_CONTRACT, WN(output), win_has_tails(p, grid));
     const int status = (u || fused || kept) && scratch && (padded || !bias) ? FC_OK : FC_NOMEM;
     for (int64_t g0 = 0; status == FC_OK && g0 < p->groups; g0 += groups_at_once) {
         const int64_t ng = fc_min(groups_at_once, p->groups - g0);
@@ -411,15 +411,15 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < (fused || kept ? 0 : ng * nt); i++) {
                     const int64_t panel = t0 + i % nt;
-                    FN(win_pack)(p, grid, w, g0 + i / nt, panel, 0, z.depth, mine,
-                                 u + (i / nt * turn + i % nt) * z.panel_items,
-                                 FN(win_panel_plane)(p, &z, panel));
+                    WN(pack)(p, grid, w, g0 + i / nt, panel, 0, z.depth, mine,
+                             u + (i / nt * turn + i % nt) * z.panel_items,
+                             WN(panel_plane)(p, &z, panel));
                 }
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < ng * blocks * splits; i++) {
                     const int64_t s = i % splits, block = i / splits % blocks;
                     const int64_t g = i / splits / blocks;
-                    const FN(win_block) b = {
+                    const WN(block) b = {
                         .p = p,
                         .grid = grid,
                         .input = &input,
@@ -443,7 +443,7 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
                         .chunk = mine + v_items + m_items,
                         .local = mine + v_items + m_items + chunk_items,
                     };
-                    FN(win_run_block)(&b);
+                    WN(run_block)(&b);
                 }
             }
         }
@@ -454,20 +454,21 @@ static int FN(win_solve)(const conv_problem *p, const win_grid *grid, const T *s
     return status;
 }
 
-static int FN(conv_forward_winograd)(const fc_conv_geom *g, const void *x, const void *w,
-                                     const void *bias, void *y, int threads) {
+static int WN(forward)(const fc_conv_geom *g, const void *x, const void *w, const void *bias,
+                       void *y, int threads) {
     int status = fc_conv_check(g);
     if (status) return status;
     conv_problem p;
     win_grid grid = {0};
     status = conv_problem_forward(&p, g);
-    if (status == FC_OK) status = win_grid_make(&grid, &p);
-    if (status == FC_OK) status = FN(win_solve)(&p, &grid, x, w, bias, y, threads);
+    if (status == FC_OK) status = win_grid_make(&grid, &p, WIN_OUT);
+    if (status == FC_OK) status = WN(solve)(&p, &grid, x, w, bias, y, threads);
     win_grid_free(&grid);
     conv_problem_free(&p);
     return status;
 }
 
+#if WIN_OUT == 4
 static int FN(conv_backward_input_winograd)(const fc_conv_geom *g, const void *dy, const void *w,
                                             const void *bias, void *dx, int threads) {
     int status = fc_conv_check(g);
@@ -480,9 +481,9 @@ static int FN(conv_backward_input_winograd)(const fc_conv_geom *g, const void *d
         if (status == FC_OK && p.depth == 0) {
             if (!fc_only_packs(p.packed)) FN(fill_phase)(&p, bias, dx);
         } else if (status == FC_OK) {
-            status = win_grid_make(&grid, &p);
+            status = win_grid_make(&grid, &p, WIN_OUT);
             if (status == FC_OK && win_gain(&p, &grid) >= WIN_LEAST_GAIN) {
-                status = FN(win_solve)(&p, &grid, dy, w, bias, dx, threads);
+                status = WN(solve)(&p, &grid, dy, w, bias, dx, threads);
             } else if (status == FC_OK || status == FC_UNSUPPORTED) {
                 status = FN(gemm_solve)(&p, 0, dy, w, bias, dx, threads);
             }
@@ -492,3 +493,4 @@ static int FN(conv_backward_input_winograd)(const fc_conv_geom *g, const void *d
     }
     return status;
 }
+#endif

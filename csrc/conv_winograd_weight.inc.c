@@ -59,7 +59,7 @@ static void FN(win_chunk_tiles)(const FN(win_chunk) * c, int64_t i, int64_t end)
         FN(win_load)(b, &t, b->v, at);
         FN(win_spread)(b->grid, &rows, n * c->z_pitch, c->z_pitch, at);
         FN(win_load_grad)(b, c->grad, c->dy, &t, c->z, at);
-        win_rows_add(b->grid, &t, &rows);
+        win_rows_add(b->grid, WIN_OUT, &t, &rows);
     }
 }
 
@@ -202,7 +202,7 @@ static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *
     conv_problem p;
     win_grid grid = {0};
     status = conv_problem_forward(&p, g);
-    if (status == FC_OK) status = win_grid_make(&grid, &p);
+    if (status == FC_OK) status = win_grid_make(&grid, &p, WIN_OUT);
     if (status == FC_OK) status = FN(win_weight_solve)(&p, &grid, dy, x, dw, threads);
     win_grid_free(&grid);
     conv_problem_free(&p);

@@ -181,6 +181,7 @@ static void check_conv(const char *isa, int dtype, int number, int threads) {
         [FC_CONV_BACKWARD_INPUT_GROUPED] = {"backward input grouped", 1, GROUPED},
         [FC_CONV_BACKWARD_WEIGHT_GROUPED] = {"backward weight grouped", 2, GROUPED},
         [FC_CONV_FORWARD_WINOGRAD] = {"forward winograd", 0, WINOGRAD},
+        [FC_CONV_FORWARD_WINOGRAD6] = {"forward winograd6", 0, WINOGRAD},
         [FC_CONV_BACKWARD_INPUT_WINOGRAD] = {"backward input winograd", 1, WINOGRAD},
         [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = {"backward weight winograd", 2, WINOGRAD},
         [FC_CONV_BACKWARD_INPUT_SCATTER] = {"backward input scatter", 1, EVERY},

@@ -1,8 +1,8 @@
 /* The tiles of a Winograd convolution, free of types.
  *
- * One or two axes are transformed: there a tile has m = 4 outputs and m + 2 = 6 inputs, and takes 3
- * taps at a time; the last tile of an axis has what is left, 1 to 4. F(m, 3) uses the first m + 2
- * of the same points, so a tile takes part in the products of its own points alone, with the
+ * One or two axes are transformed: there a tile has m = 4 (or 6) outputs and m + 2 inputs, and
+ * takes 3 taps at a time; the last tile of an axis has what is left, 1 to m. F(m, 3) uses the first
+ * m + 2 of the same points, so a tile takes part in the products of its own points alone, with the
  * weights of all the others. Longer kernels, strides and dilations are sums of such parts. With
  * source = pos*s + off(t), off(t) = off0 + t*d, and e = lcm(s, d):
  *
@@ -17,10 +17,10 @@
 
 #include "conv_problem.h"
 
-enum { WIN_IN = 6, WIN_OUT = 4, WIN_TAPS = 3 };
+enum { WIN_TAPS = 3, WIN_MOST = 6 /* outputs */ };
 
 typedef struct {
-    int samples, outputs; /* of a whole tile: 6 and 4, or 1 and 1 */
+    int samples, outputs; /* of a whole tile: m + 2 and m, or 1 and 1 */
     int64_t groups;
     int64_t *origin;        /* [groups]: source offset of the first tap */
     int64_t *taps;          /* [groups][3]: indices into the problem's taps, or -1 */
@@ -33,7 +33,8 @@ typedef struct {
     win_axis axis[3];
     int row, col;   /* the transformed axes; row is -1 where only one is */
     int two;        /* both */
-    int points;     /* products per tile: 36 or 6 */
+    int out;        /* m: outputs of a whole tile along a transformed axis */
+    int points;     /* products per tile: (m + 2)^2 or m + 2 */
     int64_t groups; /* product over the axes */
     int64_t tiles;  /* of all sub-grids and images */
 } win_grid;
@@ -47,7 +48,7 @@ typedef struct {
 /* How many tiles, so far, take part in the products of a point: row[x][y] counts those that have at
  * least x + 1 rows and y + 1 columns of outputs. */
 typedef struct {
-    int64_t row[WIN_OUT][WIN_OUT];
+    int64_t row[WIN_MOST][WIN_MOST];
 } win_rows;
 
 /* Outputs of a tile above which it has the point, one axis: points 0, 1, 2 are everybody's. */
@@ -66,17 +67,18 @@ static inline int64_t win_lcm(int64_t a, int64_t b) {
     return a / x * b;
 }
 
-static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int transformed) {
+static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int transformed,
+                                int out) {
     const tap_axis *t = &p->taps[i];
     const int64_t d = t->count > 1 ? t->off[1] - t->off[0] : 1;
     const int64_t e = transformed ? win_lcm(p->src_step[i], d) : 1;
-    if (e > INT64_C(1) << 32) return FC_OVERFLOW; /* a tile's inputs are up to 5 of it apart */
+    if (e > INT64_C(1) << 32) return FC_OVERFLOW; /* a tile's inputs are up to 7 of it apart */
     const int64_t apart = transformed ? e / d : 1, each = transformed ? WIN_TAPS : 1;
     a->origin = (int64_t *)fc_scratch(4 * t->count, sizeof(int64_t));
     if (!a->origin) return FC_NOMEM;
     a->taps = a->origin + t->count;
-    a->samples = transformed ? WIN_IN : 1;
-    a->outputs = transformed ? WIN_OUT : 1;
+    a->samples = transformed ? out + WIN_TAPS - 1 : 1;
+    a->outputs = transformed ? out : 1;
     a->groups = 0;
     for (int64_t c = 0; c < fc_min(transformed ? apart : 1, t->count); c++) {
         for (int64_t k = c; k < t->count; k += each * apart) {
@@ -95,9 +97,11 @@ static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int t
     return FC_OK;
 }
 
-/* Transforms the last two axes that have several taps; FC_UNSUPPORTED where none has. */
-static inline int win_grid_make(win_grid *g, const conv_problem *p) {
+/* Transforms the last two axes that have several taps, by tiles of `out` outputs; FC_UNSUPPORTED
+ * where none has. */
+static inline int win_grid_make(win_grid *g, const conv_problem *p, int out) {
     memset(g, 0, sizeof *g);
+    g->out = out;
     g->row = g->col = -1;
     for (int i = 2; i >= 0; i--) {
         if (p->taps[i].count < 2) continue;
@@ -106,12 +110,13 @@ static inline int win_grid_make(win_grid *g, const conv_problem *p) {
     }
     if (g->col < 0) return FC_UNSUPPORTED;
     g->two = g->row >= 0;
-    g->points = g->two ? WIN_IN * WIN_IN : WIN_IN;
+    const int points = out + WIN_TAPS - 1;
+    g->points = g->two ? points * points : points;
     g->groups = 1;
     g->tiles = p->batch;
     for (int i = 0; i < 3; i++) {
         win_axis *a = &g->axis[i];
-        const int status = win_axis_make(a, p, i, i == g->row || i == g->col);
+        const int status = win_axis_make(a, p, i, i == g->row || i == g->col, out);
         if (status) return status;
         g->groups *= a->groups;
         g->tiles *= a->grids * a->tiles;
@@ -125,8 +130,8 @@ static inline int64_t win_axis_before(const conv_problem *p, const win_axis *a, 
     if (a->samples == 1) return place;
     const int64_t sub = place / a->tiles, short_count = p->grid[i] / a->step;
     const int64_t longer = p->grid[i] % a->step; /* sub-grids with one output more */
-    const int64_t each = (short_count + WIN_OUT - 1 - level) / WIN_OUT;
-    const int64_t more = (short_count + WIN_OUT - level) / WIN_OUT;
+    const int64_t each = (short_count + a->outputs - 1 - level) / a->outputs;
+    const int64_t more = (short_count + a->outputs - level) / a->outputs;
     return fc_min(sub, longer) * more + fc_max(0, sub - longer) * each +
            fc_min(place % a->tiles, sub < longer ? more : each);
 }
@@ -136,16 +141,16 @@ static inline int win_has_tails(const conv_problem *p, const win_grid *g) {
     for (int i = 0; i < 3; i++) {
         const win_axis *a = &g->axis[i];
         const int64_t all = a->tiles * a->grids;
-        if (win_axis_before(p, a, i, WIN_OUT - 1, all) < win_axis_before(p, a, i, 0, all)) return 1;
+        if (win_axis_before(p, a, i, g->out - 1, all) < win_axis_before(p, a, i, 0, all)) return 1;
     }
     return 0;
 }
 
 /* The rows of all points before tile `index`. */
 static inline win_rows win_rows_before(const conv_problem *p, const win_grid *g, int64_t index) {
-    win_rows rows;
-    for (int x = 0; x < WIN_OUT; x++) {
-        for (int y = 0; y < WIN_OUT; y++) {
+    win_rows rows = {{{0}}};
+    for (int x = 0; x < g->out; x++) {
+        for (int y = 0; y < g->out; y++) {
             int64_t left = index, tail = 0, all = 1;
             for (int i = 2; i >= 0; i--) {
                 const win_axis *a = &g->axis[i];
@@ -163,17 +168,18 @@ static inline win_rows win_rows_before(const conv_problem *p, const win_grid *g,
     return rows;
 }
 
-/* Count a tile. */
-static inline void win_rows_add(const win_grid *g, const win_tile *t, win_rows *rows) {
+/* Count a tile; `out` is g->out, a constant. */
+static inline void win_rows_add(const win_grid *g, const int out, const win_tile *t,
+                                win_rows *rows) {
     if (!t->count[0]) return;
-    const int64_t m = g->two ? t->count[g->row] : WIN_OUT, n = t->count[g->col];
-    for (int x = 0; x < WIN_OUT; x++)
-        for (int y = 0; y < WIN_OUT; y++) rows->row[x][y] += x < m && y < n;
+    const int64_t m = g->two ? t->count[g->row] : out, n = t->count[g->col];
+    for (int x = 0; x < out; x++)
+        for (int y = 0; y < out; y++) rows->row[x][y] += x < m && y < n;
 }
 
 static inline void win_rows_subtract(win_rows *rows, const win_rows *from) {
-    for (int x = 0; x < WIN_OUT; x++)
-        for (int y = 0; y < WIN_OUT; y++) rows->row[x][y] -= from->row[x][y];
+    for (int x = 0; x < WIN_MOST; x++)
+        for (int y = 0; y < WIN_MOST; y++) rows->row[x][y] -= from->row[x][y];
 }
 
 /* The row of a point (i, j), of two axes or one (then i is 0). */
@@ -188,7 +194,7 @@ static inline double win_gain(const conv_problem *p, const win_grid *g) {
         const win_axis *a = &g->axis[i];
         if (a->samples == 1) continue;
         int64_t points = 0;
-        for (int x = 0; x < WIN_IN; x++)
+        for (int x = 0; x < a->samples; x++)
             points += win_axis_before(p, a, i, win_level(x), a->tiles * a->grids);
         products *= (double)points;
         direct *= (double)p->grid[i];

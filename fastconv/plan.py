@@ -45,6 +45,9 @@ def _conv(direction: str) -> list[Candidate]:
             rules.winograd_slow(direction),
         ),
         Candidate(
+            "c", "winograd6", f"{direction}_winograd6", rules.winograd6_only, rules.when_asked
+        ),
+        Candidate(
             "c", "direct", f"{direction}_direct", rules.direct_only, rules.direct_slow(direction)
         ),
         Candidate("c", "gemm", f"{direction}_gemm"),
@@ -52,6 +55,8 @@ def _conv(direction: str) -> list[Candidate]:
         Candidate("numba", "direct", f"{direction}_direct"),
         Candidate("naive", "direct", direction),
     ]
+    if direction != "conv_forward":
+        found = [c for c in found if c.algorithm != "winograd6"]
     if direction == "conv_backward_input":
         found.insert(
             1,
@@ -161,10 +166,11 @@ def pick(
     """
     able = [c for c in candidates(op, backend) if c.decline(spec) is None]
     if algorithm == "direct":
-        able = [c for c in able if c.algorithm != "winograd"]
+        able = [c for c in able if c.algorithm not in ("winograd", "winograd6")]
     for c in able:
         if c.algorithm == algorithm:
             return c
     own = next(c for c in able if c.avoid(spec) is None)  # the last one accepts everything
+    able = [c for c in able if c.avoid is not rules.when_asked]
     measured = tuning.winner(op, spec, able, dtype) if algorithm is None else None
     return measured or own

@@ -1,7 +1,8 @@
 """What each kernel of a convolution can run, and where another one is faster.
 
 A rule takes a spec and returns None, or the reason why not as text, which ``explain`` prints. Rules
-named ``…_only`` say what a kernel cannot run; ``…_slow`` what another one does better.
+named ``…_only`` say what a kernel cannot run; ``…_slow`` what another one does better. A kernel
+with the rule ``when_asked`` is never chosen, not by measurements either, unless it is asked for.
 """
 
 from __future__ import annotations
@@ -124,6 +125,23 @@ def winograd_only(spec: Spec) -> str | None:
     if max(apart) > WINOGRAD_APART:
         return f"inputs of a tile {max(apart)} positions apart, at most {WINOGRAD_APART}"
     return None
+
+
+def winograd6_only(spec: Spec) -> str | None:
+    reason = winograd_only(spec)
+    if reason or not isinstance(spec, ConvSpec):
+        return reason
+    axes = _winograd_axes(spec)[::-1]
+    taps, strides = [spec.kernel[i] for i in axes], [spec.stride[i] for i in axes]
+    if taps != [3, 3]:
+        return f"kernel {'x'.join(map(str, taps))} along the transformed axes, needs 3x3"
+    if strides != [1, 1]:
+        return f"stride {'x'.join(map(str, strides))} along the transformed axes, needs 1"
+    return None
+
+
+def when_asked(spec: Spec) -> str | None:
+    return "rounds more than the others: runs only where it is asked for"
 
 
 def _tap_groups(spec: ConvSpec, axis: int, direction: str) -> list[int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import backends, ops, plan
+from fastconv import backends, ops, plan, rules
 from fastconv.spec import conv_spec
 from tests.shapes import SHAPES
 
@@ -26,7 +26,9 @@ def test_every_candidate_is_a_function_of_its_backend(backend):
 
 
 @pytest.mark.parametrize("backend", backends.ORDER)
-@pytest.mark.parametrize("algorithm", [None, "direct", "gemm", "winograd", "depthwise"])
+@pytest.mark.parametrize(
+    "algorithm", [None, "direct", "gemm", "winograd", "winograd6", "depthwise"]
+)
 def test_every_backend_runs_every_shape(backend, algorithm):
     for shape in SHAPES:
         for op in DIRECTIONS:
@@ -47,6 +49,34 @@ def test_every_backend_runs_every_shape(backend, algorithm):
 )
 def test_choice_in_c(spec, algorithm):
     assert plan.pick("conv_forward", spec, "c").algorithm == algorithm
+
+
+def test_winograd6_runs_only_when_asked_for():
+    assert plan.pick("conv_forward", LAYER, "c", "winograd6").algorithm == "winograd6"
+    for op in DIRECTIONS[1:]:
+        assert plan.pick(op, LAYER, "c", "winograd6") == plan.pick(op, LAYER, "c")
+    for shape in SHAPES:
+        for algorithm in (None, "direct", "gemm", "winograd"):
+            found = plan.pick("conv_forward", shape.spec(), "c", algorithm)
+            assert found.algorithm != "winograd6", (shape, algorithm)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "reason"),
+    [
+        ((3, 3), 1, 1, None),
+        ((3, 3), 1, 2, None),
+        ((5, 3), 1, 1, "kernel 5x3 along the transformed axes, needs 3x3"),
+        ((1, 3), 1, 1, "kernel 3 along the transformed axes, needs 3x3"),
+        ((1, 1), 1, 1, "kernel 1: nothing to save"),
+        ((3, 3), 2, 1, "stride 2x2 along the transformed axes, needs 1"),
+    ],
+)
+def test_what_winograd6_declines(kernel, stride, dilation, reason):
+    spec = conv_spec((1, 64, 14, 14), (64, 64, *kernel), stride=stride, dilation=dilation)
+    assert rules.winograd6_only(spec) == reason
+    found = plan.pick("conv_forward", spec, "c", "winograd6")
+    assert (found.algorithm == "winograd6") == (reason is None)
 
 
 @needs_c

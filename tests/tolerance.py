@@ -23,10 +23,11 @@ GROWTH = {
     "scatter": 1.0,
     "whole": 1.0,
     "winograd": 8.0,
+    "winograd6": 34.0,  # the transforms enlarge the sums' errors 4.3 times as much (both axes)
 }
 
 #: Algorithms that are exact on small integers.
-EXACT = frozenset(GROWTH) - {"winograd"}
+EXACT = frozenset(GROWTH) - {"winograd", "winograd6"}
 
 
 def allowed(dtype: Any, depth: int, algorithm: str, expected: np.ndarray) -> float:

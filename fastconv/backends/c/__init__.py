@@ -23,6 +23,7 @@ from fastconv.backends.c.conv import (
     conv_forward_gemm,
     conv_forward_grouped,
     conv_forward_winograd,
+    conv_forward_winograd6,
 )
 from fastconv.backends.c.conv_whole import (
     conv_backward_input_whole,
@@ -108,6 +109,7 @@ __all__ = [
     "conv_forward_grouped",
     "conv_forward_whole",
     "conv_forward_winograd",
+    "conv_forward_winograd6",
     "cross_entropy",
     "cross_entropy_backward",
     "empty_cache",

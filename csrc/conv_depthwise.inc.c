@@ -6,6 +6,7 @@
  * L1. Forward and backward input are the same loop over conv_problem's taps. Where C is not a
  * multiple of VL the last vector overlaps the one before; with fewer channels than lanes the other
  * lanes hold the neighbours' and are not stored. */
+#include "conv_planes.inc.c"
 #include "depthwise_layout.inc.c"
 #include "depthwise_tile.inc.c"
 
@@ -482,12 +483,14 @@ static int FN(dw_check)(const fc_conv_geom *g) {
 
 static int FN(conv_forward_depthwise)(const fc_conv_geom *g, const void *x, const void *w,
                                       const void *bias, void *y, int threads) {
+    if (FN(planes_given)(g)) return FN(planes)(g, 0, x, w, bias, y, threads);
     const int status = g->in_channels == g->groups ? FN(dw_check)(g) : FC_UNSUPPORTED;
     return status ? status : FN(dw_forward)(g, &FN(dw_tiles), x, w, bias, y, threads);
 }
 
 static int FN(conv_backward_input_depthwise)(const fc_conv_geom *g, const void *dy, const void *w,
                                              const void *bias, void *dx, int threads) {
+    if (FN(planes_given)(g)) return FN(planes)(g, 1, dy, w, bias, dx, threads);
     const int status = g->in_channels == g->groups ? FN(dw_check)(g) : FC_UNSUPPORTED;
     return status ? status : FN(dw_backward_input)(g, &FN(dw_tiles), dy, w, bias, dx, threads);
 }

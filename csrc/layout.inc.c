@@ -72,17 +72,23 @@ INLINE void FN(deinterleave)(int64_t rows, int cols, const T *restrict src, T *r
         for (int c = 0; c < cols; c++) dst[c * rows + r] = src[r * cols + c];
 }
 
-/* Rows r0..r1 and columns c0..c1 of one image, a few cache lines of each row at a time: so many
- * reads of one row follow each other that the memory streams, and what is written stays in L1. */
+/* Rows r0..r1 and columns c0..c1 of one image. The longer side is walked in runs of many cache
+ * lines, so that few pages are read or written in turn; the other's lines stay in L2. */
 NOINLINE void FN(transpose_part)(int64_t rows, int64_t cols, const T *src, T *dst, int64_t r0,
                                  int64_t r1, int64_t c0, int64_t c1) {
-    enum { STRIP = 256 / TYPE_BYTES };
+    enum { STRIP = 1024 / TYPE_BYTES };
     const int64_t whole_r = r0 + (r1 - r0) / VL * VL, whole_c = c0 + (c1 - c0) / VL * VL;
     for (int64_t strip = c0; strip < whole_c; strip += STRIP) {
         const int64_t end = strip + STRIP < whole_c ? strip + STRIP : whole_c;
-        for (int64_t r = r0; r < whole_r; r += VL)
+        if (rows > cols) {
             for (int64_t c = strip; c < end; c += VL)
-                FN(transpose_square)(src + r * cols + c, cols, dst + c * rows + r, rows);
+                for (int64_t r = r0; r < whole_r; r += VL)
+                    FN(transpose_square)(src + r * cols + c, cols, dst + c * rows + r, rows);
+        } else {
+            for (int64_t r = r0; r < whole_r; r += VL)
+                for (int64_t c = strip; c < end; c += VL)
+                    FN(transpose_square)(src + r * cols + c, cols, dst + c * rows + r, rows);
+        }
         for (int64_t r = whole_r; r < r1; r++)
             for (int64_t c = strip; c < end; c++) dst[c * rows + r] = src[r * cols + c];
     }

@@ -69,26 +69,43 @@ typedef struct {
             for (int v = 0; v < (nv); v++) vstore(out + r * ld + v * VL, acc[r][v]);          \
         }                                                                                     \
     }
-#define PLANE_EACH_NV(kh, sh) PLANE_DEFINE(kh, sh, 1) PLANE_DEFINE(kh, sh, 2)
-PLANE_EACH_NV(1, 1)
-PLANE_EACH_NV(3, 1)
-PLANE_EACH_NV(5, 1)
-PLANE_EACH_NV(7, 1)
-PLANE_EACH_NV(3, 2)
-PLANE_EACH_NV(5, 2)
-PLANE_EACH_NV(7, 2)
+#undef PLANE_EACH
+#if TILE_NRV == 4
+#define PLANE_EACH(F, kh, sh) F(kh, sh, 1) F(kh, sh, 2)
+#else
+#define PLANE_EACH(F, kh, sh) F(kh, sh, 1)
+#endif
+PLANE_EACH(PLANE_DEFINE, 1, 1)
+PLANE_EACH(PLANE_DEFINE, 3, 1)
+PLANE_EACH(PLANE_DEFINE, 5, 1)
+PLANE_EACH(PLANE_DEFINE, 3, 2)
+PLANE_EACH(PLANE_DEFINE, 5, 2)
+#if TILE_NRV == 4 /* seven weights need as many registers */
+PLANE_EACH(PLANE_DEFINE, 7, 1)
+PLANE_EACH(PLANE_DEFINE, 7, 2)
+#endif
 
 typedef void (*FN(plane_fn))(const FN(plane_steps) *, const T *, const T *, T, T *, int64_t);
-#define PLANE_NAMES(kh, sh) {FN(tile_plane_##kh##_##sh##_1), FN(tile_plane_##kh##_##sh##_2)}
+#define PLANE_NAME(kh, sh, nv) FN(tile_plane_##kh##_##sh##_##nv),
 /* [stride - 1][run][vectors - 1] */
-static const FN(plane_fn) FN(plane_tiles)[2][PLANE_KERNEL + 1][2] = {
-    {[1] = PLANE_NAMES(1, 1),
-     [3] = PLANE_NAMES(3, 1),
-     [5] = PLANE_NAMES(5, 1),
-     [7] = PLANE_NAMES(7, 1)},
-    {[3] = PLANE_NAMES(3, 2), [5] = PLANE_NAMES(5, 2), [7] = PLANE_NAMES(7, 2)}};
-#undef PLANE_NAMES
-#undef PLANE_EACH_NV
+static const FN(plane_fn)
+    FN(plane_tiles)[2][PLANE_KERNEL + 1][PLANE_NV] = {{
+                                                          [1] = {PLANE_EACH(PLANE_NAME, 1, 1)},
+                                                          [3] = {PLANE_EACH(PLANE_NAME, 3, 1)},
+                                                          [5] = {PLANE_EACH(PLANE_NAME, 5, 1)},
+#if TILE_NRV == 4
+                                                          [7] = {PLANE_EACH(PLANE_NAME, 7, 1)},
+#endif
+                                                      },
+                                                      {
+                                                          [3] = {PLANE_EACH(PLANE_NAME, 3, 2)},
+                                                          [5] = {PLANE_EACH(PLANE_NAME, 5, 2)},
+#if TILE_NRV == 4
+                                                          [7] = {PLANE_EACH(PLANE_NAME, 7, 2)},
+#endif
+                                                      }};
+#undef PLANE_NAME
+#undef PLANE_EACH
 #undef PLANE_DEFINE
 
 typedef struct {
@@ -216,8 +233,7 @@ static int FN(planes_solve)(const conv_problem *p, int64_t kernel_w, const T *sr
                 FN(plane_fill)(&job, src + n * p->src_stride[0] + c * p->src_stride[1], h0, lines);
                 FN(plane_run)(
                     &job, lines, wt, bias ? bias[c] : 0,
-                    dst + n * p->dst_stride[0] + c * p->dst_stride[1] + h0 * p->dst_stride[3],
-                    local);
+                    dst + n * p->dst_stride[0] + c * p->dst_stride[1] + h0 * p->dst_stride[3]);
             }
         }
     }

@@ -130,9 +130,12 @@ static const struct {
     {2, 15, 20, 5, {1, 9, 11}, {1, 3, 5}, {1, 1, 1}, {0, 1, 2}, {1, 1, 1}},
     {1, 32, 16, 2, {1, 7, 9}, {1, 3, 3}, {1, 2, 1}, {0, 2, 2}, {1, 1, 2}},
     {1, 8, 8, 1, {1, 6, 6}, {1, 6, 6}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+    {1, 3, 3, 3, {1, 6, 21}, {1, 5, 3}, {1, 1, 1}, {0, 2, 1}, {1, 1, 1}},
+    {2, 10, 10, 10, {1, 9, 37}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
 };
 
-static void check_conv(const char *isa, int dtype, int number, int threads) {
+/* last: channels-last; otherwise NCHW, for what takes it. */
+static void check_conv(const char *isa, int dtype, int number, int last, int threads) {
     fc_conv_geom g = {.batch = convs[number].batch,
                       .in_channels = convs[number].in,
                       .out_channels = convs[number].out,
@@ -145,8 +148,8 @@ static void check_conv(const char *isa, int dtype, int number, int threads) {
     for (int a = 0; a < 3; a++)
         g.out_size[a] =
             (g.in_size[a] + 2 * g.pad[a] - g.dilation[a] * (g.kernel[a] - 1) - 1) / g.stride[a] + 1;
-    strides(g.x_stride, 1, g.in_channels, g.in_size);
-    strides(g.y_stride, 1, g.out_channels, g.out_size);
+    strides(g.x_stride, last, g.in_channels, g.in_size);
+    strides(g.y_stride, last, g.out_channels, g.out_size);
 
     const i64 nx = g.batch * g.x_stride[0], ny = g.batch * g.y_stride[0];
     const i64 nw = g.out_channels * (g.in_channels / g.groups) * volume(g.kernel);
@@ -157,8 +160,9 @@ static void check_conv(const char *isa, int dtype, int number, int threads) {
     for (int i = 0; i < 4; i++)
         if (!(want[i] = calloc((size_t)out[i].size, sizeof(double)))) exit(2);
     for (i64 i = 0; i < ny; i++) {
-        want[0][i] = get(&b, i % g.out_channels);
-        want[3][i % g.out_channels] += get(&dy, i);
+        const i64 k = i / g.y_stride[1] % g.out_channels;
+        want[0][i] = get(&b, k);
+        want[3][k] += get(&dy, i);
     }
     FOR_PRODUCTS(&g, yi, xi, wi, {
         want[0][yi] += get(&x, xi) * get(&w, wi);
@@ -190,19 +194,21 @@ static void check_conv(const char *isa, int dtype, int number, int threads) {
     };
     const array *const operands[3][2] = {{&x, &w}, {&dy, &w}, {&dy, &x}};
     char where[64];
-    snprintf(where, sizeof where, "%s f%d conv %d threads %d", isa, dtype == FC_F32 ? 32 : 64,
-             number, threads);
+    snprintf(where, sizeof where, "%s f%d conv %d %s threads %d", isa, dtype == FC_F32 ? 32 : 64,
+             number, last ? "channels-last" : "NCHW", threads);
     for (int kernel = 0; kernel < FC_CONV_KERNELS; kernel++) {
         const int way = kernels[kernel].way, kind = kernels[kernel].kind;
         if (!kernels[kernel].name || !fc_conv_available(kernel, dtype)) continue;
         if (kind == DEPTHWISE && (g.groups == 1 || g.groups != g.in_channels)) continue;
         if (kind == GROUPED && g.groups == 1) continue;
+        if (!last && (kind != DEPTHWISE || way == 2)) continue;
         if (kind == WINOGRAD && volume(g.kernel) == 1) continue;
         if (kind == DIRECT && g.kernel[2] > 1 && (g.groups > 1 || g.dilation[2] > 1)) continue;
         for (i64 i = 0; i < out[way].size; i++) set(&out[way], i, 55);
         const int status =
             fc_conv(kernel, dtype, &g, data(operands[way][0]), data(operands[way][1]),
                     way == 0 ? data(&b) : NULL, data(&out[way]), threads);
+        if (status == FC_UNSUPPORTED && !last) continue;
         if (status != FC_OK) {
             failures++;
             printf("FAILED %s %s: status %d\n", kernels[kernel].name, where, status);
@@ -377,7 +383,8 @@ int main(void) {
         for (int dtype = 0; dtype < FC_DTYPES; dtype++)
             for (int threads = 1; threads <= 2; threads++) {
                 for (int i = 0; i < (int)(sizeof convs / sizeof *convs); i++)
-                    check_conv(fc_isa_name(isa), dtype, i, threads);
+                    for (int last = 0; last < 2; last++)
+                        check_conv(fc_isa_name(isa), dtype, i, last, threads);
                 for (int i = 0; i < (int)(sizeof channels / sizeof *channels); i++)
                     for (int last = 0; last < 2; last++) {
                         check_pool(fc_isa_name(isa), dtype, last, channels[i], threads);

@@ -217,10 +217,10 @@ def test_times_are_real_and_results_right(cache: Path) -> None:
 def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for text, on in (("", False), ("0", False), ("1", True)):
         monkeypatch.setenv("FASTCONV_AUTOTUNE", text)
-        assert config._initial_autotune() is on
+        assert config._initial("FASTCONV_AUTOTUNE", False) is on
     monkeypatch.setenv("FASTCONV_AUTOTUNE", "maybe")
     with pytest.raises(ValueError, match="FASTCONV_AUTOTUNE must be 0 or 1, got 'maybe'"):
-        config._initial_autotune()
+        config._initial("FASTCONV_AUTOTUNE", False)
     monkeypatch.delenv("FASTCONV_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert tuning.cache_file() == tmp_path / "fastconv" / "autotune.json"

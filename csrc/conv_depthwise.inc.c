@@ -29,6 +29,7 @@ typedef struct {
     FN(dw_pass) pass[3];
     int64_t block;        /* lanes of a block */
     int64_t lines, parts; /* of a row of outputs, at most; of a kernel row */
+    int64_t planes;       /* of x, each of which has lines of its own */
     int64_t tap_items;    /* of the weights */
 } FN(dw_job);
 
@@ -155,7 +156,8 @@ static int FN(dw_plan)(FN(dw_job) * j, const T *w) {
         if (there && (!j->np || fc_round_up(length, np) <= fc_round_up(length, j->np))) j->np = np;
     }
     j->parts = 0;
-    const int64_t rows = td->count * th->count;
+    j->planes = j->to.lanes == 1 ? p->channels : 1;
+    const int64_t rows = td->count * th->count * j->planes;
     for (int i = 0; i < j->passes; i++) {
         FN(dw_pass) *pass = &j->pass[i];
         pass->tile = (*table)[pass->kw > 1 ? j->step - 1 : 0][pass->kw][j->np - DW_LEAST];
@@ -209,6 +211,7 @@ typedef struct {
     int64_t count[DW_ROWS];
     uint32_t *inside; /* [job->parts] */
     T *local;         /* [DW_POSITIONS][vectors*VL]: a tile that is not stored as a whole */
+    T *more;          /* the same for a second pass */
 } FN(dw_rows);
 
 /* The lines of every row of outputs. */
@@ -230,13 +233,16 @@ static void FN(dw_list)(FN(dw_rows) * r) {
                 row = FN(dw_row)(r->end, row);
                 for (int i = 0; i < j->passes; i++) {
                     const FN(dw_pass) *pass = &j->pass[i];
-                    const int64_t part0 = pass->line / (td->count * th->count);
+                    const int64_t part0 = pass->line / (td->count * th->count * j->planes);
                     for (int64_t k = 0; k < pass->parts; k++) {
                         const int64_t tap = pass->tap + k * pass->kw;
-                        FN(dw_line) *line = out + pass->line + n * pass->parts + k;
-                        line->x = row + tw->off[tap] * st[4];
-                        line->w = ((a * th->count + b) * tw->count + tap) * j->tap_items;
-                        line->part = part0 + k;
+                        FN(dw_line) *line = out + pass->line + (n * pass->parts + k) * j->planes;
+                        for (int64_t q = 0; q < j->planes; q++, line++) {
+                            line->x = row + tw->off[tap] * st[4] + q * j->C;
+                            line->w = ((a * th->count + b) * tw->count + tap) * j->tap_items +
+                                      q * j->channels;
+                            line->part = part0 + k;
+                        }
                     }
                 }
                 n++;
@@ -261,6 +267,12 @@ static void FN(dw_columns)(const FN(dw_job) * j, int64_t w, uint32_t *inside) {
     }
 }
 
+/* to[np][pitch] += from[np][wide] */
+static void FN(dw_add)(int64_t np, int64_t wide, const T *from, T *to, int64_t pitch) {
+    for (int64_t i = 0; i < np; i++, from += wide, to += pitch)
+        for (int64_t c = 0; c < wide; c += VL) vstore(to + c, vload(to + c) + vload(from + c));
+}
+
 /* The tiles at position w of every row; `own` says that all of the vectors' lanes are the block's.
  */
 static void FN(dw_run_tiles)(FN(dw_rows) * r, int64_t w, int64_t count, int own) {
@@ -275,27 +287,29 @@ static void FN(dw_run_tiles)(FN(dw_rows) * r, int64_t w, int64_t count, int own)
     for (int i = 0; i < j->passes; i++)
         block[i] = (FN(dw_block)){
             .weight = j->weight + r->c0,
-            .bias = r->bias,
+            .bias = i ? NULL : r->bias,
             .pitch = (j->pass[i].kw > 1 ? j->apart : j->skip * p->src_step[2]) * st[4],
             .w_pitch = j->tap_items,
             .w_channel = j->channels,
-            .y_pitch = local ? wide : j->skip * y_col,
+            .y_pitch = i || local ? wide : j->skip * y_col,
             .vectors = r->vectors,
             .count = p->channels,
             .plane = j->C,
             .lane = r->c0,
             .lanes = j->to.lanes,
-            .add = i > 0,
             .inside = r->inside,
         };
     FN(dw_columns)(j, w, r->inside);
     const FN(dw_line) *lines = r->lines;
     for (int64_t h = r->h0; h < r->h1; h++, lines += j->lines) {
         T *y = r->dst + h * y_row + w * y_col + r->c0;
-        for (int i = 0; i < j->passes; i++)
+        T *first = local ? r->local : y;
+        for (int i = 0; i < j->passes; i++) {
             j->pass[i].tile(&block[i], lines + j->pass[i].line,
-                            r->count[h - r->h0] * j->pass[i].parts, w * p->src_step[2] * st[4],
-                            local ? r->local : y);
+                            r->count[h - r->h0] * j->pass[i].parts * j->planes,
+                            w * p->src_step[2] * st[4], i ? r->more : first);
+            if (i) FN(dw_add)(j->np, wide, r->more, first, block->y_pitch);
+        }
         for (int64_t i = 0; local && i < count; i++) {
             const T *from = r->local + i * wide;
             T *to = y + i * j->skip * y_col;
@@ -351,7 +365,8 @@ static void FN(dw_run_block)(const FN(dw_call) * call, const FN(dw_job) * j, int
          .h1 = fc_min(h0 + DW_ROWS, p->grid[1]),
          .lines = lines,
          .inside = inside,
-         .local = local};
+         .local = local,
+         .more = local + DW_POSITIONS * j->block};
     for (int64_t c = c0, end = fc_min(C, c0 + j->block); c < end; c += r.vectors * VL) {
         r.c0 = C >= VL ? fc_min(c, C - VL) : 0; /* the last vector overlaps the one before */
         r.vectors = fc_max(1, (end - c) / VL);
@@ -389,7 +404,7 @@ static int FN(dw_solve)(FN(dw_job) * jobs, int64_t count, const int64_t src_size
     while (threads > 1 && images * each * fc_ceil_div(C, block) < 2 * threads && block > unit)
         block = fc_round_up(block / 2, unit);
     for (int64_t i = 0; i < count; i++) jobs[i].block = block;
-    const int64_t row = p->src_size[2] * p->src_stride[4], local_items = DW_POSITIONS * block;
+    const int64_t row = p->src_size[2] * p->src_stride[4], local_items = 2 * DW_POSITIONS * block;
     const int64_t from_items = images * from.pixels * from.pitch + VL;
     const int64_t to_items = images * to.pixels * to.pitch + VL;
     const int64_t bias_items = fc_round_up(C, VL), end_items = FN(dw_end_items)(C, row);

@@ -9,7 +9,8 @@
 
 #ifndef DW_SUM_COLS
 #define DW_SUM_COLS 16 /* outputs of a strip at most */
-/* Pixels whose bytes are a multiple of this are copied: they share a few cache sets. */
+/* Pixels whose bytes are a multiple of this are copied: they share a few cache sets. So are rows of
+ * more than 14 taps, which are read more than twice. */
 #define DW_SUM_ALIAS 2048
 /* Bytes of a strip's copy, unless it is of one row; partial sums. */
 enum { DW_SUM_BYTES = 26 << 10, DW_MAX_SPLITS = 8, DW_BLOCKS_PER_SPLIT = 4 };
@@ -82,7 +83,8 @@ typedef struct {
     const FN(dw_sum_call) * call;
     int64_t n, d, h0, h1, a0, a1; /* taps along d that are inside */
     T *x, *dy;                    /* copies */
-    uint32_t *inside;             /* [call->cols] */
+    uint32_t *inside;             /* [call->cols], and what it is of */
+    int64_t inside_of[3];
 } FN(dw_sum_rows);
 
 /* Copies of x: [tap along d][row][column]. */
@@ -187,23 +189,30 @@ static int FN(dw_sum_place)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, 
     return 1;
 }
 
-/* Which taps [k, k + kw) of the outputs are inside; in a copy all. */
-static void FN(dw_sum_inside)(const FN(dw_sum_rows) * r, int place, int64_t w, int64_t cols,
-                              int64_t k, int kw) {
+/* Which taps [k, k + kw) of the outputs are inside; in a copy all. The next vector of lanes asks
+ * for the same again. */
+static void FN(dw_sum_inside)(FN(dw_sum_rows) * r, int place, int64_t w, int64_t cols, int64_t k,
+                              int kw) {
     const FN(dw_sum_call) *call = r->call;
     const conv_problem *p = &call->p;
+    const int64_t first = place ? w : -1;
+    if (r->inside_of[0] == first && r->inside_of[1] == k && r->inside_of[2] == cols) return;
+    r->inside_of[0] = first, r->inside_of[1] = k, r->inside_of[2] = cols;
+    const uint32_t all = (1u << kw) - 1;
     for (int64_t i = 0; i < cols; i++) {
-        r->inside[i] = place ? 0 : (1u << kw) - 1;
-        for (int t = 0; place && t < kw; t++) {
-            const int64_t z = (w + i * call->skip) * p->src_step[2] + p->taps[2].off[k + t];
-            if (z >= 0 && z < p->src_size[2]) r->inside[i] |= 1u << t;
+        const int64_t z = (w + i * call->skip) * p->src_step[2] + p->taps[2].off[k];
+        const int64_t last = z + (kw - 1) * call->apart;
+        r->inside[i] = all;
+        if (!place || (z >= 0 && last < p->src_size[2])) continue;
+        for (int t = 0; t < kw; t++) {
+            const int64_t at = z + t * call->apart;
+            if (at < 0 || at >= p->src_size[2]) r->inside[i] &= ~(1u << t);
         }
     }
 }
 
 /* The tiles of one vector of lanes over a strip of `cols` outputs from w on, into sum[tap]. */
-static void FN(dw_sum_strip)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c,
-                             T *sum) {
+static void FN(dw_sum_strip)(FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c, T *sum) {
     const FN(dw_sum_call) *call = r->call;
     const conv_problem *p = &call->p;
     const tap_axis *th = &p->taps[1], *tw = &p->taps[2];
@@ -219,8 +228,9 @@ static void FN(dw_sum_strip)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols,
     const dw_sum_fn(*table)[DW_SUM_LINES] =
         (*call->tiles)[call->count > 1 ? 0 : fc_min(call->step, 3) - 1];
     for (int64_t k = 0, kw; k < tw->count; k += kw) {
-        kw = fc_min(7, tw->count - k);
-        while (!table[kw][0]) kw--;
+        const int64_t left = tw->count - k;
+        kw = fc_ceil_div(left, fc_ceil_div(left, 7));
+        while (!table[kw][0] || (kw > 2 && left - kw == 1)) kw--; /* few sums run slowly */
         FN(dw_sum_inside)(r, place, w, cols, k, (int)kw);
         for (int64_t h = r->h0, b0, b1; h < r->h1; h += s.rows) {
             tap_range(th, h * p->src_step[1], p->src_size[1], &b0, &b1);
@@ -261,6 +271,7 @@ static void FN(dw_sum_block)(const FN(dw_sum_call) * call, int64_t i, int64_t c0
          .h0 = i % call->row_blocks * call->rows,
          .x = copy,
          .inside = inside,
+         .inside_of = {-1, -1, -1},
          .dy = copy + p->taps[0].count * call->x_rows * call->x_cols * VL};
     r.h1 = fc_min(r.h0 + call->rows, p->grid[1]);
     tap_range(&p->taps[0], r.d * p->src_step[0], p->src_size[0], &r.a0, &r.a1);
@@ -355,7 +366,7 @@ static void FN(dw_sum_cut)(FN(dw_sum_call) * call) {
     }
     call->row_blocks = fc_ceil_div(p->grid[1], call->rows);
     call->in_place = call->count == 1 && !call->from.repeat && !call->to.repeat &&
-                     call->lanes * (int64_t)sizeof(T) % DW_SUM_ALIAS != 0;
+                     call->lanes * (int64_t)sizeof(T) % DW_SUM_ALIAS != 0 && tw->count <= 14;
 }
 
 static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {

@@ -25,7 +25,6 @@ typedef struct {
     int64_t pitch;          /* of x: between taps, or between positions where kw = 1 */
     int64_t w_pitch, w_channel, y_pitch, vectors; /* of w: between taps, channels of a group */
     int64_t count, plane, lane, lanes; /* plane: x's pitch; first lane of the block, of a group */
-    int add;                           /* start from y */
     const uint32_t *inside; /* of each part: bit j says that column j of the tile's x is inside */
 } FN(dw_block);
 
@@ -129,15 +128,9 @@ INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int
     const int64_t pitch = b->pitch, w_pitch = b->w_pitch, y_pitch = b->y_pitch;
     for (int64_t c = 0; c < b->vectors * VL; c += VL) {
         vec acc[DW_POSITIONS];
-        T *o = y + c;
-        if (b->add) {
-            UNROLL
-            for (int i = 0; i < np; i++) acc[i] = vload(o + i * y_pitch);
-        } else {
-            const vec start = b->bias ? vload(b->bias + c) : vset1(0);
-            UNROLL
-            for (int i = 0; i < np; i++) acc[i] = start;
-        }
+        const vec start = b->bias ? vload(b->bias + c) : vset1(0);
+        UNROLL
+        for (int i = 0; i < np; i++) acc[i] = start;
         const int whole = group > 1 && group >= VL; /* a group is whole vectors */
         const int64_t first = whole ? (b->lane + c) / b->lanes * b->count : b->lane + c;
         for (int64_t e = 0; e < count; e++) {
@@ -148,6 +141,10 @@ INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int
                     FN(dw_taps)(group, kw, step, np, 0, w, w_pitch, x + j, pitch, inside, acc);
                 continue;
             }
+            if (group == 1) { /* planes are lines of their own */
+                FN(dw_taps)(group, kw, step, np, 0, w, w_pitch, x, pitch, inside, acc);
+                continue;
+            }
             for (int64_t j0 = 0; j0 < b->count; j0 += group, x += b->plane) {
                 UNROLL
                 for (int j = 0; j < group; j++, w += b->w_channel) {
@@ -156,6 +153,7 @@ INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int
                 }
             }
         }
+        T *o = y + c;
         UNROLL
         for (int i = 0; i < np; i++) {
             vstore(o, acc[i]);

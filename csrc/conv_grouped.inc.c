@@ -11,18 +11,17 @@
 #define GROUPED_NAME(group, kw, step, np) \
     [step - 1][kw][np - DW_LEAST] = FN(tile_dw_##group##_##kw##_##step##_##np),
 /* Weights, sums, operand and a shuffle's index in registers. */
-#undef GROUPED_7
+#undef GROUPED_LONG
 #if VEC_BYTES == 64 || defined(__aarch64__)
-#define GROUPED_7(F, group) GROUPED_EACH_NP(F, group, 7, 1)
+#define GROUPED_LONG(F, group) GROUPED_EACH_NP(F, group, 5, 1) GROUPED_EACH_NP(F, group, 7, 1)
 #else
-#define GROUPED_7(F, group) F(group, 7, 1, 4)
+#define GROUPED_LONG(F, group) F(group, 5, 1, 4)
 #endif
 #define GROUPED_TILES(F, group)     \
     GROUPED_EACH_NP(F, group, 1, 1) \
     GROUPED_EACH_NP(F, group, 2, 1) \
     GROUPED_EACH_NP(F, group, 3, 1) \
-    GROUPED_EACH_NP(F, group, 5, 1) \
-    GROUPED_7(F, group)             \
+    GROUPED_LONG(F, group)          \
     GROUPED_EACH_NP(F, group, 3, 2)
 /* [kw][lines - 1], with nj channels of a group. */
 #define GROUPED_SUM(group, kw, nr, nj)                                           \
@@ -43,7 +42,7 @@
 #define GROUPED_SUMS(F, group) \
     F(group, 1, 1, 4)          \
     F(group, 1, 2, 4)          \
-    F(group, 1, 3, 2) F(group, 3, 1, 4) F(group, 3, 2, 2) F(group, 5, 1, 2) F(group, 7, 1, 1)
+    F(group, 1, 3, 2) F(group, 3, 1, 2) F(group, 3, 2, 2) F(group, 5, 1, 2) F(group, 7, 1, 1)
 #endif
 #undef GROUPED_SHUFFLED
 #if VEC_BYTES / TYPE_BYTES > 8

@@ -183,9 +183,11 @@ typedef dw_sum_fn FN(dw_sum_table)[3][8][DW_SUM_LINES];
     F(5, step, 1)           \
     F(5, step, 2)           \
     F(5, step, 3) F(5, step, 4) F(5, step, 5) F(7, step, 1) F(7, step, 2) F(7, step, 3)
-#else
+#elif VEC_BYTES == 32
 #define DW_SUMS_OF(F, step) \
     F(3, step, 1) F(3, step, 2) F(3, step, 3) F(5, step, 1) F(5, step, 2) F(7, step, 1)
+#else
+#define DW_SUMS_OF(F, step) F(3, step, 1) F(3, step, 2) F(3, step, 3) F(5, step, 1) F(5, step, 2)
 #endif
 #define DW_SUMS_ANY(F, step) F(1, step, 1) F(1, step, 2) F(1, step, 3) F(1, step, 4) F(1, step, 5)
 #define DW_SUMS(F)   \

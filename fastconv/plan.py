@@ -27,6 +27,7 @@ class Candidate(NamedTuple):
 
 
 def _conv(direction: str) -> list[Candidate]:
+    weight = direction == "conv_backward_weight"
     found = [
         Candidate("c", "whole", f"{direction}_whole", rules.whole_only, rules.whole_slow),
         Candidate("c", "depthwise", f"{direction}_depthwise", rules.depthwise_only),
@@ -41,7 +42,7 @@ def _conv(direction: str) -> list[Candidate]:
             "c",
             "winograd",
             f"{direction}_winograd",
-            rules.winograd_only,
+            rules.winograd_weight_only if weight else rules.winograd_only,
             rules.winograd_slow(direction),
         ),
         Candidate(
@@ -64,7 +65,7 @@ def _conv(direction: str) -> list[Candidate]:
                 "c", "scatter", f"{direction}_scatter", rules.scatter_only, rules.scatter_slow
             ),
         )
-    if direction == "conv_backward_weight":
+    if weight:
         found = [c for c in found if (c.backend, c.algorithm) != ("c", "direct")]
     return found
 

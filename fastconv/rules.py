@@ -127,6 +127,20 @@ def winograd_only(spec: Spec) -> str | None:
     return None
 
 
+def winograd_weight_only(spec: Spec) -> str | None:
+    reason = winograd_only(spec)
+    if reason or not isinstance(spec, ConvSpec):
+        return reason
+    for axis in _winograd_axes(spec):
+        stride, size = spec.stride[axis], spec.in_size[axis]
+        for tap in range(spec.kernel[axis]):
+            start = tap * spec.dilation[axis] - spec.pad[axis]  # of the first output's input
+            first = max(0, -(start // stride))  # the first output whose input is not before 0
+            if first >= spec.out_size[axis] or start + first * stride >= size:
+                return f"tap {tap} meets padding only: its gradient is zero, not nearly"
+    return None
+
+
 def winograd6_only(spec: Spec) -> str | None:
     reason = winograd_only(spec)
     if reason or not isinstance(spec, ConvSpec):

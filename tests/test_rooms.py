@@ -23,7 +23,16 @@ ALLOWED = {
     "_later": set(),
     "_changes": {"_later"},
     "packed": set(),
-    "autograd": {"_changes", "_engine", "_function", "_grad_mode", "_inplace", "_later", "_watch"},
+    "_backward": {"_engine", "autograd"},
+    "autograd": {
+        "_backward",
+        "_changes",
+        "_function",
+        "_grad_mode",
+        "_inplace",
+        "_later",
+        "_watch",
+    },
     "_engine": {"autograd", "_grad_mode", "_watch", "memory", "ops"},
     "_function": {"autograd", "_grad_mode"},
     "functions": {

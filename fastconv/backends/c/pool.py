@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -145,25 +146,32 @@ def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | No
 max_pool_taps_forward.ranks = True  # type: ignore[attr-defined]
 
 
-def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Array) -> None:
-    """Gradient of max pooling: grad_out and taps (N, C, *out) -> out (N, C, *in)."""
-    what = "max_pool_taps_backward"
+def _gather(
+    what: str, kernel: Callable[..., int], spec: PoolSpec, grad_out: Array, out: Array, *places: Any
+) -> None:
+    """Gather grad_out (N, C, *out) into out (N, C, *in), through channels-last memory."""
     kept = _pool(spec)
     code = dtype_code(what, grad_out)
     check_same(what, "grad_out", grad_out, kept.y_shape, grad_out.dtype)
     check_same(what, "out", out, kept.x_shape, grad_out.dtype)
-    where = _taps(what, kept, taps)
     if not grad_out.size:
         out[...] = 0
         return
     x = compute_target(what, out)
-    status = lib.fc_max_pool_taps_backward(
-        code, kept.at(LAST, LAST), from_buffer(last_view(grad_out)),
-        from_buffer("uint8_t[]", where), output_pointer(what, x)[1], thread_count(kept.parallel),
+    status = kernel(
+        code, kept.at(LAST, LAST), from_buffer(last_view(grad_out)), *places,
+        output_pointer(what, x)[1], thread_count(kept.parallel),
     )  # fmt: skip
     if status:
         check_status(status, what)
     bring_home(x, out)
+
+
+def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Array) -> None:
+    """Gradient of max pooling: grad_out and taps (N, C, *out) -> out (N, C, *in)."""
+    what = "max_pool_taps_backward"
+    where = from_buffer("uint8_t[]", _taps(what, _pool(spec), taps))
+    _gather(what, lib.fc_max_pool_taps_backward, spec, grad_out, out, where)
 
 
 def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
@@ -187,22 +195,7 @@ def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
 
 def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
     """Gradient of averaging: grad_out (N, C, *out) -> out (N, C, *in)."""
-    what = "avg_pool_backward"
-    kept = _pool(spec)
-    code = dtype_code(what, grad_out)
-    check_same(what, "grad_out", grad_out, kept.y_shape, grad_out.dtype)
-    check_same(what, "out", out, kept.x_shape, grad_out.dtype)
-    if not grad_out.size:
-        out[...] = 0
-        return
-    x = compute_target(what, out)
-    status = lib.fc_avg_pool_backward(
-        code, kept.at(LAST, LAST), from_buffer(last_view(grad_out)), output_pointer(what, x)[1],
-        thread_count(kept.parallel),
-    )  # fmt: skip
-    if status:
-        check_status(status, what)
-    bring_home(x, out)
+    _gather("avg_pool_backward", lib.fc_avg_pool_backward, spec, grad_out, out)
 
 
 def _by_index(

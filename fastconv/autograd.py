@@ -287,14 +287,7 @@ class Op:
             graph = True in needs
         else:
             ctx.needs = _NO_NEEDS[len(inputs)] if len(inputs) < 16 else (False,) * len(inputs)
-        token = quiet()
-        try:
-            if _watch.recorder is None:
-                out = cls.forward(ctx, *values)
-            else:
-                out = _watch.recorder.forward(cls, ctx, values)
-        finally:
-            unquiet(token)
+        out = ctx.run_forward(values)
         if type(out) is tuple:
             results = tuple([wrap(o) for o in out])
             if graph:
@@ -309,6 +302,17 @@ class Op:
         if cls.view:
             _share(result, inputs[0])
         return result
+
+    def run_forward(self, values: Sequence[Any]) -> Any:
+        """What ``forward`` returns for these arguments, noted by a profiler that watches."""
+        kind = type(self)
+        token = quiet()
+        try:
+            if _watch.recorder is None:
+                return kind.forward(self, *values)
+            return _watch.recorder.forward(kind, self, values)
+        finally:
+            unquiet(token)
 
     def record(self, inputs: Sequence[TensorBase], results: tuple[TensorBase, ...]) -> None:
         """Make this the node of `results`, with an edge to every input that needs a gradient."""

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _watch
-from .._grad_mode import mode, quiet, unquiet
+from .._grad_mode import mode
 from .._later import Later
 from ..autograd import Op, _edge, changed, pending, wrap
 from ..ops import norm as ops
@@ -145,15 +144,7 @@ class NormLater(Later):
         graph = mode.grad and True in needs
         ctx.needs = needs if graph else (False,) * len(needs)
         values = self.residual if other is None else other._array
-        arguments = (self, values, relu)
-        token = quiet()
-        try:
-            if _watch.recorder is None:
-                out = NormJoined.forward(ctx, *arguments)
-            else:
-                out = _watch.recorder.forward(NormJoined, ctx, arguments)
-        finally:
-            unquiet(token)
+        out = ctx.run_forward((self, values, relu))
         if inplace:
             result = tensor
             result._array = out

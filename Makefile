@@ -11,7 +11,7 @@ CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wext
 SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
 .PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize aarch64 \
-  bench ladder peers peers-networks clean
+  bench ladder peers peers-networks peers-ops clean
 .DEFAULT_GOAL := build
 
 demo: build $(VENV)/.vision
@@ -38,6 +38,9 @@ peers: build $(PEERS_VENV)/.installed
 
 peers-networks: build $(PEERS_VENV)/.installed
 	$(PEERS_VENV)/bin/python -m bench.peers networks $(PEERS)
+
+peers-ops: build $(PEERS_VENV)/.installed
+	$(PEERS_VENV)/bin/python -m bench.peers ops $(PEERS)
 
 $(PEERS_VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(PEERS_VENV)

@@ -145,11 +145,16 @@ static void FN(copy_weight)(const conv_problem *p, const T *w, int64_t width, in
     }
 }
 
+#ifndef PACK_AHEAD
+#define PACK_AHEAD 4 /* channels */
+#endif
+
 /* Columns [col0, col0+width) and channels [c0, c1) of one group's weights into
  * out[tap][channel][nr], taps in the order of the depth, zero beyond `width`.
  *
  * The elements of a column that lie together (all of them forward, the taps of one channel
- * backward) are read VL x VL at a time and transposed in registers. */
+ * backward) are read VL x VL at a time and transposed in registers; the latter jump from channel to
+ * channel, and are prefetched. */
 static void FN(pack_weight)(const conv_problem *p, const T *w, int64_t group, int64_t col0,
                             int64_t width, int64_t nr, int64_t c0, int64_t c1, T *out) {
     const int64_t taps = p->kernel_taps, channels = c1 - c0;
@@ -169,6 +174,8 @@ static void FN(pack_weight)(const conv_problem *p, const T *w, int64_t group, in
             for (int64_t e = 0; e < length; e += VL) {
                 T block[VL * VL] __attribute__((aligned(64)));
                 const int64_t n = fc_min(VL, length - e);
+                for (int64_t k = 0; !together && !e && k < taps; k++)
+                    __builtin_prefetch(src + PACK_AHEAD * p->w_channel + k * VL);
                 if (cols == VL && length == 2 && p->w_col == 2) {
                     FN(unzip)(src, 2, block);
                 } else if (VL >= 4 && cols == VL && length == 4 && p->w_col == 4) {

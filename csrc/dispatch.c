@@ -95,7 +95,8 @@ int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const v
 static int finishes(int kernel, const fc_conv_geom *g) {
     const int can = kernel == FC_CONV_FORWARD_GEMM || kernel == FC_CONV_FORWARD_DIRECT ||
                     kernel == FC_CONV_FORWARD_WINOGRAD || kernel == FC_CONV_FORWARD_WINOGRAD6 ||
-                    kernel == FC_CONV_FORWARD_DEPTHWISE || kernel == FC_CONV_FORWARD_GROUPED;
+                    kernel == FC_CONV_FORWARD_DEPTHWISE || kernel == FC_CONV_FORWARD_GROUPED ||
+                    kernel == FC_CONV_FORWARD_FLAT;
     return can && g->y_stride[1] == 1;
 }
 
@@ -163,6 +164,14 @@ int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void
     return k ? k->conv_backward_bias(g, dy, out, threads) : FC_UNSUPPORTED;
 }
 
+int fc_activation_backward(int kernel, int dtype, int64_t rows, int64_t channels, const void *dy,
+                           const void *y, double p, double q, void *dx, void *db, int threads) {
+    const fc_kernels *k = table(dtype);
+    if (!k || kernel < FC_MAP_RELU_BACKWARD || kernel > FC_MAP_CLAMP_BACKWARD || threads < 1)
+        return FC_UNSUPPORTED;
+    return k->activation_backward(kernel, rows, channels, dy, y, p, q, dx, db, threads);
+}
+
 int fc_max_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int64_t *indices,
                         int threads) {
     const fc_kernels *k = table(dtype);
@@ -198,10 +207,13 @@ int fc_index_pool(int kernel, int dtype, const fc_pool_geom *g, const void *a,
     return k->index_pool[kernel](g, a, indices, out, threads);
 }
 
-int fc_norm_statistics(int dtype, const fc_norm_geom *g, const void *x, double *mean, double *var,
-                       int threads) {
+int fc_norm_statistics(int dtype, const fc_norm_geom *g, const void *x, const void *weight,
+                       const void *bias, double eps, void *running_mean, void *running_var,
+                       double momentum, double *stats, void *coef, int threads) {
     const fc_kernels *k = table(dtype);
-    return k ? k->norm_statistics(g, x, mean, var, threads) : FC_UNSUPPORTED;
+    return k ? k->norm_statistics(g, x, weight, bias, eps, running_mean, running_var, momentum,
+                                  stats, coef, threads)
+             : FC_UNSUPPORTED;
 }
 
 int fc_norm_apply(int dtype, const fc_norm_geom *g, const void *x, const void *coef,
@@ -210,19 +222,14 @@ int fc_norm_apply(int dtype, const fc_norm_geom *g, const void *x, const void *c
     return k ? k->norm_apply(g, x, coef, residual, relu, limit, y, threads) : FC_UNSUPPORTED;
 }
 
-int fc_norm_backward_sums(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
-                          const void *y, double limit, const void *centre, double *total,
-                          double *along, int threads) {
+int fc_norm_backward(int dtype, const fc_norm_geom *g, const void *dy, const void *x, const void *y,
+                     int relu, double limit, const void *weight, const double *stats,
+                     const void *coef, int constant, void *dx, void *dr, void *dweight, void *dbias,
+                     int threads) {
     const fc_kernels *k = table(dtype);
-    return k ? k->norm_backward_sums(g, dy, x, y, limit, centre, total, along, threads)
+    return k ? k->norm_backward(g, dy, x, y, relu, limit, weight, stats, coef, constant, dx, dr,
+                                dweight, dbias, threads)
              : FC_UNSUPPORTED;
-}
-
-int fc_norm_backward_apply(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
-                           const void *y, double limit, const void *coef, void *dx, void *dr,
-                           int threads) {
-    const fc_kernels *k = table(dtype);
-    return k ? k->norm_backward_apply(g, dy, x, y, limit, coef, dx, dr, threads) : FC_UNSUPPORTED;
 }
 
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
@@ -244,6 +251,11 @@ int fc_softmax(int kind, int dtype, const fc_softmax_geom *g, const void *a, con
     const fc_kernels *k = table(dtype);
     if (!k || kind < 0 || kind >= FC_SOFTMAX_KINDS || threads < 1) return FC_UNSUPPORTED;
     return k->softmax(kind, g, a, b, labels, weight, grad, out, loss, sample, threads);
+}
+
+int fc_resample(int dtype, const fc_resample_geom *g, const void *x, void *out, int threads) {
+    const fc_kernels *k = table(dtype);
+    return k && threads > 0 ? k->resample(g, x, out, threads) : FC_UNSUPPORTED;
 }
 
 int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,

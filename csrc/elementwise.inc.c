@@ -2,9 +2,6 @@
  * A kernel is an expression of the vectors a and b and the parameters p and q. Comparisons are
  * such that NaN goes through as in PyTorch. */
 
-/* `mask` lanes of v, zero elsewhere: also where v is infinite or NaN. */
-INLINE vec FN(keep)(ivec mask, vec v) { return (vec)((ivec)v & mask); }
-
 #define FC_MAP(name, expression)                                                          \
     NOINLINE void FN(name)(int64_t count, const T *a_, const T *b_, double p_, double q_, \
                            T *out) {                                                      \
@@ -34,10 +31,21 @@ FC_MAP(map_mul, a *b)
 FC_MAP(map_relu, FN(keep)(~(ivec)(a < zero), a))
 FC_MAP(map_leaky_relu, vselect((ivec)(a > zero), a, a *p))
 FC_MAP(map_clamp, vselect((ivec)(a < p), p, vselect((ivec)(a > q), q, a)))
-/* The gradients: a is the gradient of the output, b the output. */
-FC_MAP(map_relu_backward, FN(keep)(~(ivec)(b <= zero), a))
-FC_MAP(map_leaky_relu_backward, vselect((ivec)(b > zero), a, a *p))
-FC_MAP(map_clamp_backward, FN(keep)((ivec)(b > p) & (ivec)(b < q), a))
+FC_MAP(map_sigmoid, FN(vsigmoid)(a))
+FC_MAP(map_tanh, FN(vtanh)(a))
+FC_MAP(map_silu, a *FN(vsigmoid)(a))
+/* d/dx x s(x) = s + x s (1 - s) */
+INLINE vec FN(silu_slope)(vec x) {
+    const vec s = FN(vsigmoid)(x);
+    return s * (1 + x * (1 - s));
+}
+/* The gradients: a is the gradient of the output, b the output; of SiLU, the input. */
+FC_MAP(map_relu_backward, FN(relu_gradient)(a, b))
+FC_MAP(map_leaky_relu_backward, FN(leaky_relu_gradient)(a, b, p))
+FC_MAP(map_clamp_backward, FN(clamp_gradient)(a, b, p, q))
+FC_MAP(map_sigmoid_backward, a *(b * (1 - b)))
+FC_MAP(map_tanh_backward, a * (1 - b * b))
+FC_MAP(map_silu_backward, a *FN(silu_slope)(b))
 
 static void (*const FN(maps)[FC_MAP_KERNELS])(int64_t, const T *, const T *, double, double,
                                               T *) = {
@@ -47,9 +55,15 @@ static void (*const FN(maps)[FC_MAP_KERNELS])(int64_t, const T *, const T *, dou
     [FC_MAP_RELU] = FN(map_relu),
     [FC_MAP_LEAKY_RELU] = FN(map_leaky_relu),
     [FC_MAP_CLAMP] = FN(map_clamp),
+    [FC_MAP_SIGMOID] = FN(map_sigmoid),
+    [FC_MAP_TANH] = FN(map_tanh),
+    [FC_MAP_SILU] = FN(map_silu),
     [FC_MAP_RELU_BACKWARD] = FN(map_relu_backward),
     [FC_MAP_LEAKY_RELU_BACKWARD] = FN(map_leaky_relu_backward),
     [FC_MAP_CLAMP_BACKWARD] = FN(map_clamp_backward),
+    [FC_MAP_SIGMOID_BACKWARD] = FN(map_sigmoid_backward),
+    [FC_MAP_TANH_BACKWARD] = FN(map_tanh_backward),
+    [FC_MAP_SILU_BACKWARD] = FN(map_silu_backward),
 };
 
 static int FN(map)(int kernel, int64_t count, const void *a, const void *b, double p, double q,

@@ -64,6 +64,8 @@ enum {
     FC_CONV_BACKWARD_INPUT_SCATTER,
     FC_CONV_FORWARD_DIRECT,
     FC_CONV_BACKWARD_INPUT_DIRECT,
+    FC_CONV_FORWARD_FLAT,
+    FC_CONV_BACKWARD_WEIGHT_FLAT,
     FC_CONV_KERNELS
 };
 
@@ -91,7 +93,7 @@ typedef struct {
     double beta1, beta2, eps, decay, shrink, sign;
 } fc_adam;
 
-/* Leaky ReLU: p is the slope; clamp: to [p, q]. Backward: a = dy, b = y. */
+/* Leaky ReLU: p is the slope; clamp: to [p, q]. Backward: a = dy, b = y (SiLU: x). */
 enum {
     FC_MAP_ADD,
     FC_MAP_SUB,
@@ -99,9 +101,15 @@ enum {
     FC_MAP_RELU,
     FC_MAP_LEAKY_RELU,
     FC_MAP_CLAMP,
+    FC_MAP_SIGMOID,
+    FC_MAP_TANH,
+    FC_MAP_SILU,
     FC_MAP_RELU_BACKWARD,
     FC_MAP_LEAKY_RELU_BACKWARD,
     FC_MAP_CLAMP_BACKWARD,
+    FC_MAP_SIGMOID_BACKWARD,
+    FC_MAP_TANH_BACKWARD,
+    FC_MAP_SILU_BACKWARD,
     FC_MAP_KERNELS
 };
 
@@ -129,6 +137,11 @@ int fc_conv_packed(int isa, int kernel, int dtype, const fc_conv_geom *g, const 
 
 /* out[k] = sum of dy over batch and space. */
 int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void *out, int threads);
+/* Back through an activation and the bias before it: dx = f(dy, y; p, q) with f an
+ * FC_MAP_..._BACKWARD of the ReLU family, db[k] = sum of dx over the rows, all (rows, channels).
+ * dx may be dy. */
+int fc_activation_backward(int kernel, int dtype, int64_t rows, int64_t channels, const void *dy,
+                           const void *y, double p, double q, void *dx, void *db, int threads);
 
 int fc_max_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int64_t *indices,
                         int threads);
@@ -148,30 +161,33 @@ int fc_index_pool(int kernel, int dtype, const fc_pool_geom *g, const void *a,
                   const int64_t *indices, void *out, int threads);
 
 /* Normalisation of arrays (sets * batch, channels, space): a set has statistics of its own, over
- * its `batch` images. last: the memory runs N, space, C; otherwise N, C, space. Coefficients are
- * arrays [sets * channels], one after the other. */
+ * its `batch` images, which `pool` neighbouring channels share. last: the memory runs N, space, C;
+ * otherwise N, C, space. Coefficients are arrays [sets * channels], one after the other. */
 typedef struct {
-    int64_t sets, batch, channels, space;
+    int64_t sets, batch, channels, space, pool;
     int last;
 } fc_norm_geom;
 
-/* Mean and biased variance of every channel of every set. */
-int fc_norm_statistics(int dtype, const fc_norm_geom *g, const void *x, double *mean, double *var,
-                       int threads);
+/* stats [3]: mean, biased variance, 1 / sqrt(variance + eps). coef [3]: centre, scale, shift of the
+ * map y = (x - mean) / sqrt(variance + eps) * weight + bias; weight and bias [channels] or NULL.
+ * The running statistics [channels], or NULL, move by `momentum` towards the average over the sets,
+ * the variance unbiased. */
+int fc_norm_statistics(int dtype, const fc_norm_geom *g, const void *x, const void *weight,
+                       const void *bias, double eps, void *running_mean, void *running_var,
+                       double momentum, double *stats, void *coef, int threads);
 /* y = (x - centre) * scale + shift, + residual where not NULL, and with `relu` no less than 0 and
- * no more than `limit` (infinite for none). coef: centre, scale, shift. */
+ * no more than `limit` (infinite for none). */
 int fc_norm_apply(int dtype, const fc_norm_geom *g, const void *x, const void *coef,
                   const void *residual, int relu, double limit, void *y, int threads);
-/* total = sum of d, along = sum of d * (x - centre), where d is dy, or with y (not NULL) dy where
- * 0 < y and y is not a finite `limit`. */
-int fc_norm_backward_sums(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
-                          const void *y, double limit, const void *centre, double *total,
-                          double *along, int threads);
-/* dr = d, dx = d * scale + (x - centre) * slope + level, without the last two where x is NULL;
- * dx and dr may each be NULL. coef: centre, scale, slope, level. */
-int fc_norm_backward_apply(int dtype, const fc_norm_geom *g, const void *dy, const void *x,
-                           const void *y, double limit, const void *coef, void *dx, void *dr,
-                           int threads);
+/* Gradients from stats and coef of forward; each of dx, dr, dweight, dbias may be NULL, and dx or
+ * dr may be dy. With d = dy, or with `relu` what passes where 0 < y and y is not a finite `limit`:
+ * dr = d (of a residual), dweight and dbias are those of the map, and dx is that of x, through the
+ * statistics too unless they are `constant`. y: where a residual was added; computed again where
+ * NULL. */
+int fc_norm_backward(int dtype, const fc_norm_geom *g, const void *dy, const void *x, const void *y,
+                     int relu, double limit, const void *weight, const double *stats,
+                     const void *coef, int constant, void *dx, void *dr, void *dweight, void *dbias,
+                     int threads);
 
 /* dst[b][c][r] = src[b][r][c]: both directions of NCHW <-> channels-last. */
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
@@ -202,6 +218,16 @@ typedef struct {
 int fc_softmax(int kind, int dtype, const fc_softmax_geom *g, const void *a, const void *b,
                const int64_t *labels, const void *weight, const void *grad, void *out, void *loss,
                void *sample, int threads);
+
+/* Resampling (batch, *in_size, inner) to (batch, *out_size, inner): every spatial axis by a sparse
+ * matrix [out][in] in rows, row o with the items starts[o] to starts[o + 1]. weight is of the
+ * arrays' type. */
+typedef struct {
+    int64_t batch, inner, in_size[3], out_size[3];
+    const int64_t *starts[3], *index[3];
+    const void *weight[3];
+} fc_resample_geom;
+int fc_resample(int dtype, const fc_resample_geom *g, const void *x, void *out, int threads);
 
 /* A step of an optimiser (settings: fc_sgd or fc_adam) over `count` parameters of one type. */
 int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
@@ -242,18 +268,22 @@ typedef int (*fc_taps_backward_fn)(const fc_pool_geom *, const void *dy, const u
 typedef int (*fc_avg_pool_fn)(const fc_pool_geom *, const void *a, void *out, int threads);
 typedef int (*fc_index_pool_fn)(const fc_pool_geom *, const void *a, const int64_t *indices,
                                 void *out, int threads);
-typedef int (*fc_norm_statistics_fn)(const fc_norm_geom *, const void *x, double *mean, double *var,
+typedef int (*fc_norm_statistics_fn)(const fc_norm_geom *, const void *x, const void *weight,
+                                     const void *bias, double eps, void *running_mean,
+                                     void *running_var, double momentum, double *stats, void *coef,
                                      int threads);
 typedef int (*fc_norm_apply_fn)(const fc_norm_geom *, const void *x, const void *coef,
                                 const void *residual, int relu, double limit, void *y, int threads);
-typedef int (*fc_norm_sums_fn)(const fc_norm_geom *, const void *dy, const void *x, const void *y,
-                               double limit, const void *centre, double *total, double *along,
-                               int threads);
 typedef int (*fc_norm_backward_fn)(const fc_norm_geom *, const void *dy, const void *x,
-                                   const void *y, double limit, const void *coef, void *dx,
-                                   void *dr, int threads);
+                                   const void *y, int relu, double limit, const void *weight,
+                                   const double *stats, const void *coef, int constant, void *dx,
+                                   void *dr, void *dweight, void *dbias, int threads);
 typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void *src,
                                void *dst, int threads);
+
+typedef int (*fc_activation_backward_fn)(int kind, int64_t rows, int64_t channels, const void *dy,
+                                         const void *y, double p, double q, void *dx, void *db,
+                                         int threads);
 
 typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b, double p,
                          double q, void *out, int threads);
@@ -261,6 +291,7 @@ typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b
 typedef int (*fc_softmax_fn)(int kind, const fc_softmax_geom *, const void *a, const void *b,
                              const int64_t *labels, const void *weight, const void *grad, void *out,
                              void *loss, void *sample, int threads);
+typedef int (*fc_resample_fn)(const fc_resample_geom *, const void *x, void *out, int threads);
 typedef int (*fc_step_fn)(int method, const void *settings, int64_t count, const fc_update *updates,
                           int threads);
 
@@ -269,6 +300,7 @@ typedef struct {
     fc_conv_fn conv[FC_CONV_KERNELS];
     fc_finish_fn finish;
     fc_bias_fn conv_backward_bias;
+    fc_activation_backward_fn activation_backward;
     fc_max_pool_fn max_pool_forward;
     fc_taps_forward_fn max_pool_taps_forward;
     fc_taps_backward_fn max_pool_taps_backward;
@@ -276,11 +308,11 @@ typedef struct {
     fc_index_pool_fn index_pool[FC_INDEX_KERNELS];
     fc_norm_statistics_fn norm_statistics;
     fc_norm_apply_fn norm_apply;
-    fc_norm_sums_fn norm_backward_sums;
-    fc_norm_backward_fn norm_backward_apply;
+    fc_norm_backward_fn norm_backward;
     fc_transpose_fn transpose;
     fc_map_fn map;
     fc_softmax_fn softmax;
+    fc_resample_fn resample;
     fc_step_fn update;
     double (*fma_peak)(double seconds);
 } fc_kernels;

@@ -8,6 +8,7 @@
  * registers (`make asm`). */
 #ifndef TILE_MR
 #define TILE_MR 6
+#define TILE_AHEAD 8 /* rows */
 /* Vectors per row of a tile: MR*NRV accumulators, NRV of B and one broadcast must fit the file. */
 #if VEC_BYTES == 64 || defined(__aarch64__)
 #define TILE_NRV 4
@@ -39,7 +40,16 @@ INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, int64_t dep
     }
     /* Two bases keep the addresses of six rows within base + {0, 1, 2} * lda. */
     const T *a3 = a + (by_rows ? 3 * lda : 3);
+    /* Whole tiles prefetch, of A the rows that follow where they lie side by side, as pixels do;
+     * where A is read by columns, B a few rows ahead. */
+    const int whole = mr == TILE_MR && nrv == TILE_NRV, dense = by_rows && lda == depth;
+    const T *next = dense ? a + mr * lda : a;
     for (int64_t d = 0; d < depth; d++) {
+        if (whole && by_rows) __builtin_prefetch(next);
+        UNROLL
+        for (int j = 0; j < nrv; j++)
+            if (whole && !by_rows) __builtin_prefetch(b + TILE_AHEAD * ldb + j * VL);
+        next += dense ? mr : 0;
         vec bv[TILE_NRV];
         UNROLL
         for (int j = 0; j < nrv; j++) bv[j] = vload(b + j * VL);

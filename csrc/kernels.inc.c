@@ -2,30 +2,37 @@
  * Adding a kernel: its .inc.c here, its number in fastconv.h, its entry below. */
 #include "simd.h"
 
+#include "gradients.inc.c"
 #include "bias.inc.c"
 #include "layout.inc.c"
+#include "norm_sums.inc.c"
 #include "norm.inc.c"
 #include "peak.inc.c"
 #include "pool.inc.c"
 #include "pool_taps.inc.c"
 #include "finish.inc.c"
+#include "vecmath.inc.c"
 #include "elementwise.inc.c"
 #include "optim.inc.c"
-#include "vecmath.inc.c"
 #include "softmax.inc.c"
 #include "conv_gemm.inc.c"
 #include "conv_gemm_weight.inc.c"
 #include "conv_scatter.inc.c"
+#include "conv_flat.inc.c"
+#include "conv_flat_weight.inc.c"
 #include "conv_depthwise.inc.c"
 #include "conv_depthwise_weight.inc.c"
 #include "conv_grouped.inc.c"
+#include "resample.inc.c"
 #define WIN_OUT 4
 #include "winograd_tile.inc.c"
+#include "winograd_block.inc.c"
 #include "conv_winograd.inc.c"
 #include "conv_winograd_weight.inc.c"
 #undef WIN_OUT
 #define WIN_OUT 6
 #include "winograd_tile.inc.c"
+#include "winograd_block.inc.c"
 #include "conv_winograd.inc.c"
 #undef WIN_OUT
 
@@ -47,10 +54,13 @@ const fc_kernels FN(fc_kernels) = {
             [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = FN(conv_backward_weight_winograd),
             [FC_CONV_FORWARD_DIRECT] = FN(conv_forward_direct),
             [FC_CONV_BACKWARD_INPUT_DIRECT] = FN(conv_backward_input_direct),
+            [FC_CONV_FORWARD_FLAT] = FN(conv_forward_flat),
+            [FC_CONV_BACKWARD_WEIGHT_FLAT] = FN(conv_backward_weight_flat),
             [FC_CONV_BACKWARD_INPUT_SCATTER] = FN(conv_backward_input_scatter),
         },
     .finish = FN(finish),
     .conv_backward_bias = FN(conv_backward_bias),
+    .activation_backward = FN(activation_backward),
     .max_pool_forward = FN(max_pool_forward),
     .max_pool_taps_forward = FN(max_pool_taps_forward),
     .max_pool_taps_backward = FN(max_pool_taps_backward),
@@ -64,11 +74,11 @@ const fc_kernels FN(fc_kernels) = {
         },
     .norm_statistics = FN(norm_statistics),
     .norm_apply = FN(norm_apply),
-    .norm_backward_sums = FN(norm_backward_sums),
-    .norm_backward_apply = FN(norm_backward_apply),
+    .norm_backward = FN(norm_backward),
     .transpose = FN(transpose),
     .map = FN(map),
     .softmax = FN(softmax),
+    .resample = FN(resample),
     .update = FN(update),
     .fma_peak = FN(fma_peak),
 };

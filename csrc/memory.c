@@ -15,16 +15,28 @@
 
 /* Sizes are 4, 5, 6 or 7 times a power of two: at most a quarter of a block is not used. */
 enum { SMALLEST = 1 << 12, CLASSES = 4 * 40, HUGE_PAGE = 2 << 20, HEADER = 64 };
+/* Smaller blocks than a huge page, from SLAB_LEAST bytes on, are cut from slabs of several: with
+ * pages of 4 KiB, the translations of a network's weights alone are more than the processor keeps,
+ * and a step of ResNet-50 takes 1.1 times as long. */
+enum { SLAB_LEAST = 1 << 14, SLAB_BYTES = 32 << 20, PAGE = 1 << 12 };
+
+/* Memory that blocks are cut from, one after the other; given back with the last of them. */
+typedef struct {
+    size_t at;    /* bytes cut so far, this included */
+    int64_t live; /* blocks that exist, in use or waiting */
+} slab;
 
 /* Stands in the 64 bytes before the block. */
 typedef struct header {
     size_t bytes; /* of the block, header included */
     int class;
+    slab *slab; /* that it was cut from, or NULL */
     struct header *next;
 } header;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static header *waiting[CLASSES];
+static slab *current; /* has room, or NULL */
 static int64_t cached, in_use, limit = INT64_C(1) << 30;
 
 /* Under the address sanitizer blocks have their exact size and are not used again: it sees every
@@ -46,15 +58,60 @@ static int class_of(size_t bytes, size_t *size) {
     return class + (int)n - 4;
 }
 
-static header *from_system(size_t bytes) {
-    void *exact = NULL;
-    if (EXACT) return posix_memalign(&exact, 64, bytes) ? NULL : exact;
-    const size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : 64;
-    header *h = aligned_alloc(align, (bytes + align - 1) / align * align);
+static void *aligned(size_t align, size_t bytes) {
+    void *memory = aligned_alloc(align, (bytes + align - 1) / align * align);
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (h && align == HUGE_PAGE) madvise(h, bytes, MADV_HUGEPAGE);
+    if (memory && align == HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
+    return memory;
+}
+
+/* A block cut from a slab; NULL when there is no memory. */
+static header *from_slab(size_t bytes) {
+    pthread_mutex_lock(&lock);
+    if (!current || current->at + bytes > SLAB_BYTES) {
+        current = aligned(HUGE_PAGE, SLAB_BYTES); /* the old one goes with its last block */
+        if (current) *current = (slab){HEADER, 0};
+    }
+    header *h = NULL;
+    if (current) {
+        h = (header *)((char *)current + current->at);
+        current->at += (bytes + HEADER - 1) / HEADER * HEADER;
+        current->live++;
+        h->slab = current;
+    }
+    pthread_mutex_unlock(&lock);
     return h;
+}
+
+static header *from_system(size_t bytes) {
+    if (!EXACT && bytes >= SLAB_LEAST && bytes < HUGE_PAGE) return from_slab(bytes);
+    void *exact = NULL;
+    header *h = NULL;
+    if (!EXACT) h = aligned(bytes >= HUGE_PAGE ? HUGE_PAGE : 64, bytes);
+    else if (!posix_memalign(&exact, 64, bytes)) h = exact;
+    if (h) h->slab = NULL;
+    return h;
+}
+
+/* What is left of a slab in use is not cut again, but its pages go back. */
+static void to_system(header *h) {
+    slab *s = h->slab;
+    if (!s) {
+        free(h);
+        return;
+    }
+#if defined(__linux__) && defined(MADV_DONTNEED)
+    const uintptr_t from = ((uintptr_t)h + PAGE - 1) / PAGE * PAGE;
+    const uintptr_t to = ((uintptr_t)h + h->bytes) / PAGE * PAGE;
+    if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
+#endif
+    pthread_mutex_lock(&lock);
+    const int last = --s->live == 0;
+    if (last && s == current) s->at = HEADER;
+    const int gone = last && s != current;
+    pthread_mutex_unlock(&lock);
+    if (gone) free(s);
 }
 
 void *fc_alloc(size_t bytes) {
@@ -100,7 +157,7 @@ void fc_free(void *block) {
         cached += (int64_t)h->bytes;
     }
     pthread_mutex_unlock(&lock);
-    if (!keep) free(h);
+    if (!keep) to_system(h);
 }
 
 void fc_empty_cache(void) {
@@ -119,7 +176,7 @@ void fc_empty_cache(void) {
     while (all) {
         header *h = all;
         all = h->next;
-        free(h);
+        to_system(h);
     }
 }
 

@@ -45,11 +45,17 @@ static inline int fc_meets_init(fc_meets *m, const fc_pool_geom *g, int axis) {
     return FC_OK;
 }
 
+/* Windows of the pixel that is in most. */
+static inline int64_t fc_most_met(const fc_meets *m, int64_t in) {
+    int64_t most = 0;
+    for (int64_t i = 0; i < in; i++)
+        if (m->begin[i + 1] - m->begin[i] > most) most = m->begin[i + 1] - m->begin[i];
+    return most;
+}
+
 /* Of the windows that a row of pixels is in (their rows), and of those that a pixel is in: where
  * they are in y, the tap, the share of an average. As many at a time. */
 enum { FC_LINES = 8, FC_PAIRS = 32 };
-/* Maxima of fewer channels are scattered. */
-enum { FC_GATHER_CHANNELS = 16 };
 typedef struct {
     int64_t at[FC_PAIRS];
     int tap[FC_PAIRS];
@@ -87,54 +93,83 @@ INLINE void FN(store_taps)(uint8_t *p, ivec where, int64_t n, int64_t left) {
     }
 }
 
-/* One pixel of y and its taps (NULL: maxima only), all channels, as max_pixel does. */
-INLINE void FN(max_taps_pixel)(const fc_pool_geom *g, const T *x, const T *x_end, T *y,
-                               uint8_t *taps, int64_t left, const fc_window *win, int64_t KH,
-                               int64_t KW) {
-    enum { NV = 4 };
-    const T *y_end = y + left;
-    const int64_t C = g->channels, x_flat = g->x_stride[4];
-    int64_t c = 0;
-    for (; c + NV * VL <= C; c += NV * VL) {
-        vec best[NV];
-        ivec where[NV];
-        UNROLL
-        for (int i = 0; i < NV; i++) best[i] = vset1(-(T)INFINITY), where[i] = (ivec){0};
-        FC_FOR_WINDOW (g, *win, flat) {
-            const lane_int tap = (lane_int)((kd_ * KH + kh_) * KW + kw_);
-            UNROLL
+#include "pool_spread.inc.c"
+
+/* The maxima of one window and their taps, NV vectors of channels from x on (its first tap): step
+ * are elements between taps. n lanes are used; x_end NULL: memory lies behind all of them. */
+INLINE void FN(max_window)(int NV, const int64_t count[3], const int64_t step[3], const T *x,
+                           int64_t n, const T *x_end, int64_t KH, int64_t KW, vec *best,
+                           ivec *where) {
+    UNROLL
+    for (int i = 0; i < NV; i++) best[i] = vset1(-(T)INFINITY), where[i] = (ivec){0};
+    for (int64_t d = 0; d < count[0]; d++)
+        for (int64_t h = 0; h < count[1]; h++) {
+            const T *at = x + d * step[0] + h * step[1];
+            lane_int tap = (lane_int)((d * KH + h) * KW);
+            for (int64_t w = 0; w < count[2]; w++, at += step[2], tap++) UNROLL
             for (int i = 0; i < NV; i++)
-                FN(max_step)(&best[i], &where[i], vload(x + flat * x_flat + c + i * VL), tap);
+                FN(max_step)(&best[i], &where[i],
+                             x_end ? FN(load_part)(at, n, x_end) : vload(at + i * VL), tap);
         }
-        UNROLL
-        for (int i = 0; i < NV; i++) {
-            vstore(y + c + i * VL, best[i]);
-            if (taps) FN(store_taps)(taps + c + i * VL, where[i], VL, VL);
+}
+
+/* A row of pixels of y and their taps (NULL: maxima only); x: the first row of its windows. What
+ * lies behind a pixel is written later, up to `left` elements. */
+INLINE void FN(max_line)(const fc_pool_geom *g, const T *x, const T *x_end, T *y, uint8_t *taps,
+                         int64_t left, const fc_window *win, int64_t KH, int64_t KW) {
+    enum { NV = 4 };
+    const int64_t C = g->channels, W = g->out_size[2], row = g->in_size[2] * C;
+    const int64_t *start = g->windows[2], *kw = start + W, *step_w = kw + W;
+    int64_t count[3] = {win->count[0], win->count[1], 0};
+    int64_t step[3] = {win->step[0] * g->in_size[1] * row, win->step[1] * row, 0};
+    vec best[NV];
+    ivec where[NV];
+    for (int64_t w = 0; w < W; w++, left -= C, y += C) {
+        const T *at = x + start[w] * C;
+        int64_t c = 0;
+        count[2] = kw[w];
+        step[2] = step_w[w] * C;
+        for (; c + NV * VL <= C; c += NV * VL) {
+            FN(max_window)(NV, count, step, at + c, NV * VL, NULL, KH, KW, best, where);
+            UNROLL
+            for (int i = 0; i < NV; i++) {
+                vstore(y + c + i * VL, best[i]);
+                if (taps) FN(store_taps)(taps + c + i * VL, where[i], VL, VL);
+            }
         }
-    }
-    for (; c < C; c += VL) {
-        vec best = vset1(-(T)INFINITY);
-        ivec where = {0};
-        FC_FOR_WINDOW (g, *win, flat)
-            FN(max_step)(&best, &where, FN(load_part)(x + flat * x_flat + c, C - c, x_end),
-                         (lane_int)((kd_ * KH + kh_) * KW + kw_));
-        FN(store_part)(y + c, best, C - c, y_end);
-        if (taps) FN(store_taps)(taps + c, where, C - c, left - c);
+        for (; c < C; c += VL) {
+            FN(max_window)(1, count, step, at + c, C - c, x_end, KH, KW, best, where);
+            FN(store_part)(y + c, best[0], C - c, y + left);
+            if (taps) FN(store_taps)(taps + c, where[0], C - c, left - c);
+        }
+        if (taps) taps += C;
     }
 }
 
-NOINLINE void FN(max_taps_row)(const fc_pool_geom *g, const T *x, T *y, uint8_t *taps, int64_t row,
-                               int64_t KH, int64_t KW) {
-    const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2], C = g->channels;
-    const int64_t n = row / (D * H), dh = row % (D * H), S = fc_volume(g->in_size);
-    const T *end = x + g->batch * C * S;
-    fc_window win = fc_window_at(g, dh / H, dh % H, 0);
-    for (int64_t w = 0; w < W; w++) {
-        fc_window_move(g, &win, w);
-        const int64_t at = (row * W + w) * C;
-        if (taps)
-            FN(max_taps_pixel)(g, x + n * C * S, end, y + at, taps + at, (W - w) * C, &win, KH, KW);
-        else FN(max_taps_pixel)(g, x + n * C * S, end, y + at, NULL, (W - w) * C, &win, KH, KW);
+/* Rows begin..end of y. */
+NOINLINE void FN(max_taps_rows)(const fc_pool_geom *g, const T *x, T *y, uint8_t *taps,
+                                int64_t begin, int64_t end, int64_t KH, int64_t KW,
+                                const FN(spread) * table) {
+    const int64_t D = g->out_size[0], H = g->out_size[1], C = g->channels;
+    const int64_t line = g->out_size[2] * C, row = g->in_size[2] * C, S = fc_volume(g->in_size);
+    const T *x_end = x + g->batch * C * S;
+    for (int64_t r = begin; r < end; r++) {
+        const int64_t n = r / (D * H), left = (end - r) * line;
+        const fc_window win = fc_window_at(g, r / H % D, r % H, 0);
+        const T *first = x + n * C * S + (win.start[0] * g->in_size[1] + win.start[1]) * row;
+        const int64_t rows =
+            (win.count[0] - 1) * win.step[0] * g->in_size[1] + (win.count[1] - 1) * win.step[1] + 1;
+        const int inner = x_end - first - rows * row >= VL;
+        T *to = y + r * line;
+        if (table->parts && table->short_lines)
+            FN(max_spread_short)(g, table, first, x_end, to, taps ? taps + r * line : NULL, &win,
+                                 KH, KW);
+        else if (table->parts)
+            FN(max_spread)(g, table, first, to, taps ? taps + r * line : NULL, &win, KH, KW);
+        else if (taps && inner)
+            FN(max_line)(g, first, NULL, to, taps + r * line, left, &win, KH, KW);
+        else if (taps) FN(max_line)(g, first, x_end, to, taps + r * line, left, &win, KH, KW);
+        else FN(max_line)(g, first, inner ? NULL : x_end, to, NULL, left, &win, KH, KW);
     }
 }
 
@@ -144,8 +179,13 @@ static int FN(max_pool_taps_forward)(const fc_pool_geom *g, const void *x, void 
     const int64_t KH = fc_most_taps(g, 1), KW = fc_most_taps(g, 2);
     if (taps && fc_most_taps(g, 0) * KH * KW > 256) return FC_UNSUPPORTED;
     const int64_t rows = g->batch * g->out_size[0] * g->out_size[1];
+    FN(spread) table = {0};
+    if (rows >= FC_SPREAD_ROWS) table = FN(spread_table)(g, NULL, KW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t row = 0; row < rows; row++) FN(max_taps_row)(g, x, y, taps, row, KH, KW);
+    for (int t = 0; t < threads; t++)
+        FN(max_taps_rows)(g, x, y, taps, rows * t / threads, rows * (t + 1) / threads, KH, KW,
+                          &table);
+    fc_free(table.parts);
     return FC_OK;
 }
 
@@ -220,7 +260,8 @@ INLINE void FN(gather_line)(int64_t C, int64_t W, const T *dy, const uint8_t *ta
 
 /* One row (n, d, h) of dx. */
 INLINE void FN(gather_row)(const fc_pool_geom *g, const fc_meets meets[3], const T *dy,
-                           const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW) {
+                           const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW,
+                           const FN(spread) * table) {
     const int64_t D = g->in_size[0], H = g->in_size[1], W = g->in_size[2], C = g->channels;
     const int64_t oH = g->out_size[1], oW = g->out_size[2], P = fc_volume(g->out_size);
     const int64_t n = row / (D * H), d = row / H % D, h = row % H;
@@ -243,41 +284,21 @@ INLINE void FN(gather_row)(const fc_pool_geom *g, const fc_meets meets[3], const
             line.share[lines] = md->share[a] * mh->share[b] * whole;
             lines++;
         }
-    FN(gather_line)(C, W, dy, taps, y_left, &line, lines, &meets[2], more, dx);
-}
-
-/* Few channels leave vectors empty: the outputs of one image are scattered, element by element. */
-NOINLINE void FN(scatter_taps_image)(const fc_pool_geom *g, const T *dy, const uint8_t *taps, T *dx,
-                                     int64_t KH, int64_t KW) {
-    const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2], C = g->channels;
-    int64_t offset[256], step[3] = {-1, -1, -1};
-    memset(dx, 0, (size_t)(fc_volume(g->in_size) * C) * sizeof(T));
-    for (int64_t dh = 0; dh < D * H; dh++) {
-        fc_window win = fc_window_at(g, dh / H, dh % H, 0);
-        for (int64_t w = 0; w < W; w++, dy += C, taps += C) {
-            fc_window_move(g, &win, w);
-            if (memcmp(step, win.step, sizeof step)) { /* only where windows change */
-                memcpy(step, win.step, sizeof step);
-                for (int64_t t = 0; t < 256; t++)
-                    offset[t] = ((t / KW / KH * step[0] * g->in_size[1] + t / KW % KH * step[1]) *
-                                     g->in_size[2] +
-                                 t % KW * step[2]) *
-                                C;
-            }
-            T *x = dx + fc_window_first(g, &win) * C;
-            for (int64_t c = 0; c < C; c++) x[offset[taps[c]] + c] += dy[c];
-        }
-    }
+    if (table && table->parts && table->short_lines)
+        FN(gather_spread_short)(table, dy, taps, y_left, &line, lines, dx);
+    else if (table && table->parts) FN(gather_spread)(table, dy, taps, &line, lines, dx);
+    else FN(gather_line)(C, W, dy, taps, y_left, &line, lines, &meets[2], more, dx);
 }
 
 NOINLINE void FN(gather_max_row)(const fc_pool_geom *g, const fc_meets meets[3], const T *dy,
-                                 const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW) {
-    FN(gather_row)(g, meets, dy, taps, dx, row, KH, KW);
+                                 const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW,
+                                 const FN(spread) * table) {
+    FN(gather_row)(g, meets, dy, taps, dx, row, KH, KW, table);
 }
 
 NOINLINE void FN(gather_avg_row)(const fc_pool_geom *g, const fc_meets meets[3], const T *dy, T *dx,
                                  int64_t row) {
-    FN(gather_row)(g, meets, dy, NULL, dx, row, 1, 1);
+    FN(gather_row)(g, meets, dy, NULL, dx, row, 1, 1, NULL);
 }
 
 static int FN(gather)(const fc_pool_geom *g, const void *dy, const uint8_t *taps, void *dx,
@@ -289,11 +310,18 @@ static int FN(gather)(const fc_pool_geom *g, const void *dy, const uint8_t *taps
     if (!status) {
         const int64_t KH = fc_most_taps(g, 1), KW = fc_most_taps(g, 2);
         const int64_t rows = g->batch * g->in_size[0] * g->in_size[1];
+        const int64_t passes = fc_most_met(&meets[2], g->in_size[2]);
+        const int64_t lines =
+            fc_most_met(&meets[0], g->in_size[0]) * fc_most_met(&meets[1], g->in_size[1]);
+        FN(spread) table = {0};
+        if (taps && rows >= FC_SPREAD_ROWS && lines <= FC_LINES)
+            table = FN(spread_table)(g, &meets[2], passes);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
         for (int64_t row = 0; row < rows; row++) {
-            if (taps) FN(gather_max_row)(g, meets, dy, taps, dx, row, KH, KW);
+            if (taps) FN(gather_max_row)(g, meets, dy, taps, dx, row, KH, KW, &table);
             else FN(gather_avg_row)(g, meets, dy, dx, row);
         }
+        fc_free(table.parts);
     }
     for (int a = 0; a < 3; a++) fc_free(meets[a].begin);
     return status;
@@ -301,16 +329,7 @@ static int FN(gather)(const fc_pool_geom *g, const void *dy, const uint8_t *taps
 
 static int FN(max_pool_taps_backward)(const fc_pool_geom *g, const void *dy, const uint8_t *taps,
                                       void *dx, int threads) {
-    if (g->channels >= FC_GATHER_CHANNELS) return FN(gather)(g, dy, taps, dx, threads);
-    if (!fc_channels_last(g->x_stride) || !fc_channels_last(g->y_stride)) return FC_UNSUPPORTED;
-    const int64_t KH = fc_most_taps(g, 1), KW = fc_most_taps(g, 2);
-    const int64_t small = fc_volume(g->out_size) * g->channels;
-    const int64_t large = fc_volume(g->in_size) * g->channels;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t n = 0; n < g->batch; n++)
-        FN(scatter_taps_image)(g, (const T *)dy + n * small, taps + n * small, (T *)dx + n * large,
-                               KH, KW);
-    return FC_OK;
+    return FN(gather)(g, dy, taps, dx, threads);
 }
 
 static int FN(avg_pool_backward)(const fc_pool_geom *g, const void *dy, void *dx, int threads) {

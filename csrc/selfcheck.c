@@ -2,6 +2,7 @@
  * (`make selfcheck`, and on aarch64 under an emulator `make aarch64`).
  * Small integers make every sum exact, so results are compared with ==; Winograd's within a bound.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,8 @@ static const struct {
     {1, 8, 8, 1, {1, 6, 6}, {1, 6, 6}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
     {1, 3, 3, 3, {1, 6, 21}, {1, 5, 3}, {1, 1, 1}, {0, 2, 1}, {1, 1, 1}},
     {2, 10, 10, 10, {1, 9, 37}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
+    {2, 1, 6, 1, {1, 11, 13}, {1, 5, 5}, {1, 1, 1}, {0, 2, 2}, {1, 1, 1}},
+    {1, 2, 16, 1, {1, 14, 9}, {1, 5, 5}, {1, 2, 2}, {0, 2, 2}, {1, 1, 1}},
 };
 
 /* last: channels-last; otherwise NCHW, for what takes it. */
@@ -170,7 +173,7 @@ static void check_conv(const char *isa, int dtype, int number, int last, int thr
         want[2][wi] += get(&dy, yi) * get(&x, xi);
     })
 
-    enum { EVERY, WINOGRAD, DEPTHWISE, DIRECT, GROUPED };
+    enum { EVERY, WINOGRAD, DEPTHWISE, DIRECT, GROUPED, FLAT };
     static const struct {
         const char *name;
         int way, kind;
@@ -191,6 +194,8 @@ static void check_conv(const char *isa, int dtype, int number, int last, int thr
         [FC_CONV_BACKWARD_INPUT_SCATTER] = {"backward input scatter", 1, EVERY},
         [FC_CONV_FORWARD_DIRECT] = {"forward direct", 0, DIRECT},
         [FC_CONV_BACKWARD_INPUT_DIRECT] = {"backward input direct", 1, DIRECT},
+        [FC_CONV_FORWARD_FLAT] = {"forward flat", 0, FLAT},
+        [FC_CONV_BACKWARD_WEIGHT_FLAT] = {"backward weight flat", 2, FLAT},
     };
     const array *const operands[3][2] = {{&x, &w}, {&dy, &w}, {&dy, &x}};
     char where[64];
@@ -201,6 +206,7 @@ static void check_conv(const char *isa, int dtype, int number, int last, int thr
         if (!kernels[kernel].name || !fc_conv_available(kernel, dtype)) continue;
         if (kind == DEPTHWISE && (g.groups == 1 || g.groups != g.in_channels)) continue;
         if (kind == GROUPED && g.groups == 1) continue;
+        if (kind == FLAT && g.groups > 1) continue;
         if (!last && (kind != DEPTHWISE || way == 2)) continue;
         if (kind == WINOGRAD && volume(g.kernel) == 1) continue;
         if (kind == DIRECT && g.kernel[2] > 1 && (g.groups > 1 || g.dilation[2] > 1)) continue;
@@ -208,7 +214,7 @@ static void check_conv(const char *isa, int dtype, int number, int last, int thr
         const int status =
             fc_conv(kernel, dtype, &g, data(operands[way][0]), data(operands[way][1]),
                     way == 0 ? data(&b) : NULL, data(&out[way]), threads);
-        if (status == FC_UNSUPPORTED && !last) continue;
+        if (status == FC_UNSUPPORTED && (!last || kernel == FC_CONV_FORWARD_WINOGRAD6)) continue;
         if (status != FC_OK) {
             failures++;
             printf("FAILED %s %s: status %d\n", kernels[kernel].name, where, status);
@@ -315,61 +321,85 @@ static void check_pool(const char *isa, int dtype, int last, i64 channels, int t
 
 /* ---------------------------------------------------------------- normalisation */
 
+/* Forward with statistics of the data, and both ways back with those given: integers, so that what
+ * passes, its sums and the map with constants are exact. */
 static void check_norm(const char *isa, int dtype, int last, i64 channels, i64 space, int threads) {
-    const fc_norm_geom g = {2, 3, channels, space, last};
+    const fc_norm_geom g = {2, 3, channels, space, channels % 2 ? 1 : channels, last};
     const i64 all = g.sets * channels, size = all * g.batch * space;
     array x = make(dtype, size, 1), dy = make(dtype, size, 2), r = make(dtype, size, 3);
-    array y = make(dtype, size, 4), coef = make(dtype, 4 * all, 5), dx = make(dtype, size, 6);
-    array dr = make(dtype, size, 7);
-    array sums[4] = {make(FC_F64, all, 8), make(FC_F64, all, 9), make(FC_F64, all, 10),
-                     make(FC_F64, all, 11)};
-    double *want[7];
-    for (int i = 0; i < 7; i++)
-        if (!(want[i] = calloc((size_t)(i < 3 ? size : all), sizeof(double)))) exit(2);
-    const double count = (double)(g.batch * space), limit = channels % 2 ? 2 : 1e30;
-    for (int pass = 0; pass < 2; pass++) /* the mean first */
+    array y = make(dtype, size, 4), coef = make(dtype, 3 * all, 5), dx = make(dtype, size, 6);
+    array dr = make(dtype, size, 7), weight = make(dtype, channels, 8);
+    array own = make(dtype, 3 * all, 9), dw = make(dtype, channels, 10);
+    array db = make(dtype, channels, 11), full = make(dtype, size, 12);
+    array stats = make(FC_F64, 3 * all, 13);
+    enum { Y, DX, DR, FULL, MEAN, VAR, DW, DB, LEVEL, SLOPE, WANTS };
+    double *want[WANTS];
+    for (int i = 0; i < WANTS; i++)
+        if (!(want[i] = calloc((size_t)(i < MEAN    ? size
+                                        : i == MEAN ? 3 * all
+                                                    : all),
+                               sizeof(double))))
+            exit(2);
+    const double count = (double)(g.batch * space * g.pool), limit = channels % 2 ? 2 : 1e30;
+    double *const given = (double *)data(&stats);
+    for (i64 i = 0; i < all; i++) { /* the mean given is the centre, the deviation 1 */
+        given[i] = get(&coef, i);
+        given[2 * all + i] = 1;
+    }
+    for (int pass = 0; pass < 3; pass++)
         for (i64 i = 0; i < size; i++) {
             const i64 image = i / (channels * space), at = i % (channels * space);
-            const i64 c = image / g.batch * channels + (last ? at % channels : at / space);
+            const i64 one = last ? at % channels : at / space;
+            const i64 c = image / g.batch * channels + one, first = c / g.pool * g.pool;
             const double v = get(&x, i), k0 = get(&coef, c), k1 = get(&coef, all + c);
-            if (!pass) {
-                want[3][c] += v / count;
-                continue;
-            }
-            want[4][c] += (v - want[3][c]) * (v - want[3][c]) / count;
-            want[0][i] = (v - k0) * k1 + get(&coef, 2 * all + c) + get(&r, i);
-            if (want[0][i] < 0) want[0][i] = 0;
-            if (want[0][i] > limit) want[0][i] = limit;
-            const double d = want[0][i] <= 0 || want[0][i] == limit ? 0 : get(&dy, i);
-            want[2][i] = d;
-            want[1][i] = d * k1 + (v - k0) * get(&coef, 2 * all + c) + get(&coef, 3 * all + c);
-            want[5][c] += d;
-            want[6][c] += d * (v - k0);
+            if (pass == 0) {
+                for (i64 k = first; k < first + g.pool; k++) want[MEAN][k] += v / count;
+                want[Y][i] = (v - k0) * k1 + get(&coef, 2 * all + c) + get(&r, i);
+                if (want[Y][i] < 0) want[Y][i] = 0;
+                if (want[Y][i] > limit) want[Y][i] = limit;
+                const double d = want[Y][i] <= 0 || want[Y][i] == limit ? 0 : get(&dy, i);
+                want[DR][i] = d;
+                want[DX][i] = d * k1;
+                want[DB][one] += d;
+                want[DW][one] += d * (v - k0);
+                for (i64 k = first; k < first + g.pool; k++) {
+                    want[LEVEL][k] += d * get(&weight, one) / count;
+                    want[SLOPE][k] += d * get(&weight, one) * (v - k0) / count;
+                }
+            } else if (pass == 1) {
+                const double off = v - want[MEAN][c];
+                for (i64 k = first; k < first + g.pool; k++)
+                    want[MEAN][all + k] += off * off / count;
+            } else want[FULL][i] = want[DX][i] - want[LEVEL][c] - (v - k0) * want[SLOPE][c];
         }
+    for (i64 i = 0; i < all; i++) want[MEAN][2 * all + i] = 1 / sqrt(want[MEAN][all + i] + 0.5);
     char where[96];
     snprintf(where, sizeof where, "%s dtype %d last %d channels %d space %d threads %d", isa, dtype,
              last, (int)channels, (int)space, threads);
-    int bad = fc_norm_statistics(dtype, &g, data(&x), data(&sums[0]), data(&sums[1]), threads);
-    bad |= fc_norm_apply(dtype, &g, data(&x), data(&coef), data(&r), 1, limit, data(&y), threads);
-    bad |= fc_norm_backward_sums(dtype, &g, data(&dy), data(&x), data(&y), limit, data(&coef),
-                                 data(&sums[2]), data(&sums[3]), threads);
-    bad |= fc_norm_backward_apply(dtype, &g, data(&dy), data(&x), data(&y), limit, data(&coef),
-                                  data(&dx), data(&dr), threads);
+    int bad =
+        fc_norm_apply(dtype, &g, data(&x), data(&coef), data(&r), 1, limit, data(&y), threads);
+    bad |= fc_norm_backward(dtype, &g, data(&dy), data(&x), data(&y), 1, limit, data(&weight),
+                            given, data(&coef), 0, data(&full), NULL, NULL, NULL, threads);
+    bad |=
+        fc_norm_backward(dtype, &g, data(&dy), data(&x), data(&y), 1, limit, data(&weight), given,
+                         data(&coef), 1, data(&dx), data(&dr), data(&dw), data(&db), threads);
+    bad |= fc_norm_statistics(dtype, &g, data(&x), data(&weight), NULL, 0.5, NULL, NULL, 0, given,
+                              data(&own), threads);
     if (bad) {
         printf("FAILED norm %s: status %d\n", where, bad);
         failures++;
     }
-    compare_within(1e-5, "norm mean", where, &sums[0], want[3]);
-    compare_within(1e-4, "norm variance", where, &sums[1], want[4]);
-    compare("norm", where, &y, want[0]);
-    compare("norm dx", where, &dx, want[1]);
-    compare("norm dr", where, &dr, want[2]);
-    compare("norm total", where, &sums[2], want[5]);
-    compare("norm along", where, &sums[3], want[6]);
-    for (int i = 0; i < 7; i++) free(want[i]);
-    for (int i = 0; i < 4; i++) free(sums[i].memory);
-    array *const given[] = {&x, &dy, &r, &y, &coef, &dx, &dr};
-    for (int i = 0; i < 7; i++) free(given[i]->memory);
+    compare("norm", where, &y, want[Y]);
+    compare("norm dx", where, &dx, want[DX]);
+    compare("norm dr", where, &dr, want[DR]);
+    compare("norm dweight", where, &dw, want[DW]);
+    compare("norm dbias", where, &db, want[DB]);
+    compare_within(1e-4, "norm dx through statistics", where, &full, want[FULL]);
+    compare_within(1e-4, "norm statistics", where, &stats, want[MEAN]);
+    for (int i = 0; i < WANTS; i++) free(want[i]);
+    array *const made[] = {&x,      &dy,  &r,  &y,  &coef, &dx,   &dr,
+                           &weight, &own, &dw, &db, &full, &stats};
+    for (int i = 0; i < (int)(sizeof made / sizeof *made); i++) free(made[i]->memory);
 }
 
 int main(void) {

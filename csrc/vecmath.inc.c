@@ -1,5 +1,6 @@
-/* exp and log of vectors, to within about one unit in the last place. No tables, no branches; NaN
- * and infinities go through, and results beyond the range become 0 or infinity as they should. */
+/* exp, log, sigmoid and tanh of vectors, to within about one unit in the last place (two). No
+ * tables, no branches; NaN and infinities go through, and results beyond the range become 0 or
+ * infinity as they should. */
 
 #if TYPE_BYTES == 4
 #define EXP_LOW -105
@@ -22,15 +23,11 @@
 /* 2^n, for exponents of normal numbers. */
 INLINE vec FN(vpower_of_two)(ivec n) { return (vec)((n + EXPONENT_BIAS) << MANTISSA); }
 
-/* exp(x) = 2^n exp(r), x = n ln 2 + r, |r| <= ln 2 / 2, exp(r) by its series; 2^n in two factors,
- * since n alone may be beyond the exponents there are. */
-INLINE vec FN(vexp)(vec x) {
-    const vec low = vset1(EXP_LOW), high = vset1(EXP_HIGH);
-    x = vselect((ivec)(x < low), low, x);
-    x = vselect((ivec)(x > high), high, x);
+/* exp(r) - 1 by its series: x = n ln 2 + r, |r| <= ln 2 / 2. */
+INLINE vec FN(vexp_rest)(vec x, ivec *exponent) {
     const vec shifted = x * (T)1.442695040888963387 + EXP_ROUND;
     const vec whole = shifted - EXP_ROUND;
-    const ivec n = (ivec)shifted - (ivec)vset1(EXP_ROUND), half = n >> 1;
+    *exponent = (ivec)shifted - (ivec)vset1(EXP_ROUND);
     const vec r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
 #if TYPE_BYTES == 4
     vec p = vset1((T)(1.0 / 5040));
@@ -48,9 +45,37 @@ INLINE vec FN(vexp)(vec x) {
     p = p * r + (T)(1.0 / 24);
     p = p * r + (T)(1.0 / 6);
     p = p * r + (T)0.5;
-    p = (p * r) * r + r; /* exp(r) - 1 */
-    p = p + 1;
+    return (p * r) * r + r;
+}
+
+/* exp(x) = 2^n exp(r), with 2^n in two factors, since n alone may be beyond the exponents there
+ * are. */
+INLINE vec FN(vexp)(vec x) {
+    const vec low = vset1(EXP_LOW), high = vset1(EXP_HIGH);
+    x = vselect((ivec)(x < low), low, x);
+    x = vselect((ivec)(x > high), high, x);
+    ivec n;
+    const vec p = FN(vexp_rest)(x, &n) + 1;
+    const ivec half = n >> 1;
     return p * FN(vpower_of_two)(half) * FN(vpower_of_two)(n - half);
+}
+
+/* 1 / (1 + exp(-x)), by exp(-|x|): nothing overflows, and small results are exact as well. */
+INLINE vec FN(vsigmoid)(vec x) {
+    const ivec up = (ivec)(x > 0);
+    const vec e = FN(vexp)(vselect(up, -x, x));
+    return vselect(up, vset1(1), e) / (1 + e);
+}
+
+/* tanh|x| = -e / (e + 2), e = exp(-2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1), without cancellation.
+ * Beyond the limit it is 1. */
+INLINE vec FN(vtanh)(vec x) {
+    const ivec sign = (ivec)x & (ivec)vset1((T)-0.0);
+    const vec low = vset1(-40), twice = (vec)((ivec)(x * 2) | (ivec)vset1((T)-0.0));
+    ivec n;
+    const vec rest = FN(vexp_rest)(vselect((ivec)(twice < low), low, twice), &n);
+    const vec scale = FN(vpower_of_two)(n), e = scale * rest + (scale - 1);
+    return (vec)((ivec)(-e / (e + 2)) ^ sign);
 }
 
 /* log(x) for normal x > 0 and NaN: x = 2^n m, sqrt(1/2) <= m < sqrt(2), log(m) = 2 artanh(s) with

@@ -1,28 +1,34 @@
 /* The tiles of a Winograd convolution, free of types.
  *
- * One or two axes are transformed: there a tile has m = 4 (or 6) outputs and m + 2 inputs, and
- * takes 3 taps at a time; the last tile of an axis has what is left, 1 to m. F(m, 3) uses the first
- * m + 2 of the same points, so a tile takes part in the products of its own points alone, with the
- * weights of all the others. Longer kernels, strides and dilations are sums of such parts. With
+ * One or two axes are transformed: there a tile has m = 4 (or 6) outputs, and the last tile of an
+ * axis has what is left, 1 to m. A tile takes 1 to 3 taps at a time: with r of them it has m + r -
+ * 1 inputs, and F(m, r) uses the first m + r - 1 of the same points. So a tile takes part in the
+ * products of its own points alone, with the weights of all the others, and so does a group of
+ * taps. Longer kernels, strides and dilations are sums of such groups. With
  * source = pos*s + off(t), off(t) = off0 + t*d, and e = lcm(s, d):
  *
- *   - taps e/d apart meet inputs e apart: they form a class, and every 3 of a class (the last ones
- *     with zeros) are a group, at the origin off(first tap);
+ *   - taps e/d apart meet inputs e apart: they form a class, cut into groups of up to 3 taps, each
+ *     at the origin off(first tap): 4 taps are 2 + 2, and the classes of 3 taps with stride 2 are
+ *     2 and 1;
  *   - outputs e/s apart share inputs: they form a sub-grid, whose neighbours make a tile.
  *
  * All groups add to the same tile of outputs, so they only lengthen the GEMM's depth:
- * depth = groups * channels. On an axis that is not transformed every tap is a group of its own. */
+ * depth = groups * channels, those with the most taps first, so that the groups of a point lie side
+ * by side. On an axis that is not transformed every tap is a group of its own. */
 #ifndef WINOGRAD_GRID_H
 #define WINOGRAD_GRID_H
 
 #include "conv_problem.h"
 
-enum { WIN_TAPS = 3, WIN_MOST = 6 /* outputs */ };
+enum { WIN_TAPS = 3 /* of a group, at most */, WIN_MOST = 6 /* outputs */ };
 
 typedef struct {
-    int samples, outputs; /* of a whole tile: m + 2 and m, or 1 and 1 */
+    int transformed;
+    int outputs, most; /* of a whole tile; taps of the largest group; 1 and 1 if not transformed */
+    int samples;       /* inputs of a whole tile, and points: outputs + most - 1 */
     int64_t groups;
     int64_t *origin;        /* [groups]: source offset of the first tap */
+    int64_t *length;        /* [groups]: taps, descending */
     int64_t *taps;          /* [groups][3]: indices into the problem's taps, or -1 */
     int64_t src_step, step; /* between a tile's inputs, between its outputs */
     int64_t grids;          /* sub-grids that have an output */
@@ -34,7 +40,9 @@ typedef struct {
     int row, col;   /* the transformed axes; row is -1 where only one is */
     int two;        /* both */
     int out;        /* m: outputs of a whole tile along a transformed axis */
-    int points;     /* products per tile: (m + 2)^2 or m + 2 */
+    int high, wide; /* points along the transformed rows (1 where there are none) and columns */
+    int points;     /* of both: products per tile */
+    int uneven;     /* whether groups have different numbers of taps */
     int64_t groups; /* product over the axes */
     int64_t tiles;  /* of all sub-grids and images */
 } win_grid;
@@ -45,14 +53,22 @@ typedef struct {
     int64_t n, first[3], count[3];
 } win_tile;
 
-/* How many tiles, so far, take part in the products of a point: row[x][y] counts those that have at
- * least x + 1 rows and y + 1 columns of outputs. */
+/* The tiles in order, by axis: those of all sub-grids in one place, so that what they read lies
+ * side by side, then the next place. */
+typedef struct {
+    win_tile tile;
+    int64_t sub[3];
+} win_walk;
+
+/* How many tiles before one take part in the products of a point: row[x][y] counts those that have
+ * at least x + 1 rows and y + 1 columns of outputs. */
 typedef struct {
     int64_t row[WIN_MOST][WIN_MOST];
 } win_rows;
 
-/* Outputs of a tile above which it has the point, one axis: points 0, 1, 2 are everybody's. */
-static inline int win_level(int point) { return point < WIN_TAPS ? 0 : point - WIN_TAPS + 1; }
+/* Outputs of a tile above which it has the point, one axis, with groups of up to `taps`: the first
+ * `taps` points are everybody's. */
+static inline int win_level(int point, int taps) { return point < taps ? 0 : point - taps + 1; }
 
 static inline void win_grid_free(win_grid *g) {
     for (int i = 0; i < 3; i++) fc_free(g->axis[i].origin);
@@ -67,29 +83,59 @@ static inline int64_t win_lcm(int64_t a, int64_t b) {
     return a / x * b;
 }
 
-static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int transformed,
-                                int out) {
+/* Groups of the class of tap `first`; `most` is 0 where their numbers of taps may differ. */
+static inline int64_t win_class_groups(const tap_axis *t, int64_t first, int64_t apart, int most) {
+    return fc_ceil_div(fc_ceil_div(t->count - first, apart), most ? most : WIN_TAPS);
+}
+
+/* Taps of such a class's group number i: as many as the others have, or one more. */
+static inline int64_t win_class_taps(const tap_axis *t, int64_t first, int64_t apart, int64_t i) {
+    const int64_t taps = fc_ceil_div(t->count - first, apart);
+    const int64_t groups = win_class_groups(t, first, apart, 0);
+    return taps / groups + (i < taps % groups);
+}
+
+/* The groups of an axis whose classes are `apart` taps apart; of one length with `even`. */
+static inline void win_axis_groups(win_axis *a, const tap_axis *t, int64_t apart, int even) {
+    a->most = (int)win_class_taps(t, 0, apart, 0); /* class 0 has the most taps, in up to 3s */
+    for (int64_t c = 0; c < fc_min(apart, t->count); c++)
+        a->most = (int)fc_max(a->most, win_class_taps(t, c, apart, 0));
+    for (int64_t length = a->most; length > (even ? a->most - 1 : 0); length--) {
+        for (int64_t c = 0; c < fc_min(apart, t->count); c++) {
+            const int64_t groups = win_class_groups(t, c, apart, even ? a->most : 0);
+            for (int64_t i = 0, k = c; i < groups; i++) {
+                const int64_t taps = even ? length : win_class_taps(t, c, apart, i);
+                if (taps == length) {
+                    for (int64_t j = 0; j < WIN_TAPS; j++) {
+                        const int64_t tap = k + j * apart;
+                        const int has = j < length && tap < t->count;
+                        a->taps[a->groups * WIN_TAPS + j] = has ? tap : -1;
+                    }
+                    a->origin[a->groups] = t->off[k];
+                    a->length[a->groups++] = length;
+                }
+                k += taps * apart;
+            }
+        }
+    }
+}
+
+static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int transformed, int out,
+                                int even) {
     const tap_axis *t = &p->taps[i];
     const int64_t d = t->count > 1 ? t->off[1] - t->off[0] : 1;
     const int64_t e = transformed ? win_lcm(p->src_step[i], d) : 1;
     if (e > INT64_C(1) << 32) return FC_OVERFLOW; /* a tile's inputs are up to 7 of it apart */
-    const int64_t apart = transformed ? e / d : 1, each = transformed ? WIN_TAPS : 1;
-    a->origin = (int64_t *)fc_scratch(4 * t->count, sizeof(int64_t));
+    a->origin = (int64_t *)fc_scratch((2 + WIN_TAPS) * t->count, sizeof(int64_t));
     if (!a->origin) return FC_NOMEM;
-    a->taps = a->origin + t->count;
-    a->samples = transformed ? out + WIN_TAPS - 1 : 1;
-    a->outputs = transformed ? out : 1;
+    a->length = a->origin + t->count;
+    a->taps = a->length + t->count;
     a->groups = 0;
-    for (int64_t c = 0; c < fc_min(transformed ? apart : 1, t->count); c++) {
-        for (int64_t k = c; k < t->count; k += each * apart) {
-            a->origin[a->groups] = t->off[k];
-            for (int64_t j = 0; j < WIN_TAPS; j++) {
-                const int64_t tap = k + j * apart;
-                a->taps[a->groups * WIN_TAPS + j] = j < each && tap < t->count ? tap : -1;
-            }
-            a->groups++;
-        }
-    }
+    a->transformed = transformed;
+    a->outputs = transformed ? out : 1;
+    /* not transformed: each tap is a class, of one group */
+    win_axis_groups(a, t, transformed ? e / d : fc_max(1, t->count), even);
+    a->samples = a->outputs + a->most - 1;
     a->src_step = e;
     a->step = transformed ? e / p->src_step[i] : 1;
     a->grids = fc_max(1, fc_min(a->step, p->grid[i]));
@@ -98,8 +144,9 @@ static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int t
 }
 
 /* Transforms the last two axes that have several taps, by tiles of `out` outputs; FC_UNSUPPORTED
- * where none has. */
-static inline int win_grid_make(win_grid *g, const conv_problem *p, int out) {
+ * where none has, or tiles cannot be of that size. With `even` all groups of an axis have as many
+ * taps, the last ones zero. */
+static inline int win_grid_make(win_grid *g, const conv_problem *p, int out, int even) {
     memset(g, 0, sizeof *g);
     g->out = out;
     g->row = g->col = -1;
@@ -110,30 +157,36 @@ static inline int win_grid_make(win_grid *g, const conv_problem *p, int out) {
     }
     if (g->col < 0) return FC_UNSUPPORTED;
     g->two = g->row >= 0;
-    const int points = out + WIN_TAPS - 1;
-    g->points = g->two ? points * points : points;
     g->groups = 1;
     g->tiles = p->batch;
     for (int i = 0; i < 3; i++) {
         win_axis *a = &g->axis[i];
-        const int status = win_axis_make(a, p, i, i == g->row || i == g->col, out);
+        const int status = win_axis_make(a, p, i, i == g->row || i == g->col, out, even);
         if (status) return status;
         g->groups *= a->groups;
         g->tiles *= a->grids * a->tiles;
+        const int64_t least = a->groups ? a->length[a->groups - 1] : a->most;
+        /* Tiles of 6 outputs have points for 3 taps alone. */
+        if (out > 4 && a->transformed && least < WIN_TAPS) return FC_UNSUPPORTED;
+        g->uneven |= least < a->most;
     }
+    g->high = g->two ? g->axis[g->row].samples : 1;
+    g->wide = g->axis[g->col].samples;
+    g->points = g->high * g->wide;
     return FC_OK;
 }
 
 /* Tiles of an axis with more than `level` outputs, in the first `place` of its places. */
 static inline int64_t win_axis_before(const conv_problem *p, const win_axis *a, int i, int level,
                                       int64_t place) {
-    if (a->samples == 1) return place;
-    const int64_t sub = place / a->tiles, short_count = p->grid[i] / a->step;
+    if (!a->transformed) return place;
+    const int64_t tile = place / a->grids, sub = place % a->grids;
+    const int64_t short_count = p->grid[i] / a->step;
     const int64_t longer = p->grid[i] % a->step; /* sub-grids with one output more */
     const int64_t each = (short_count + a->outputs - 1 - level) / a->outputs;
     const int64_t more = (short_count + a->outputs - level) / a->outputs;
-    return fc_min(sub, longer) * more + fc_max(0, sub - longer) * each +
-           fc_min(place % a->tiles, sub < longer ? more : each);
+    return longer * fc_min(tile, more) + (a->grids - longer) * fc_min(tile, each) +
+           (tile < more ? fc_min(sub, longer) : 0) + (tile < each ? fc_max(0, sub - longer) : 0);
 }
 
 /* Whether a tile is smaller than the others. */
@@ -168,54 +221,103 @@ static inline win_rows win_rows_before(const conv_problem *p, const win_grid *g,
     return rows;
 }
 
-/* Count a tile; `out` is g->out, a constant. */
-static inline void win_rows_add(const win_grid *g, const int out, const win_tile *t,
-                                win_rows *rows) {
-    if (!t->count[0]) return;
-    const int64_t m = g->two ? t->count[g->row] : out, n = t->count[g->col];
-    for (int x = 0; x < out; x++)
-        for (int y = 0; y < out; y++) rows->row[x][y] += x < m && y < n;
-}
-
 static inline void win_rows_subtract(win_rows *rows, const win_rows *from) {
     for (int x = 0; x < WIN_MOST; x++)
         for (int y = 0; y < WIN_MOST; y++) rows->row[x][y] -= from->row[x][y];
 }
 
 /* The row of a point (i, j), of two axes or one (then i is 0). */
-static inline int64_t win_row_of(const win_rows *rows, int i, int j) {
-    return rows->row[win_level(i)][win_level(j)];
+static inline int64_t win_row_of(const win_grid *g, const win_rows *rows, int i, int j) {
+    const int high = g->two ? g->axis[g->row].most : 1;
+    return rows->row[win_level(i, high)][win_level(j, g->axis[g->col].most)];
 }
 
-/* Products of the direct algorithm over those of this one. */
-static inline double win_gain(const conv_problem *p, const win_grid *g) {
-    double products = (double)g->groups, direct = (double)p->ntaps;
+/* Groups of an axis that have the point. */
+static inline int64_t win_groups_with(const win_axis *a, int point) {
+    int64_t n = a->groups;
+    while (n && a->outputs + a->length[n - 1] - 1 <= point) n--;
+    return n;
+}
+
+/* The groups that have a point: runs of `length` groups side by side. */
+typedef struct {
+    int64_t count, length, middle; /* middle: runs per group of axis 0 */
+} win_runs;
+
+static inline win_runs win_runs_of(const win_grid *g, int point) {
+    int64_t n[3];
+    for (int i = 0; i < 3; i++) {
+        const int at = i == g->col ? point % g->wide : i == g->row ? point / g->wide : 0;
+        n[i] = win_groups_with(&g->axis[i], at);
+    }
+    return (win_runs){n[0] * n[1], n[2], n[1]};
+}
+
+/* The first group of run i. */
+static inline int64_t win_run_first(const win_grid *g, const win_runs *r, int64_t i) {
+    return (i / r->middle * g->axis[1].groups + i % r->middle) * g->axis[2].groups;
+}
+
+/* Products of a whole tile, for each channel. */
+static inline double win_products(const win_grid *g) {
+    double products = 1;
     for (int i = 0; i < 3; i++) {
         const win_axis *a = &g->axis[i];
-        if (a->samples == 1) continue;
         int64_t points = 0;
-        for (int x = 0; x < a->samples; x++)
-            points += win_axis_before(p, a, i, win_level(x), a->tiles * a->grids);
+        for (int64_t k = 0; k < a->groups; k++) points += a->outputs + a->length[k] - 1;
         products *= (double)points;
-        direct *= (double)p->grid[i];
     }
-    return direct / products;
+    return products;
 }
 
-static inline win_tile win_tile_at(const conv_problem *p, const win_grid *g, int64_t index) {
-    win_tile t;
+/* Products of the direct algorithm over those of this one, in whole tiles: the size of the image
+ * does not matter. */
+static inline double win_gain(const conv_problem *p, const win_grid *g) {
+    const double outputs = g->two ? (double)(g->out * g->out) : g->out;
+    return (double)p->ntaps * outputs / win_products(g);
+}
+
+/* The outputs of a tile, from first[] on. */
+static inline void win_walk_count(const conv_problem *p, const win_grid *g, win_walk *w) {
+    win_tile *t = &w->tile;
     int empty = 0;
+    for (int i = 0; i < 3; i++) {
+        const win_axis *a = &g->axis[i];
+        int64_t count = a->outputs;
+        while (count > 0 && t->first[i] + (count - 1) * a->step >= p->grid[i]) count--;
+        t->count[i] = count;
+        empty |= !count;
+    }
+    if (empty) t->count[0] = 0;
+}
+
+static inline win_walk win_walk_at(const conv_problem *p, const win_grid *g, int64_t index) {
+    win_walk w;
     for (int i = 2; i >= 0; i--) {
         const win_axis *a = &g->axis[i];
-        const int64_t tile = index % a->tiles, sub = index / a->tiles % a->grids;
-        index /= a->tiles * a->grids;
-        t.first[i] = sub + tile * a->outputs * a->step;
-        t.count[i] = fc_min(a->outputs, fc_ceil_div(p->grid[i] - t.first[i], a->step));
-        empty |= t.count[i] <= 0;
+        w.sub[i] = index % a->grids;
+        index /= a->grids;
+        w.tile.first[i] = w.sub[i] + index % a->tiles * a->outputs * a->step;
+        index /= a->tiles;
     }
-    t.n = index;
-    if (empty) t.count[0] = 0;
-    return t;
+    w.tile.n = index;
+    win_walk_count(p, g, &w);
+    return w;
+}
+
+static inline void win_walk_next(const conv_problem *p, const win_grid *g, win_walk *w) {
+    int i = 2;
+    for (; i >= 0; i--) {
+        const win_axis *a = &g->axis[i];
+        w->tile.first[i]++;
+        if (++w->sub[i] < a->grids) break;
+        w->tile.first[i] += a->outputs * a->step - a->grids;
+        w->sub[i] = 0;
+        if (w->tile.first[i] < a->tiles * a->outputs * a->step) break;
+        w->tile.first[i] = 0;
+    }
+    if (i < 0) w->tile.n++;
+    win_walk_count(p, g, w);
 }
 
 /* Group number -> its number on each axis. */
@@ -225,7 +327,25 @@ static inline void win_group_at(const win_grid *g, int64_t group, int64_t at[3])
     at[0] = group / g->axis[2].groups / g->axis[1].groups;
 }
 
-/* The tap (an index of the problem's depth) of a group at (i, j) of its 3x3, or -1. */
+static inline void win_group_next(const win_grid *g, int64_t at[3]) {
+    for (int i = 2; i >= 0 && ++at[i] == g->axis[i].groups; i--) at[i] = 0;
+}
+
+/* Taps of a group along the transformed rows (0 where there are none) and columns. */
+static inline int win_group_high(const win_grid *g, const int64_t at[3]) {
+    return g->two ? (int)g->axis[g->row].length[at[g->row]] : 0;
+}
+static inline int win_group_wide(const win_grid *g, const int64_t at[3]) {
+    return (int)g->axis[g->col].length[at[g->col]];
+}
+
+/* Whether a group has the point. */
+static inline int win_group_has(const win_grid *g, const int64_t at[3], int point) {
+    return point / g->wide < g->out + fc_max(1, win_group_high(g, at)) - 1 &&
+           point % g->wide < g->out + win_group_wide(g, at) - 1;
+}
+
+/* The tap (an index of the problem's depth) of a group at (i, j) of its own, or -1. */
 static inline int64_t win_tap_at(const conv_problem *p, const win_grid *g, const int64_t at[3],
                                  int i, int j) {
     int64_t place = 0;

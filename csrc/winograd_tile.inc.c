@@ -1,23 +1,30 @@
-/* The transforms of Winograd's algorithm, over vectors of channels (Lavin and Gray 2016; the
- * Toom-Cook construction at the points 0, +-a, +-b, inf), and +-c where tiles have six outputs.
- * Included once for each WIN_OUT, 4 or 6, with names WN().
+/* The transforms of Winograd's algorithm, over vectors of channels (Lavin and
+ * Gray 2016; the Toom-Cook construction at the points 0, +-a, +-b, inf), and
+ * +-c where tiles have six outputs. Included once for each WIN_OUT, 4 or 6,
+ * with names WN().
  *
- *   F(m, 3): y = At [ (G f) . (Bt d) ]    m + 2 products for m outputs of three taps
+ *   F(m, r): y = At [ (G f) . (Bt d) ]    m + r - 1 products for m outputs of r
+ * = 1, 2 or 3 taps
  *
- *   Bt d: the coefficients of prod over q != p of (x - q), for each point p; M(x) for inf
- *   G f:  f(p) / prod over q != p of (p - q), f a polynomial of 3 (or, backward weight, 4) taps
- *   At m: sum over p of m_p p^i, i < 4 (6; 3), and m_inf added to the last
+ *   Bt d: the coefficients of prod over q != p of (x - q), for each point p;
+ * M(x) for inf G f:  f(p) / prod over q != p of (p - q), f a polynomial of r
+ * (or, backward weight, m) taps At m: sum over p of m_p p^i, i < m (r), and
+ * m_inf added to the last
  *
- * a = 5/8 and b = 3/2 have the least rounding error, under half that of 1 and 2: most of it is that
- * of the products' sums, times At. For F(6, 3) that holds of 1/2, 1 and 2. Backward weight is F(3,
- * 4), the gradient's four values as taps. Rows and columns are transformed alike. The points come
- * in the order 0, inf, a, -a, b, -b, c, -c: a smaller tile uses the first ones. Its Bt makes up for
- * the factors that its own points' product lacks, so that G is that of all. */
+ * a = 5/8 and b = 3/2 have the least rounding error, under half that of 1 and
+ * 2: most of it is that of the products' sums, times At. For F(6, 3) that holds
+ * of 1/2, 1 and 2. Backward weight is F(r, 4), the gradient's four values as
+ * taps. Rows and columns are transformed alike. The points come in the order
+ * inf, a, -a, b, -b, c, -c, 0: a smaller tile or fewer taps use the first ones.
+ * Their Bt makes up for the factors that their own points' product lacks, so
+ * that G is that of all, and products of all kinds add up under one At. */
 #include "winograd_grid.h"
 
 #ifndef WINOGRAD_TILE
 #define WINOGRAD_TILE
-enum { WIN_DATA, WIN_EXPAND, WIN_CONTRACT }; /* Bt, G, At */
+/* x; w and dy (backward weight, as taps); y and dw. Their transforms are Bt, G
+ * and At. */
+enum { WIN_INPUT, WIN_FILTER, WIN_GRAD_OUTPUT, WIN_OUTPUT, WIN_GRAD_FILTER };
 #endif
 
 #undef WN
@@ -41,170 +48,262 @@ enum { WIN_DATA, WIN_EXPAND, WIN_CONTRACT }; /* Bt, G, At */
 /* The point of a pair. */
 INLINE T WN(point)(const int pair) { return (T)(pair == 1 ? WIN_A : pair == 2 ? WIN_B : WIN_C); }
 
-/* Two values of Bt d: points 0 and inf (pair 0), a and -a (1), b and -b (2), c and -c (3). With e,
- * o the even and odd parts, the latter are e + a o and e - a o. */
+/* Values that go into the transform of an axis with r taps, and come out. */
+INLINE int WN(ins)(const int kind, const int r) {
+    return kind == WIN_FILTER ? r : kind == WIN_GRAD_OUTPUT ? WIN_OUT : WIN_OUT + r - 1;
+}
+INLINE int WN(outs)(const int kind, const int r) {
+    return kind == WIN_OUTPUT ? WIN_OUT : kind == WIN_GRAD_FILTER ? r : WIN_OUT + r - 1;
+}
+
+/* Two values of Bt d, r = 3: points inf and 0 (pair 0), a and -a (1), b and -b
+ * (2), c and -c (3). With e, o the even and odd parts, the latter are e + a o
+ * and e - a o. */
 INLINE void WN(data_pair)(const int pair, const vec *d, vec *out, int t) {
     const T p = WN(point)(pair), aa = (T)(WIN_A * WIN_A), bb = (T)(WIN_B * WIN_B);
     const T cc = (T)(WIN_C * WIN_C);
-    if (WIN_OUT == 4 && pair == 0) {
-        out[0] = d[4] + aa * bb * d[0] - (aa + bb) * d[2];
-        out[t] = d[5] + aa * bb * d[1] - (aa + bb) * d[3];
-    } else if (WIN_OUT == 4) {
-        const T qq = pair == 1 ? bb : aa;
-        const vec e = d[4] - qq * d[2], o = p * (d[3] - qq * d[1]);
-        out[0] = e + o;
-        out[t] = e - o;
-    } else if (pair == 0) {
+    if (pair == 0) {
         const T s1 = aa + bb + cc, s2 = aa * bb + aa * cc + bb * cc, s3 = aa * bb * cc;
-        out[0] = d[WIN_IN - 2] - s1 * d[4] + s2 * d[2] - s3 * d[0];
-        out[t] = d[WIN_IN - 1] - s1 * d[5] + s2 * d[3] - s3 * d[1];
-    } else {
-        const T qq = pair == 1 ? bb : aa, rr = pair == 3 ? bb : cc;
-        const vec e = d[WIN_IN - 2] - (qq + rr) * d[4] + qq * rr * d[2];
-        const vec o = p * (d[5] - (qq + rr) * d[3] + qq * rr * d[1]);
-        out[0] = e + o;
-        out[t] = e - o;
+        if (WIN_OUT == 4) {
+            out[0] = d[5] + aa * bb * d[1] - (aa + bb) * d[3];
+            out[t] = d[4] + aa * bb * d[0] - (aa + bb) * d[2];
+        } else {
+            out[0] = d[WIN_IN - 1] - s1 * d[5] + s2 * d[3] - s3 * d[1];
+            out[t] = d[WIN_IN - 2] - s1 * d[4] + s2 * d[2] - s3 * d[0];
+        }
+        return;
+    }
+    const T qq = pair == 1 ? bb : aa, rr = pair == 3 ? bb : cc;
+    vec e = d[4] - qq * d[2], o = p * (d[3] - qq * d[1]);
+    if (WIN_OUT > 4) {
+        e = d[WIN_IN - 2] - (qq + rr) * d[4] + qq * rr * d[2];
+        o = p * (d[5] - (qq + rr) * d[3] + qq * rr * d[1]);
+    }
+    out[0] = e + o;
+    out[t] = e - o;
+}
+
+/* The first point of a pair, and how far the second is behind it. */
+INLINE int WN(first)(const int pair) { return pair ? 2 * pair - 1 : 0; }
+INLINE int WN(apart)(const int pair) { return pair ? 1 : WIN_IN - 1; }
+
+/* Bt of r taps. F(4, 2) lacks the point 0, F(4, 1) both 0 and -b. */
+INLINE void WN(data_axis)(const int r, const vec *d, vec *out, int t) {
+    const T a = (T)WIN_A, b = (T)WIN_B, aa = a * a, bb = b * b;
+    if (r == 3) {
+        UNROLL
+        for (int pair = 0; pair < WIN_IN / 2; pair++)
+            WN(data_pair)(pair, d, out + WN(first)(pair) * t, WN(apart)(pair) * t);
+    } else if (r == 2) {
+        const vec e = d[3] - bb * d[1], o = d[2] - bb * d[0];
+        const vec f = d[3] - aa * d[1], g = d[2] - aa * d[0];
+        out[0] = d[4] + aa * bb * d[0] - (aa + bb) * d[2];
+        out[t] = a * (e + a * o);
+        out[2 * t] = -a * (e - a * o);
+        out[3 * t] = b * (f + b * g);
+        out[4 * t] = -b * (f - b * g);
+    } else { /* d times (x - b), and (x - a)(x + a) */
+        const vec e = d[1] - b * d[0], o = d[2] - b * d[1];
+        out[0] = d[3] - b * d[2] - aa * e;
+        out[t] = (a * (a + b)) * (o + a * e);
+        out[2 * t] = (a * (a - b)) * (o - a * e);
+        out[3 * t] = (2 * bb) * (d[2] - aa * d[0]);
     }
 }
 
-/* G: n = 3 or 4 values to m + 2. */
-INLINE void WN(expand_axis)(const int n, const vec *f, int s, vec *out, int t) {
+/* G: n values to as many points. */
+INLINE void WN(expand_axis)(const int n, const int points, const vec *f, vec *out, int t) {
     const double aa = WIN_A * WIN_A, bb = WIN_B * WIN_B, cc = WIN_C * WIN_C;
-    out[0] = f[0] * (T)(WIN_OUT == 4 ? 1 / (aa * bb) : -1 / (aa * bb * (WIN_OUT == 4 ? 1 : cc)));
-    out[t] = f[(n - 1) * s];
+    const double zero = WIN_OUT == 4 ? aa * bb : -aa * bb * cc;
+    out[0] = f[n - 1];
+    if (points == WIN_IN) out[(WIN_IN - 1) * t] = (T)(1 / zero) * f[0];
     UNROLL
-    for (int pair = 1; pair <= WIN_OUT / 2; pair++) {
+    for (int pair = 1; pair < WIN_IN / 2; pair++) {
+        if (pair > points / 2) continue;
         const double p = pair == 1 ? WIN_A : pair == 2 ? WIN_B : WIN_C;
         const double qq = pair == 1 ? bb : aa, rr = pair == 3 ? bb : cc;
         const double norm = 1 / (2 * p * p * (p * p - qq) * (WIN_OUT == 4 ? 1 : p * p - rr));
-        vec odd = (T)(norm * p) * f[s];
-        if (n == 4) odd += (T)(norm * p * p * p) * f[3 * s];
-        const vec even = (T)norm * f[0] + (T)(norm * p * p) * f[2 * s];
-        out[2 * pair * t] = even + odd;
-        out[(2 * pair + 1) * t] = even - odd;
+        vec even = (T)norm * f[0], odd = vset1(0);
+        if (n > 1) odd = (T)(norm * p) * f[1];
+        if (n > 2) even += (T)(norm * p * p) * f[2];
+        if (n > 3) odd += (T)(norm * p * p * p) * f[3];
+        out[(2 * pair - 1) * t] = even + odd;
+        if (2 * pair < points) out[2 * pair * t] = even - odd;
     }
 }
 
-/* At: m + 2 values to n = m or 3. */
-INLINE void WN(contract_axis)(const int n, const vec *m, int s, vec *out, int t) {
-    const T a = (T)WIN_A, b = (T)WIN_B, c = (T)WIN_C, aa = a * a, bb = b * b, cc = c * c;
-    const vec s1 = m[2 * s] + m[3 * s], d1 = m[2 * s] - m[3 * s];
-    const vec s2 = m[4 * s] + m[5 * s], d2 = m[4 * s] - m[5 * s];
-    out[0] = m[0] + s1 + s2;
-    out[t] = a * d1 + b * d2;
-    out[2 * t] = aa * s1 + bb * s2;
-    if (n > 3) out[3 * t] = a * aa * d1 + b * bb * d2;
-    if (n > 4) {
-        const vec s3 = m[(WIN_IN - 2) * s] + m[(WIN_IN - 1) * s];
-        const vec d3 = m[(WIN_IN - 2) * s] - m[(WIN_IN - 1) * s];
-        out[0] += s3;
-        out[t] += c * d3;
-        out[2 * t] += cc * s3;
-        out[3 * t] += c * cc * d3;
-        out[4 * t] = aa * aa * s1 + bb * bb * s2 + cc * cc * s3;
-        out[(n - 1) * t] = a * aa * aa * d1 + b * bb * bb * d2 + c * cc * cc * d3;
+/* At: so many points to n values. */
+INLINE void WN(contract_axis)(const int n, const int points, const vec *m, vec *out, int t) {
+    vec sum = vset1(0); /* of all pairs, times the points' powers */
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        UNROLL
+        for (int pair = 1; pair < WIN_IN / 2; pair++) {
+            if (pair > points / 2) continue;
+            T power = 1;
+            UNROLL
+            for (int k = 0; k < i; k++) power *= WN(point)(pair);
+            const vec x = m[2 * pair - 1];
+            const vec both = 2 * pair == points ? x : i % 2 ? x - m[2 * pair] : x + m[2 * pair];
+            sum = pair == 1 ? power * both : sum + power * both;
+        }
+        out[i * t] = i == 0 && points == WIN_IN ? m[WIN_IN - 1] + sum : sum;
     }
-    out[(n - 1) * t] += m[s];
+    out[(n - 1) * t] += m[0];
 }
 
-/* Where the elements (i, j) of a tile of the image lie: i*row + j*col, channels side by side. Its
- * products lie at[i * WIN_IN + j]. */
+/* The transform of one axis with r taps. */
+INLINE void WN(axis)(const int kind, const int r, const vec *in, vec *out, int t) {
+    const int ni = WN(ins)(kind, r), no = WN(outs)(kind, r);
+    if (kind == WIN_INPUT) WN(data_axis)(r, in, out, t);
+    else if (kind == WIN_FILTER || kind == WIN_GRAD_OUTPUT) WN(expand_axis)(ni, no, in, out, t);
+    else WN(contract_axis)(no, ni, in, out, t);
+}
+
+/* Where the elements (i, j) of a tile of the image lie: i*row + j*col, channels
+ * side by side. Its products lie at[i * WIN_IN + j]. */
 typedef struct {
     int64_t row, col;
 } WN(place);
 
-/* One whole tile, `cols` channels (whole vectors). Data: 6x6 to 6x6, or 1x6 to 1x6 where only one
- * axis is transformed; two rows of the result at a time, which fit the registers. */
-INLINE void WN(apply_data)(const int two, int64_t cols, const T *src, T *dst, WN(place) place,
-                           const int64_t *at) {
+/* Whether the products are what is read: then they lie `at`, and the image at
+ * `place`. */
+INLINE int WN(from_points)(const int kind) { return kind >= WIN_OUTPUT; }
+
+/* What the next tile (of one axis: the one after it) reads first. */
+INLINE void WN(prefetch)(const int r, const int s, const T *src, WN(place) place) {
+    UNROLL
+    for (int j = 0; j < WIN_OUT; j++) {
+        const T *next = src + (j + WN(ins)(WIN_INPUT, s) + (r ? 0 : WIN_OUT)) * place.col;
+        UNROLL
+        for (int i = 0; i < WIN_IN; i++)
+            if (r ? i >= r - 1 && i < WN(ins)(WIN_INPUT, r) : i == 0)
+                __builtin_prefetch(next + i * place.row);
+    }
+}
+
+/* Data of 3x3 taps: 6x6 to 6x6, two rows of the result at a time, which fit the
+ * registers. */
+INLINE void WN(apply_data)(int64_t cols, const T *src, T *dst, WN(place) place, const int64_t *at) {
     for (int64_t c = 0; c < cols; c += VL) {
         UNROLL
         for (int pair = 0; pair < WIN_IN / 2; pair++) {
             vec d[WIN_IN], t[2 * WIN_IN], o[WIN_IN];
-            if (!two && pair) continue;
+            if (pair == 0) WN(prefetch)(3, 3, src + c, place);
             UNROLL
             for (int j = 0; j < WIN_IN; j++) {
-                const T *from = src + j * place.col + c;
-                if (!two) {
-                    t[j] = vload(from);
-                    continue;
-                }
                 UNROLL
                 for (int i = 0; i < WIN_IN; i++)
-                    if (pair == 0 || (i > 0 && i < WIN_IN - 1)) d[i] = vload(from + i * place.row);
+                    if (pair == 0 || (i > 0 && i < WIN_IN - 1))
+                        d[i] = vload(src + j * place.col + c + i * place.row);
                 WN(data_pair)(pair, d, t + j, WIN_IN);
             }
             UNROLL
             for (int i = 0; i < 2; i++) {
-                if (!two && i) continue;
-                UNROLL
-                for (int k = 0; k < WIN_IN / 2; k++) WN(data_pair)(k, t + i * WIN_IN, o + 2 * k, 1);
+                WN(data_axis)(3, t + i * WIN_IN, o, 1);
                 UNROLL
                 for (int j = 0; j < WIN_IN; j++)
-                    vstore(dst + at[(2 * pair + i) * WIN_IN + j] + c, o[j]);
+                    vstore(dst + at[(WN(first)(pair) + i * WN(apart)(pair)) * WIN_IN + j] + c,
+                           o[j]);
             }
         }
     }
 }
 
-/* The other two: ni x ni to no x no, or 1 x ni to 1 x no. `add` adds to dst, bias (or NULL) is
- * added to every element. */
-INLINE void WN(apply)(const int kind, const int ni, const int no, const int two, int64_t cols,
-                      const T *src, T *dst, WN(place) place, const int64_t *at, const T *bias,
-                      const int add) {
-    if (kind == WIN_DATA) {
-        WN(apply_data)(two, cols, src, dst, place, at);
+/* Column j of r taps to t[i * WIN_IN + j]; one value as it is where r is 0. */
+INLINE void WN(apply_column)(const int kind, const int r, const int j, const T *src,
+                             WN(place) place, const int64_t *at, vec *t) {
+    const int count = r ? WN(ins)(kind, r) : 1;
+    vec d[WIN_IN];
+    UNROLL
+    for (int i = 0; i < WIN_IN; i++)
+        if (i < count)
+            d[i] = vload(
+                src + (WN(from_points)(kind) ? at[i * WIN_IN + j] : i * place.row + j * place.col));
+    if (r) WN(axis)(kind, r, d, t + j, WIN_IN);
+    else t[j] = d[0];
+}
+
+/* Row i of s taps. */
+INLINE void WN(apply_row)(const int kind, const int s, const int i, const vec *t, T *dst,
+                          WN(place) place, const int64_t *at, const vec start, const int add) {
+    vec o[WIN_IN];
+    WN(axis)(kind, s, t + i * WIN_IN, o, 1);
+    UNROLL
+    for (int j = 0; j < WN(outs)(kind, s); j++) {
+        T *p = dst + (WN(from_points)(kind) ? i * place.row + j * place.col : at[i * WIN_IN + j]);
+        vstore(p, add ? vload(p) + o[j] : o[j] + start);
+    }
+}
+
+/* A whole tile of r x s taps, or of s where r is 0. `add` adds to dst, bias (or
+ * NULL) is added to every element. */
+INLINE void WN(apply)(const int kind, const int r, const int s, int64_t cols, const T *src, T *dst,
+                      WN(place) place, const int64_t *at, const T *bias, const int add) {
+    if (kind == WIN_INPUT && r == 3 && s == 3) {
+        WN(apply_data)(cols, src, dst, place, at);
         return;
     }
+    const int wide = WN(ins)(kind, s), high = r ? WN(outs)(kind, r) : 1;
     for (int64_t c = 0; c < cols; c += VL) {
-        vec d[WIN_IN], t[WIN_IN * WIN_IN], o[WIN_IN];
+        vec t[WIN_IN * WIN_IN];
         const vec start = bias ? vload(bias + c) : vset1(0);
+        if (kind == WIN_INPUT) WN(prefetch)(r, s, src + c, place);
         UNROLL
-        for (int j = 0; j < ni; j++) { /* columns: t[i][j] */
-            UNROLL
-            for (int i = 0; i < ni; i++) {
-                if (!two && i) continue;
-                d[i] = vload(
-                    src + c +
-                    (kind == WIN_CONTRACT ? at[i * WIN_IN + j] : i * place.row + j * place.col));
-            }
-            if (!two) t[j] = d[0];
-            else if (kind == WIN_EXPAND) WN(expand_axis)(ni, d, 1, t + j, WIN_IN);
-            else WN(contract_axis)(no, d, 1, t + j, WIN_IN);
-        }
+        for (int j = 0; j < WIN_IN; j++)
+            if (j < wide) WN(apply_column)(kind, r, j, src + c, place, at, t);
         UNROLL
-        for (int i = 0; i < no; i++) {
-            if (!two && i) continue;
-            const vec *r = t + i * WIN_IN;
-            if (kind == WIN_EXPAND) WN(expand_axis)(ni, r, 1, o, 1);
-            else WN(contract_axis)(no, r, 1, o, 1);
-            UNROLL
-            for (int j = 0; j < no; j++) {
-                T *p = dst + c +
-                       (kind == WIN_CONTRACT ? i * place.row + j * place.col : at[i * WIN_IN + j]);
-                vstore(p, add ? vload(p) + o[j] : o[j] + start);
-            }
-        }
+        for (int i = 0; i < WIN_IN; i++)
+            if (i < high) WN(apply_row)(kind, s, i, t, dst + c, place, at, start, add);
     }
 }
 
-/* The transforms of a smaller tile as they are defined: matrices [out][in], by rows. */
+/* The same for numbers of taps that are not compiled in together. */
+INLINE void WN(apply_any)(const int kind, const int r, const int s, int64_t cols, const T *src,
+                          T *dst, WN(place) place, const int64_t *at, const T *bias,
+                          const int add) {
+    const int wide = WN(ins)(kind, s), high = WN(outs)(kind, r);
+    for (int64_t c = 0; c < cols; c += VL) {
+        vec t[WIN_IN * WIN_IN];
+        const vec start = bias ? vload(bias + c) : vset1(0);
+#define COLUMNS(n) \
+    for (int j = 0; j < wide; j++) WN(apply_column)(kind, n, j, src + c, place, at, t)
+#define ROWS(n) \
+    for (int i = 0; i < high; i++) WN(apply_row)(kind, n, i, t, dst + c, place, at, start, add)
+        if (r == 3) COLUMNS(3);
+        else if (r == 2) COLUMNS(2);
+        else COLUMNS(1);
+        if (s == 3) ROWS(3);
+        else if (s == 2) ROWS(2);
+        else ROWS(1);
+#undef COLUMNS
+#undef ROWS
+    }
+}
+
+/* The transforms of a smaller tile as they are defined: matrices [out][in], by
+ * rows. */
 typedef struct {
     int out, in;
     T item[WIN_IN * WIN_IN];
 } WN(matrix);
 
-static void WN(matrix_make)(WN(matrix) * x, int kind, int m) {
-    const double point[8] = {0, 0, WIN_A, -WIN_A, WIN_B, -WIN_B, WIN_C, -WIN_C};
-    const int points = m + WIN_TAPS - 1;
-    x->out = kind == WIN_CONTRACT ? m : points;
-    x->in = kind == WIN_EXPAND ? m : points;
+/* m values of the image's side, and so many points; Bt of data has as many
+ * points as values, and zeros for the others. */
+static void WN(matrix_make)(WN(matrix) * x, int kind, int m, int points) {
+    const double point[8] = {0, WIN_A, -WIN_A, WIN_B, -WIN_B, WIN_OUT == 4 ? 0 : WIN_C, -WIN_C, 0};
+    const int back = WN(from_points)(kind), data = kind == WIN_INPUT;
+    memset(x, 0, sizeof *x);
+    x->out = back ? m : points;
+    x->in = back ? points : m;
+    if (data) points = m;
     for (int p = 0; p < points; p++) {
-        /* product of (x - q) over the finite points of the tile but p, and what scales it */
+        /* product of (x - q) over the finite points of the tile but p, and what
+         * scales it */
         double poly[WIN_IN + 1] = {1}, scale = 1, norm = 1;
         int degree = 0;
         for (int q = 0; q < WIN_IN; q++) {
-            if (q == p || q == 1) continue;
+            if (q == p || q == 0) continue;
             norm *= point[p] - point[q];
             if (q >= points) {
                 scale *= point[p] - point[q];
@@ -213,13 +312,13 @@ static void WN(matrix_make)(WN(matrix) * x, int kind, int m) {
             for (int k = ++degree; k >= 0; k--)
                 poly[k] = (k ? poly[k - 1] : 0) - point[q] * poly[k];
         }
-        for (int k = 0; k < (kind == WIN_DATA ? points : m); k++) {
+        for (int k = 0; k < m; k++) {
             double power = 1, v;
             for (int e = 0; e < k; e++) power *= point[p];
-            if (kind == WIN_DATA) v = k <= degree ? (p == 1 ? 1 : scale) * poly[k] : 0;
-            else if (p == 1) v = k == m - 1;
-            else v = kind == WIN_EXPAND ? power / norm : power;
-            x->item[kind == WIN_CONTRACT ? k * points + p : p * x->in + k] = (T)v;
+            if (data) v = k <= degree ? (p == 0 ? 1 : scale) * poly[k] : 0;
+            else if (p == 0) v = k == m - 1;
+            else v = back ? power : power / norm;
+            x->item[back ? k * points + p : p * m + k] = (T)v;
         }
     }
 }
@@ -268,7 +367,8 @@ INLINE void WN(any_line)(const WN(matrix) * x, const vec *in, int s, vec *out, i
     }
 }
 
-/* A tile of any size: y = rows * x * colsT. from and to are offsets of [i * WIN_IN + j]. */
+/* A tile of any size: y = rows * x * colsT. from and to are offsets of [i *
+ * WIN_IN + j]. */
 NOINLINE void WN(any)(const WN(matrix) * rows, const WN(matrix) * cols, int64_t channels,
                       const T *src, const int64_t *from, T *dst, const int64_t *to, const T *bias) {
     for (int64_t c = 0; c < channels; c += VL) {
@@ -286,50 +386,79 @@ NOINLINE void WN(any)(const WN(matrix) * rows, const WN(matrix) * cols, int64_t 
     }
 }
 
-/* The transforms of one kind: that of a whole tile, and by the outputs of an axis; [0] stands for
- * an axis that is not transformed. */
-typedef void (*WN(fn))(int two, int64_t cols, const T *src, T *dst, WN(place) place,
+/* The transforms of one kind: that of whole tiles, and by the values and points
+ * of an axis, where [0][0] stands for an axis that is not transformed. */
+typedef void (*WN(fn))(int r, int s, int64_t cols, const T *src, T *dst, WN(place) place,
                        const int64_t *at, const T *bias);
 typedef struct {
     int kind;
+    int high, wide; /* taps of the largest groups; 0 where there are no rows */
     WN(fn) whole;
-    WN(matrix) axis[WIN_OUT + 1];
+    WN(matrix) axis[WIN_IN + 1][WIN_IN + 1];
 } WN(transform);
 
-static void WN(transform_make)(WN(transform) * f, int kind, WN(fn) whole, int tails) {
+/* Values of the image's side for m outputs of r taps; of x, as many as points.
+ */
+INLINE int WN(values)(const int kind, int m, int r) { return kind == WIN_INPUT ? m + r - 1 : m; }
+
+static void WN(transform_make)(WN(transform) * f, int kind, WN(fn) whole, const win_grid *g,
+                               int tails) {
     f->kind = kind;
     f->whole = whole;
-    f->axis[0] = (WN(matrix)){1, 1, {1}};
-    for (int m = 1; tails && m <= WIN_OUT; m++) WN(matrix_make)(&f->axis[m], kind, m);
+    f->high = g->two ? g->axis[g->row].most : 0;
+    f->wide = g->axis[g->col].most;
+    f->axis[0][0] = (WN(matrix)){1, 1, {1}};
+    for (int i = 0; tails && i < 3; i++) {
+        const win_axis *a = &g->axis[i];
+        for (int64_t k = 0; a->transformed && k < a->groups; k++) {
+            const int r = kind == WIN_INPUT ? (int)a->length[k] : a->most;
+            if (k && a->length[k] == a->length[k - 1]) continue;
+            for (int m = 1; m <= WIN_OUT; m++) {
+                const int values = WN(values)(kind, m, r), points = m + a->most - 1;
+                WN(matrix_make)(&f->axis[values][points], kind, values, points);
+            }
+        }
+    }
 }
 
-/* A tile of m x n outputs (of n where m is 0), `cols` channels: the image's side at `place`, the
- * products' at `at`. */
-INLINE void WN(transform_tile)(const WN(transform) * f, int m, int n, int64_t cols, const T *src,
-                               T *dst, WN(place) place, const int64_t *at, const T *bias) {
+/* A tile of m x n outputs (of n where m is 0) and r x s taps, `cols` channels:
+ * the image's side at `place`, the products' at `at`. */
+INLINE void WN(transform_tile)(const WN(transform) * f, int m, int n, int r, int s, int64_t cols,
+                               const T *src, T *dst, WN(place) place, const int64_t *at,
+                               const T *bias) {
     if (m % WIN_OUT == 0 && n == WIN_OUT) {
-        f->whole(m != 0, cols, src, dst, place, at, bias);
+        f->whole(r, s, cols, src, dst, place, at, bias);
         return;
     }
     int64_t image[WIN_IN * WIN_IN];
     for (int i = 0; i < WIN_IN; i++)
         for (int j = 0; j < WIN_IN; j++) image[i * WIN_IN + j] = i * place.row + j * place.col;
-    const int back = f->kind == WIN_CONTRACT;
-    WN(any)(&f->axis[m], &f->axis[n], cols, src, back ? at : image, dst, back ? image : at, bias);
+    const WN(matrix) *rows =
+        m ? &f->axis[WN(values)(f->kind, m, r)][m + f->high - 1] : &f->axis[0][0];
+    const WN(matrix) *columns = &f->axis[WN(values)(f->kind, n, s)][n + f->wide - 1];
+    const int back = WN(from_points)(f->kind);
+    WN(any)(rows, columns, cols, src, back ? at : image, dst, back ? image : at, bias);
 }
 
-#define WIN_DEFINE(name, kind, ni, no, add)                                              \
-    NOINLINE void WN(name)(int two, int64_t cols, const T *src, T *dst, WN(place) place, \
-                           const int64_t *at, const T *bias) {                           \
-        if (two) WN(apply)(kind, ni, no, 1, cols, src, dst, place, at, bias, add);       \
-        else WN(apply)(kind, ni, no, 0, cols, src, dst, place, at, bias, add);           \
+#undef WIN_DEFINE
+#define WIN_WHOLE(kind, r, s, add) WN(apply)(kind, r, s, cols, src, dst, place, at, bias, add)
+#define WIN_DEFINE(name, kind, add)                                                           \
+    NOINLINE void WN(name)(int r, int s, int64_t cols, const T *src, T *dst, WN(place) place, \
+                           const int64_t *at, const T *bias) {                                \
+        if (r == 3 && s == 3) WIN_WHOLE(kind, 3, 3, add);                                     \
+        else if (r == 0 && s == 3) WIN_WHOLE(kind, 0, 3, add);                                \
+        else if (WIN_OUT > 4) return; /* kernels of 3x3 */                                    \
+        else if (r == 2 && s == 2) WIN_WHOLE(kind, 2, 2, add);                                \
+        else if (r == 0 && s == 2) WIN_WHOLE(kind, 0, 2, add);                                \
+        else if (r == 0) WIN_WHOLE(kind, 0, 1, add);                                          \
+        else WN(apply_any)(kind, r, s, cols, src, dst, place, at, bias, add);                 \
     }
 /* Forward and backward input: tiles of x, taps of w, tiles of y. */
-WIN_DEFINE(input, WIN_DATA, WIN_IN, WIN_IN, 0)
-WIN_DEFINE(filter, WIN_EXPAND, WIN_TAPS, WIN_IN, 0)
-WIN_DEFINE(output, WIN_CONTRACT, WIN_IN, WIN_OUT, 0)
+WIN_DEFINE(input, WIN_INPUT, 0)
+WIN_DEFINE(filter, WIN_FILTER, 0)
+WIN_DEFINE(output, WIN_OUTPUT, 0)
 #if WIN_OUT == 4 /* backward weight, beside win_input: tiles of dy as taps, taps of dw */
-WIN_DEFINE(grad_output, WIN_EXPAND, WIN_OUT, WIN_IN, 0)
-WIN_DEFINE(grad_filter, WIN_CONTRACT, WIN_IN, WIN_TAPS, 0)
-WIN_DEFINE(grad_filter_add, WIN_CONTRACT, WIN_IN, WIN_TAPS, 1)
+WIN_DEFINE(grad_output, WIN_GRAD_OUTPUT, 0)
+WIN_DEFINE(grad_filter, WIN_GRAD_FILTER, 0)
+WIN_DEFINE(grad_filter_add, WIN_GRAD_FILTER, 1)
 #endif

@@ -30,12 +30,15 @@ class Memory:
         Whether it can be written without :func:`changed` being called.
     packed : Any
         What was derived from its present contents; None after a change.
+    apart : bool
+        Whether the result of a convolution with this weight was needed by itself.
     """
 
-    __slots__ = ("exposed", "packed")
+    __slots__ = ("apart", "exposed", "packed")
 
     def __init__(self, exposed: bool = False) -> None:
         self.exposed = exposed
+        self.apart = False
         self.packed: Any = None
 
 

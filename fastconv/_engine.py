@@ -84,6 +84,8 @@ def run_backward(
                     shape, kind = node.outputs[nr]
                     if kind.kind == "f":
                         grads[nr] = np.zeros(shape, kind)
+            if node.overwrites:
+                node.owned = _mine(given, _HELD)
             if _watch.recorder is None:
                 result = node.run(grads, retain_graph)
             else:
@@ -148,6 +150,7 @@ def _counts() -> tuple[int, int, int]:
 
 
 _ONE, _PASSED, _PASSED_ON = _counts()
+_HELD = _PASSED + 1  # one call down, and in a list
 
 
 def _mine(array: ndarray, count: int) -> bool:
@@ -166,9 +169,11 @@ def _mine(array: ndarray, count: int) -> bool:
 
 def _sum(before: ndarray, g: ndarray) -> ndarray:
     """The sum of two gradients, in the memory of the first if no one else has it."""
-    if _mine(before, _PASSED_ON):
-        return add_into(before, g)
-    return np.asarray(add(before, g))
+    compute = add_into if _mine(before, _PASSED_ON) else add
+    if _watch.recorder is None:
+        return np.asarray(compute(before, g))
+    found = _watch.recorder.measure("sum of gradients", "backward", (before, g), compute, before, g)
+    return np.asarray(found)
 
 
 def _accumulate(grads: dict[Any, Any]) -> None:

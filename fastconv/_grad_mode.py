@@ -13,7 +13,8 @@ import numpy as np
 class _Mode(threading.local):
     grad = True
     inference = False
-    waits = False  # whether results of convolutions may wait: inside a module, without gradients
+    waits = False  # whether results of convolutions may wait: inside a module
+    again = False  # whether all of them do, as in another run: inside a checkpoint
 
 
 mode = _Mode()

@@ -196,13 +196,13 @@ def wrap(array: Any, cls: Any = None) -> Any:
 
 def pending(later: Later) -> Any:
     """A tensor that holds `later`, to be written when its values are asked for."""
-    t = wrap(_EMPTY)
-    t.__class__ = _pending_class[0]
+    t = _new(_pending_class[0])
+    t._grad = t._node = t._view = t._hooks = None
+    t._requires = False
+    t._nr = 0
+    t._version_box = [0, None]
     t._array = later
     return t
-
-
-_EMPTY = np.empty(0)
 
 
 def _owner(a: ndarray) -> ndarray:
@@ -253,6 +253,9 @@ class Op:
     joined = False  # whether another node does this one's work, from the same inputs
     materialize = True  # zeros, not None, for outputs that got no gradient
     view = False  # whether the result may share the first argument's memory
+    keeps_result = True  # whether backward needs the result, where this joins another (joined.py)
+    overwrites = False  # whether backward can write over its (one) gradient, where it is `owned`
+    owned = False  # set before backward: nobody else has the gradient's memory
     copies_output = False  # a saved output is copied before an in-place operation changes it
 
     @staticmethod

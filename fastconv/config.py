@@ -137,8 +137,8 @@ def fusion(enabled: bool = True) -> _Switch:
     """Let operations join inside a ``with`` block (in this thread), or not.
 
     The result of a normalisation is then written together with what follows it, ``+ residual`` and
-    a ReLU; in inference, inside modules, that of a convolution with the batch norm too. Results are
-    the same; one read and one write of memory are saved for each of them.
+    a ReLU; inside modules that of a convolution as well, in inference with the batch norm too.
+    Results are the same; one read and one write of memory are saved for each of them.
     ``FASTCONV_FUSION=0`` switches it off everywhere.
 
     Raises

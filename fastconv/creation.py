@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import dtypes
+from . import dtypes, memory
 from .autograd import TensorBase, expose, wrap
 from .dtypes import to_numpy_dtype
 from .functions.shape import format_order, sizes
@@ -208,7 +208,7 @@ def _empty(shape: tuple[int, ...], kind: np.dtype, memory_format: Any) -> np.nda
         return np.empty((shape[0], *shape[2:], shape[1]), kind).transpose(
             0, rank - 1, *range(1, rank - 1)
         )
-    return np.empty(shape, kind)
+    return memory.empty(shape, kind) if kind.kind == "f" else np.empty(shape, kind)
 
 
 def full(

@@ -83,6 +83,21 @@ def empty_like(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return empty((shape[0], *shape[2:], shape[1]), a.dtype).transpose(0, n - 1, *range(1, n - 1))
 
 
+def zeros_like(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an array of zeros as `a`, channels-last where `a` is, else C-contiguous."""
+    out = empty_like(a)
+    out.fill(0)
+    return out
+
+
+def laid_out_alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    """Whether `a` could be ``empty_like(b)``: of the same type and shape, dense in b's format."""
+    if a.dtype != b.dtype or a.shape != b.shape or a.strides != b.strides:
+        return False
+    n = a.ndim
+    return a.flags.c_contiguous or (n > 2 and a.transpose(0, *range(2, n), 1).flags.c_contiguous)
+
+
 def empty_cache() -> None:
     """Drop the packed weights, and give the memory that waits in the pool back to the system."""
     from fastconv import backends, packed

@@ -48,6 +48,7 @@ def _conv(direction: str) -> list[Candidate]:
         Candidate(
             "c", "winograd6", f"{direction}_winograd6", rules.winograd6_only, rules.when_asked
         ),
+        Candidate("c", "flat", f"{direction}_flat", rules.flat_only, rules.flat_slow(direction)),
         Candidate(
             "c", "direct", f"{direction}_direct", rules.direct_only, rules.direct_slow(direction)
         ),
@@ -59,6 +60,7 @@ def _conv(direction: str) -> list[Candidate]:
     if direction != "conv_forward":
         found = [c for c in found if c.algorithm != "winograd6"]
     if direction == "conv_backward_input":
+        found = [c for c in found if c.algorithm != "flat"]
         found.insert(
             1,
             Candidate(
@@ -89,8 +91,7 @@ CANDIDATES: dict[str, list[Candidate]] = {
     "max_unpool_backward": _only("max_unpool_backward"),
     "norm_statistics": _only("norm_statistics"),
     "norm_apply": _only("norm_apply"),
-    "norm_backward_sums": _only("norm_backward_sums"),
-    "norm_backward_apply": _only("norm_backward_apply"),
+    "norm_backward": _only("norm_backward"),
 }
 
 #: Operations without a geometry: one function per backend, of the operation's name.
@@ -101,15 +102,25 @@ PLAIN = (
     "relu",
     "leaky_relu",
     "clamp",
+    "sigmoid",
+    "tanh",
+    "silu",
     "relu_backward",
     "leaky_relu_backward",
     "clamp_backward",
+    "sigmoid_backward",
+    "tanh_backward",
+    "silu_backward",
+    "relu_backward_sums",
+    "leaky_relu_backward_sums",
+    "clamp_backward_sums",
     "softmax",
     "log_softmax",
     "softmax_backward",
     "log_softmax_backward",
     "cross_entropy",
     "cross_entropy_backward",
+    "resample",
     "sgd_step",
     "adam_step",
 )

@@ -18,10 +18,15 @@ Rule = Callable[[Spec], "str | None"]
 
 # Thresholds: one thread, AVX-512; `python -m bench.thresholds` measures around Winograd's.
 
-#: Winograd must save this factor of the products: 1x4 saves 1.33 and runs at 1.0 of the GEMM's
-#: speed, 1x7 at 17x17 1.47 (1.2), 1x3 2 (1.6), 5x5 2.7 (2.1), 3x3 3.6 to 4 (2.5); backward input of
-#: 3x3/2 1.36 (0.9) to 1.44 (1.1).
+#: Winograd must save this factor of the products: 1x2 and 1x4 save 1.6 and run at 1.0 to 1.3 of the
+#: GEMM's speed, 1x7 1.75 (1.3 to 1.4), 1x3 2 (1.6), 2x2, 4x4 and 4x4/2 2.4 to 2.6 (1.2 to 2.0), 5x5
+#: 3.3 (2.0), 3x3 3.6 to 4 (2.5).
 WINOGRAD_GAIN = 1.4
+#: … and with single taps this factor, and have this many tiles, forward and backward input: 3x3/2
+#: saves 1.78 and runs at 1.0 to 1.6 with 64 tiles and more, at 0.9 to 1.1 with 32. Its backward
+#: weight (0.7 to 1.16) is left to the GEMM.
+WINOGRAD_SINGLE_GAIN = 1.7
+WINOGRAD_SINGLE_TILES = 64
 #: … and sum this many products per transformed element (channels times groups of taps): with 8 it
 #: is at 0.8 to 1.1 of the GEMM's speed, with 12 at 1.0 to 1.7, with 16 at 1.8.
 WINOGRAD_DEPTH = 12
@@ -31,9 +36,10 @@ WINOGRAD_CHANNELS = 16
 #: Fewer channels have to be gathered tap by tap, which only many outputs pay for: LeNet's 6 to 16
 #: run at 0.4 of the direct kernel's speed, a 7x7 stem's 3 to 64 at 1.1.
 WINOGRAD_COLUMNS = 48
-#: … and only what saves more: 4x4/2 from 3 channels (a factor of 1.8) runs at 0.7 of the direct
-#: kernel's speed.
+#: … and only what saves more and sums this many products per element: 4x4/2 from 3 channels sums 12
+#: and runs at 0.8 of the direct kernel's speed, a 7x7/2 stem 27.
 WINOGRAD_FEW_GAIN = 2
+WINOGRAD_FEW_DEPTH = 16
 #: Fewer results per position are sums along the depth for the GEMM: 64 to 3 channels run at 0.7 of
 #: the direct kernel's speed, 32 to 1 at 0.3.
 WINOGRAD_RESULTS = 8
@@ -41,8 +47,12 @@ WINOGRAD_RESULTS = 8
 #: the GEMM's speed with 64 to 512 channels, 1 tile of 512 channels at 0.8.
 WINOGRAD_TILES = 4
 #: The same for backward weight, which transforms sums back: 4 tiles are at 1.0 to 1.2 with 64 to
-#: 512 channels, 1 tile of 512 channels at 0.5.
+#: 512 channels, 1 tile of 512 channels at 0.5. What saves less than the second figure needs twice
+#: as many: 4x4/2 is at 0.8 with 4 tiles, at 1.2 with 8.
 WINOGRAD_WEIGHT_TILES = 4
+WINOGRAD_WEIGHT_GAIN = 3
+#: Channels in whole vectors may have groups of different numbers of taps.
+WINOGRAD_LANES = 16
 WINOGRAD_APART = 2**31  # far from where indices would overflow
 #: Reading the image as it lies pays where lines are long, a panel of weights stays in L2, and few
 #: columns share what would be packed: 64 columns of a 7x7 stem run at 1.15 of the GEMM's speed, 32
@@ -50,6 +60,27 @@ WINOGRAD_APART = 2**31  # far from where indices would overflow
 DIRECT_LINE = 8
 DIRECT_DEPTH = 1600
 DIRECT_COLUMNS = 256
+#: Taps further apart, or longer strides, would spread mostly padding.
+FLAT_REACH = 32
+FLAT_STRIDE = 4
+#: Flat tiles are worth it where rows share their lines, with few input channels: 1 to 6 run at 5 of
+#: the direct kernel's speed, 3 to 16 at 1.5, 8 to 32 at 1.1, 16 to 16 at 0.6.
+FLAT_ROWS = 4
+FLAT_CHANNELS = 8
+FLAT_PAIRS = 300
+#: Without tiles for the taps along H: 7x7/2 with 1 to 16 at 1.3 to 1.5, with 3 to 6 at 0.8 to 1.4.
+FLAT_KERNELS = (3, 5)
+FLAT_PAIRS_APART = 16
+#: Unpadded lines suit the direct kernel: 5x5 at 14, 4 to 6 channels at 1.3, 3 to 12 at 0.9.
+FLAT_PAIRS_UNPADDED = 32
+#: Spreading each phase of a stride costs as much as the products of 3 to 6 channels (at 0.8 to
+#: 1.1); whole vectors of this many outputs spread nothing: 3 to 16 at 1.2 forward, backward weight
+#: 4 to 32 at 1.2.
+FLAT_LANES = 16
+FLAT_PAIRS_STRIDED = 12
+FLAT_PAIRS_STRIDED_WHOLE = (64, 128)
+#: Backward weight loads a line for fewer products: 3 to 12 at 1.1 to 1.5, 4 to 20 at 0.8 to 1.2.
+FLAT_PAIRS_PARTLY = 40
 #: Backward input with 3 channels is at 3 to 8 of the GEMM's speed in the scattered form, with
 #: LeNet's 6 at 3.5.
 SCATTER_CHANNELS = 8
@@ -158,46 +189,53 @@ def when_asked(spec: Spec) -> str | None:
     return "rounds more than the others: runs only where it is asked for"
 
 
-def _tap_groups(spec: ConvSpec, axis: int, direction: str) -> list[int]:
-    """Numbers of taps that meet the same inputs: they go in groups of three."""
+def _tap_groups(spec: ConvSpec, axis: int, direction: str) -> list[list[int]]:
+    """Taps of each group, for each phase of the stride (forward there is one)."""
     k, s, d = spec.kernel[axis], spec.stride[axis], spec.dilation[axis]
     if direction == "conv_backward_input":  # a phase of the stride meets some of the taps
         phases = range(min(s, spec.in_size[axis]))
         counts = [sum((f + spec.pad[axis] - t * d) % s == 0 for t in range(k)) for f in phases]
-        return [n for n in counts if n]
-    apart = math.lcm(s, d) // d
-    return [-(-(k - c) // apart) for c in range(min(apart, k))]
+        return [_class_groups(n) for n in counts if n]
+    apart = math.lcm(s, d) // d  # taps that meet the same inputs
+    found = [_class_groups(-(-(k - c) // apart)) for c in range(min(apart, k))]
+    channels = spec.in_channels // spec.groups
+    groups = [n for one in found for n in one]
+    if channels % WINOGRAD_LANES:  # those that are short are filled up with zeros
+        groups = [max(groups)] * len(groups)
+    return [groups]
 
 
-def _points(spec: ConvSpec, axis: int, direction: str) -> float:
-    """Products of an axis for each output and group of taps: m + 2 for a tile of m outputs.
+def _class_groups(taps: int) -> list[int]:
+    """Taps that meet the same inputs go in groups of up to three, of nearly the same number."""
+    groups = -(-taps // 3)
+    return [taps // groups + (i < taps % groups) for i in range(groups)]
 
-    Tiles have 4 outputs (1.5 products for each), the last one of each sub-grid what is left.
+
+def _points(spec: ConvSpec, axis: int, direction: str, taps: int) -> float:
+    """Products of an axis for each output and group of taps: m + taps - 1 for m outputs.
+
+    Tiles have 4 outputs, the last one of each sub-grid what is left.
     """
     s = spec.stride[axis]
     size = spec.out_size[axis]
     if direction == "conv_backward_input":
         size = -(-spec.in_size[axis] // s)
     if not size:
-        return 1.5
+        return 1 + (taps - 1) / 4
     apart = min(math.lcm(s, spec.dilation[axis]) // s, size)
     least, longer = divmod(size, apart)
     tiles = longer * -(-(least + 1) // 4) + (apart - longer) * -(-least // 4)
-    return (size + 2 * tiles) / size
+    return (size + (taps - 1) * tiles) / size
 
 
 def winograd_gain(spec: ConvSpec, direction: str) -> float:
     """Products of the direct algorithm over those of Winograd."""
     gain = 1.0
     for axis in _winograd_axes(spec):
-        groups = _tap_groups(spec, axis, direction)
+        groups = [n for phase in _tap_groups(spec, axis, direction) for n in phase]
         if not groups:  # no tap meets anything
             return 1.0
-        # a single tap of a phase stays as it is
-        single = direction == "conv_backward_input"
-        points = _points(spec, axis, direction)
-        cost = sum(1.0 if n == 1 and single else points * -(-n // 3) for n in groups)
-        gain *= spec.kernel[axis] / cost
+        gain *= spec.kernel[axis] / sum(_points(spec, axis, direction, n) for n in groups)
     return gain
 
 
@@ -213,14 +251,19 @@ def winograd_slow(direction: str) -> Rule:
     def avoid(spec: Spec) -> str | None:
         if not isinstance(spec, ConvSpec):
             return None
+        axes = _winograd_axes(spec)
         gain = winograd_gain(spec, direction)
-        if gain < WINOGRAD_GAIN:
-            return f"saves a factor of {gain:.2g}, worth it from {WINOGRAD_GAIN} on"
+        single = any(1 in phase for i in axes for phase in _tap_groups(spec, i, direction))
+        enough = WINOGRAD_SINGLE_GAIN if single else WINOGRAD_GAIN
+        if single and direction == "conv_backward_weight":
+            enough = WINOGRAD_WEIGHT_GAIN
+        if gain < enough:
+            return f"saves a factor of {gain:.2g}, worth it from {enough} on"
         channels = spec.in_channels // spec.groups
         columns = spec.out_channels // spec.groups
-        least = WINOGRAD_TILES
+        least = WINOGRAD_SINGLE_TILES if single else WINOGRAD_TILES
         if direction == "conv_backward_weight":
-            least = WINOGRAD_WEIGHT_TILES
+            least = WINOGRAD_WEIGHT_TILES * (1 if gain >= WINOGRAD_WEIGHT_GAIN else 2)
             if min(channels, columns) < WINOGRAD_CHANNELS:
                 return (
                     f"{channels} to {columns} channels per group, worth it from "
@@ -230,16 +273,16 @@ def winograd_slow(direction: str) -> Rule:
             if direction == "conv_backward_input":
                 channels, columns = columns, channels
             depth = channels
-            for axis in _winograd_axes(spec):
-                counts = _tap_groups(spec, axis, direction)
-                groups = [-(-n // 3) for n in counts]
-                depth *= max(groups) if direction == "conv_backward_input" else sum(groups)
+            for axis in axes:
+                depth *= max(map(len, _tap_groups(spec, axis, direction)), default=1)
             if columns < WINOGRAD_RESULTS:
                 return f"{columns} results per position, worth it from {WINOGRAD_RESULTS} on"
             if depth < WINOGRAD_DEPTH:
                 return f"sums {depth} products per element, worth it from {WINOGRAD_DEPTH} on"
             if channels < WINOGRAD_CHANNELS and columns < WINOGRAD_COLUMNS:
                 return f"{channels} to {columns} channels, worth it from {WINOGRAD_COLUMNS} on"
+            if channels < WINOGRAD_CHANNELS and depth < WINOGRAD_FEW_DEPTH:
+                return f"sums {depth} products per element, worth it from {WINOGRAD_FEW_DEPTH} on"
             if channels < WINOGRAD_CHANNELS and gain < WINOGRAD_FEW_GAIN:
                 return f"saves a factor of {gain:.2g}, worth it from {WINOGRAD_FEW_GAIN} on"
         tiles = winograd_tiles(spec)
@@ -293,6 +336,47 @@ def direct_slow(direction: str) -> Rule:
             return f"depth {channels * math.prod(spec.kernel)}, worth it to {DIRECT_DEPTH}"
         if columns > DIRECT_COLUMNS:
             return f"{columns} columns share what is packed, worth it to {DIRECT_COLUMNS}"
+        return None
+
+    return avoid
+
+
+def flat_only(spec: Spec) -> str | None:
+    if not isinstance(spec, ConvSpec):
+        return "not a convolution"
+    if spec.groups > 1:
+        return f"{spec.groups} groups: weights do not recur along a row"
+    reach = max((k - 1) * d for k, d in zip(spec.kernel, spec.dilation, strict=True))
+    if reach > FLAT_REACH:
+        return f"taps {reach} apart, at most {FLAT_REACH}"
+    if max(spec.stride) > FLAT_STRIDE:
+        return f"stride {max(spec.stride)}, at most {FLAT_STRIDE}"
+    return None
+
+
+def flat_slow(direction: str) -> Rule:
+    weight = direction == "conv_backward_weight"
+
+    def avoid(spec: Spec) -> str | None:
+        if not isinstance(spec, ConvSpec):
+            return None
+        channels, columns, rows = spec.in_channels, spec.out_channels, spec.out_size[1]
+        if rows < FLAT_ROWS:
+            return f"{rows} rows share their lines, worth it from {FLAT_ROWS} on"
+        if channels > FLAT_CHANNELS:
+            return f"{channels} input channels, worth it to {FLAT_CHANNELS}"
+        whole, strided = columns % FLAT_LANES == 0, spec.stride[2] > 1
+        most = FLAT_PAIRS
+        if spec.kernel[1] not in FLAT_KERNELS or spec.dilation[1] > 1 or spec.stride[1] > 2:
+            most = FLAT_PAIRS_APART
+        elif strided and channels > 1:
+            most = FLAT_PAIRS_STRIDED_WHOLE[weight] if whole else FLAT_PAIRS_STRIDED
+        elif weight and not whole:
+            most = FLAT_PAIRS_PARTLY
+        elif not weight and not spec.pad[2]:
+            most = FLAT_PAIRS_UNPADDED
+        if channels * columns > most:
+            return f"{channels} to {columns} channels, worth it to {most} pairs"
         return None
 
     return avoid

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import fastconv
-from bench import steps
-from bench.networks import NETWORKS, Network, choose, numbers
+import fastconv.models
+from bench import steps, training
+from bench.networks import NETWORKS, Network, choose, numbers, resnet20
 
 #: Parameters of the published networks.
 PARAMETERS = {
@@ -78,3 +79,22 @@ def test_timed_on_both_sides(network: Network) -> None:
     merged = steps.merge(rows[0], rows[0])
     assert merged.ours.seconds == rows[0].ours.seconds
     assert merged.ours.calls == 2 * rows[0].ours.calls
+
+
+def test_resnet20_is_the_one_of_models() -> None:
+    theirs = fastconv.models.resnet20()
+    ours = resnet20(fastconv)
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
+    state = dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True))
+    ours.load_state_dict(state)
+    x = fastconv.from_numpy(np.random.default_rng(0).random((2, 3, 32, 32), np.float32))
+    ours.eval(), theirs.eval()
+    with fastconv.no_grad():
+        assert np.array_equal(ours(x).numpy(), theirs(x).numpy())
+
+
+def test_batches_are_augmented_alike() -> None:
+    images = np.arange(2 * 3 * 32 * 32, dtype=np.float32).reshape(2, 3, 32, 32) + 1
+    a, b = (training.crop_and_flip(images, np.random.default_rng(3)) for _ in range(2))
+    assert np.array_equal(a, b) and a.shape == images.shape and not np.array_equal(a, images)
+    assert set(np.unique(a)) <= {0.0, *images.ravel()}

@@ -19,9 +19,15 @@ PARAMETERS = {
     "clamp": (-1.0, 2.0),
     "clamp_backward": (-1.0, 2.0),
 }
-UNARY = ("relu", "leaky_relu", "clamp")
+#: By exp: within this many units in the last place of the result, and of g in what follows it.
+ROUNDED = (
+    "sigmoid", "tanh", "silu", "sigmoid_backward", "tanh_backward", "silu_backward",
+)  # fmt: skip
+UNITS = 4
+UNARY = ("relu", "leaky_relu", "clamp", "sigmoid", "tanh", "silu")
 BINARY = (
     "add", "sub", "mul", "relu_backward", "leaky_relu_backward", "clamp_backward",
+    "sigmoid_backward", "tanh_backward", "silu_backward",
 )  # fmt: skip
 #: Every tail of every vector, an empty array, and one that threads share.
 SHAPES = [(n,) for n in (*range(0, 36), 63, 64, 65, 129)] + [(3, 5, 7), (2, 3, 4, 5, 6), (100_003,)]
@@ -37,6 +43,12 @@ def _expected(op: str, arrays: list[np.ndarray]) -> np.ndarray:
     want = np.empty(arrays[0].shape)
     getattr(naive, op)(*arrays, want, *PARAMETERS.get(op, ()))
     return want
+
+
+def _check(op: str, got: np.ndarray, want: np.ndarray, what: str) -> None:
+    bound = UNITS * float(np.finfo(got.dtype).eps) if op in ROUNDED else 0.0
+    least = float(np.finfo(got.dtype).tiny)
+    np.testing.assert_allclose(got, want, rtol=bound, atol=least if bound else 0, err_msg=what)
 
 
 def _operands(op: str, shape: tuple[int, ...]) -> list[np.ndarray]:
@@ -62,7 +74,8 @@ def test_kernels(op, variant):
                 with using(op, variant, threads) as function:
                     function(*arrays, out.array, *PARAMETERS.get(op, ()))
                 results.append(out.check(what))
-                assert np.array_equal(results[-1], want), what
+                _check(op, results[-1], want, what)
+                assert np.array_equal(results[0], results[-1]), what
                 assert all(np.array_equal(a, v) for a, v in zip(arrays, values, strict=True)), what
 
 
@@ -80,9 +93,67 @@ def test_kernels_special_values(op, variant):
         with using(op, variant) as function:
             out = np.empty(a.shape, dtype)
             function(*arrays, out, *PARAMETERS.get(op, ()))
-            np.testing.assert_array_equal(out, want)
+            _check(op, out, want, op)
             function(*arrays, arrays[0], *PARAMETERS.get(op, ()))
-            np.testing.assert_array_equal(arrays[0], want)
+            _check(op, arrays[0], want, op)
+
+
+SUMS = ("relu_backward_sums", "leaky_relu_backward_sums", "clamp_backward_sums")
+#: Rows and columns: tails of blocks of rows and of vectors, rows that make a vector together.
+MATRICES = [(1, 1), (5, 1), (40, 2), (37, 3), (530, 6), (17, 7), (9, 16), (3, 17), (40, 24),
+            (3, 33), (513, 64), (2, 65), (7, 100), (1, 129), (1100, 130), (3, 1003),
+            (5000, 21)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "variant"), [(op, v) for op in SUMS for v in VARIANTS[op]], ids=str)
+def test_sums_of_columns(op, variant):
+    """The gradient as without sums, and the sums; the same for every number of threads."""
+    plain, parameters = op.removesuffix("_sums"), PARAMETERS.get(op.removesuffix("_sums"), ())
+    for shape in MATRICES:
+        values = [integers(shape, f"{op}{i}") for i in range(2)]
+        want = _expected(plain, values) if values[0].size < 9_000 else None
+        for dtype in DTYPES:
+            what = f"{op} {variant} {shape} {np.dtype(dtype)}"
+            results = []
+            for threads in (1, 3):
+                arrays = [a.astype(dtype) for a in values]
+                out, sums = Guarded(shape, dtype), Guarded(shape[1:], dtype)
+                with using(op, variant, threads) as function:
+                    function(*arrays, out.array, sums.array, *parameters)
+                    over, again = arrays[0].copy(), np.empty(shape[1:], dtype)
+                    function(over, arrays[1], over, again, *parameters)
+                results.append((out.check(what), sums.check(what)))
+                results.append((over, again))
+                assert all(np.array_equal(a, v) for a, v in zip(arrays, values, strict=True)), what
+            if want is None:
+                want = np.empty(shape, dtype)
+                with using(plain, variant) as function:
+                    function(*arrays, want, *parameters)
+            for got, total in results:
+                assert np.array_equal(got, want), what
+                assert np.array_equal(total, want.sum(axis=0)), what
+
+
+@pytest.mark.parametrize("op", SUMS)
+def test_sums_are_the_specification(op):
+    a, b = (integers((6, 5), i) for i in range(2))
+    out, want, sums = np.empty((6, 5)), np.empty((6, 5)), np.empty(5)
+    parameters = PARAMETERS.get(op.removesuffix("_sums"), ())
+    getattr(naive, op)(a, b, out, sums, *parameters)
+    getattr(naive, op.removesuffix("_sums"))(a, b, want, *parameters)
+    assert np.array_equal(out, want) and np.array_equal(sums, want.sum(axis=0))
+
+
+def test_sums_refuse_what_does_not_fit():
+    x = np.zeros((5, 3), np.float32)
+    with fc.backend("c"):
+        function = plan.kernel("relu_backward_sums")
+    with pytest.raises(ValueError, match="sums must have shape"):
+        function(x, x, x.copy(), np.zeros(5, np.float32))
+    with pytest.raises(ValueError, match="matrix"):
+        function(x[0], x[0], x[0].copy(), np.zeros(5, np.float32))
+    with pytest.raises(TypeError, match="y must be float32"):
+        function(x, x.astype(float), x.copy(), x[0].copy())
 
 
 def test_kernels_refuse_what_does_not_fit():

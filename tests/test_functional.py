@@ -47,6 +47,7 @@ FUNCTIONS = {
     "mish": (F.mish, (3, 4)),
     "pad": (lambda x: F.pad(x, (2, 1, 1, 2), "reflect"), (1, 2, 3, 4)),
     "bilinear": (lambda x: F.interpolate(x, (5, 3), mode="bilinear"), (1, 2, 3, 4)),
+    "bicubic": (lambda x: F.interpolate(x, (5, 3), mode="bicubic"), (1, 2, 3, 4)),
     "mse": (F.mse_loss, (3, 4), (3, 4)),
     "cross_entropy": (
         lambda x: F.cross_entropy(x, fc.tensor([1, 0, 2]), label_smoothing=0.2),
@@ -192,7 +193,7 @@ WRONG = [
     (lambda: F.interpolate(X, 3, 2), ValueError, "not both"),
     (lambda: F.interpolate(X, 3, mode="linear"), ValueError, "bilinear"),
     (lambda: F.interpolate(X, 3, align_corners=True), ValueError, "align_corners"),
-    (lambda: F.interpolate(X, 3, mode="bicubic"), NotImplementedError, "bicubic"),
+    (lambda: F.interpolate(X, 3, mode="lanczos"), NotImplementedError, "lanczos"),
     (lambda: F.gelu(X, "fast"), ValueError, "approximate"),
     (lambda: F.pixel_shuffle(X, 2), ValueError, "upscale_factor"),
     (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "groups"),

@@ -284,14 +284,90 @@ def test_version_errors() -> None:
     with pytest.raises(RuntimeError, match=r"NormAddRelu.*in-place"):
         y.sum().backward()
     x = tensor(values((2, 3, 4, 4), 1)) * 1
-    y = F.relu(norm(x))
+    y = F.relu(norm(x) + r)
     y.detach().mul_(2)
-    with pytest.raises(RuntimeError, match=r"NormRelu.*in-place"):
+    with pytest.raises(RuntimeError, match=r"NormAddRelu.*in-place"):
         y.sum().backward()
     y = norm(x)
     y += r
     F.relu_(y)
     y.sum().backward()
+
+
+@pytest.mark.parametrize("activation", [F.relu, F.relu6])
+def test_result_changed(activation: Any) -> None:
+    """Without a residual the result is not kept: what passed is seen from the input."""
+    grads = []
+    for change in (False, True):
+        x = tensor(values((2, 3, 4, 4), 1) * 8)
+        y = activation(norm(x))
+        loss = (y * 1).sum()
+        if change:
+            y.detach().zero_()
+        loss.backward()
+        grads.append(x.grad.numpy())
+    assert np.array_equal(*grads)
+
+
+OVERWRITING = {
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "leaky relu": F.leaky_relu,
+    "norm, relu": lambda x: F.relu(norm(x)),
+    "norm, add, relu": lambda x: F.relu(norm(x) + x),
+    "convolution, relu": lambda x: nn.Sequential(same_convolution(), nn.ReLU())(x),
+}
+
+
+def same_convolution() -> nn.Conv2d:
+    fc.manual_seed(3)
+    return nn.Conv2d(3, 3, 3, padding=1)
+
+
+@pytest.mark.parametrize("op", list(OVERWRITING))
+def test_gradients_overwritten(op: str) -> None:
+    """In place only where nobody else sees it, and with the same result."""
+    grads, seen = [], []
+    c = fc.tensor(values((2, 3, 40, 40), 2))
+    for looks in (False, True):
+        x = tensor(values((2, 3, 40, 40), 1))
+        y = OVERWRITING[op](x * 1)
+        node = y.grad_fn
+        if looks:
+            y.register_hook(seen.append)
+        (y * c).sum().backward()
+        assert node.owned is not looks
+        grads.append(x.grad.numpy())
+    assert np.array_equal(*grads)
+    assert np.array_equal(seen[0].numpy(), c.numpy())
+
+
+def test_gradients_are_not_overwritten() -> None:
+    """Backward writes over a gradient only where nobody else has it."""
+    x = tensor(values((2, 3, 4, 4), 1))
+    g = fc.tensor(values((2, 3, 4, 4), 2))
+    kept, seen = g.numpy().copy(), []
+    y = F.relu(norm(x))
+    y.register_hook(seen.append)
+    y.backward(g)
+    assert np.array_equal(g.numpy(), kept)
+    want = x.grad.numpy().copy()
+    for scale in (1, 2):  # the gradient comes from an operation, and a hook keeps it
+        x.grad = None
+        y = F.relu(norm(x))
+        y.register_hook(seen.append)
+        (y * (g * scale)).sum().backward()
+        assert np.array_equal(seen[-1].numpy(), kept * scale)
+        assert np.allclose(x.grad.numpy(), want * scale)
+    x.grad = None
+    z = norm(x)  # two that share one gradient
+    (F.relu(z + 0) + norm(z + 0)).backward(g)
+    with fc.fusion(False):
+        t = tensor(values((2, 3, 4, 4), 1))
+        z = norm(t)
+        (F.relu(z + 0) + norm(z + 0)).backward(g)
+    assert np.allclose(x.grad.numpy(), t.grad.numpy(), 1e-5, 1e-6)
+    assert np.array_equal(g.numpy(), kept)
 
 
 def test_second_backward() -> None:

@@ -245,9 +245,11 @@ def test_after_an_error() -> None:
         assert np.array_equal(held[0].numpy(), conv(x).numpy())
 
 
-@pytest.mark.parametrize("what", ["x", "weight", "bias", "residual"])
-def test_reachable(what: str) -> None:
-    """Nothing waits for memory that numpy code can change unseen."""
+def with_unseen_changes(what: str, forward: Callable[..., Any]) -> None:
+    """``forward(change, conv, x, r)`` gives the same with fusion as without.
+
+    ``change()`` writes to an operand through the numpy array that shares its memory.
+    """
     conv, shape = layer("1x1", fc.float32)
     arrays = {"x": values(shape, 1), "residual": values(shape, 2)}
     x, r = (
@@ -255,19 +257,27 @@ def test_reachable(what: str) -> None:
     )
     if what in ("weight", "bias"):
         arrays[what] = getattr(conv, what).detach().numpy()
-
-    def forward(x: Any, r: Any) -> Any:
-        y = conv(x) + r
-        arrays[what][...] = 0
-        return F.relu(y)
-
     results = []
     before = arrays[what].copy()
     for fused in (True, False):
         arrays[what][...] = before
-        with fc.no_grad(), fc.fusion(fused):
-            results.append(Run(forward)(x, r).numpy().copy())
+        with fc.fusion(fused):
+            y = Run(forward)(lambda: arrays[what].fill(0), conv, x, r)
+            results.append(y.detach().numpy().copy())
     assert np.array_equal(*results) and results[0].any()
+
+
+@pytest.mark.parametrize("what", ["x", "weight", "bias", "residual"])
+def test_reachable(what: str) -> None:
+    """Nothing waits for memory that numpy code can change unseen."""
+
+    def forward(change: Any, conv: Any, x: Any, r: Any) -> Any:
+        y = conv(x) + r
+        change()
+        return F.relu(y)
+
+    with fc.no_grad():
+        with_unseen_changes(what, forward)
 
 
 @pytest.mark.parametrize("name", ["weight", "bias", "running_mean", "running_var"])

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-import fastconv.nn.functional as F
-from fastconv.functions import resample
 from fastconv.ops import join
 
 
@@ -64,25 +62,3 @@ def test_gradient_of_cat():
     fc.cat([a, b], 1).backward(fc.from_numpy(g))
     assert np.array_equal(a.grad.numpy(), g[:, :5])
     assert np.array_equal(b.grad.numpy(), g[:, 5:])
-
-
-@pytest.mark.parametrize("form", ["contiguous", "channels-last"])
-@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
-@pytest.mark.parametrize(
-    ("shape", "size"),
-    [((2, 3, 1500), (2999,)), ((2, 17, 16, 15), (32, 30)), ((2, 17, 16, 15), (37, 15)),
-     ((1, 16, 8, 9, 10), (16, 18, 30)), ((2, 17, 16, 15), (8, 30))],
-)  # fmt: skip
-def test_copies(shape, size, mode, form, monkeypatch):
-    """Gradients of large arrays, by pooling, as of small ones; the last size leaves inputs out."""
-    x = _array(shape, np.float32, form)
-    g = _array((*shape[:2], *size), np.float32, form)
-    found = []
-    for small in (0, 10**9):
-        monkeypatch.setattr(resample, "SMALL", small)
-        t = fc.from_numpy(x).requires_grad_()
-        y = F.interpolate(t, size, mode=mode)
-        y.backward(fc.from_numpy(g))
-        found.append((y.detach().numpy(), t.grad.numpy()))
-    for a, b in zip(*found, strict=True):
-        assert np.array_equal(a, b)

@@ -445,12 +445,12 @@ def test_max_pool_of_nan_and_infinity():
     compare_function(lambda F, t: F.relu6(t), x)
 
 
-@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "area"])
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "bilinear", "bicubic", "area"])
 @pytest.mark.parametrize("size", [(4, 10), (3, 2), (8, 5), (1, 1)])
 def test_interpolate(mode, size):
     x = RNG.standard_normal((2, 3, 8, 5))
     compare_function(lambda F, t: F.interpolate(t, size, mode=mode), x)
-    if mode == "bilinear":
+    if mode in ("bilinear", "bicubic"):
         compare_function(lambda F, t: F.interpolate(t, size, mode=mode, align_corners=True), x)
 
 
@@ -458,7 +458,7 @@ def test_interpolate_by_awkward_factors():
     x = RNG.standard_normal((1, 2, 7, 5))
     for factor in (0.6, 1.3, 2.7):
         for again in (None, True):
-            for mode in ("nearest", "bilinear"):
+            for mode in ("nearest", "bilinear", "bicubic"):
                 compare_function(
                     lambda F, t, f=factor, a=again, m=mode: F.interpolate(
                         t, scale_factor=f, mode=m, recompute_scale_factor=a

@@ -29,85 +29,106 @@ from tests.test_kernels import (
 )
 from tests.tolerance import assert_close
 
-#: (shape, sets): rows of one pixel and of many, strips of columns, images shorter than a vector.
+#: (shape, sets, pool): rows of one pixel and of many, strips of columns, images shorter than a
+#: vector, channels that share their statistics.
 CASES = [
-    ((1, 1, 1, 1, 1), 1),
-    ((3, 1, 1, 1, 7), 1),
-    ((2, 3, 1, 5, 7), 1),
-    ((4, 6, 1, 1, 33), 2),
-    ((2, 16, 1, 9, 9), 1),
-    ((5, 17, 1, 1, 1), 1),
-    ((5, 33, 1, 1, 2), 5),
-    ((2, 64, 1, 14, 14), 1),
-    ((1, 70, 2, 3, 5), 1),
-    ((2, 1100, 1, 1, 3), 1),
-    ((2, 2049, 1, 1, 2), 2),
-    ((3, 3, 1, 1, 700), 3),
-    ((1, 2, 1, 1, 20000), 1),
-    ((2, 8, 1, 40, 67), 1),
+    ((1, 1, 1, 1, 1), 1, 1),
+    ((3, 1, 1, 1, 7), 1, 1),
+    ((2, 3, 1, 5, 7), 1, 1),
+    ((4, 6, 1, 1, 33), 2, 3),
+    ((2, 16, 1, 9, 9), 1, 1),
+    ((5, 17, 1, 1, 1), 1, 1),
+    ((5, 33, 1, 1, 2), 5, 1),
+    ((2, 64, 1, 14, 14), 1, 1),
+    ((1, 70, 2, 3, 5), 1, 1),
+    ((2, 1100, 1, 1, 3), 1, 1),
+    ((2, 2049, 1, 1, 2), 2, 1),
+    ((3, 3, 1, 1, 700), 3, 1),
+    ((1, 2, 1, 1, 20000), 1, 1),
+    ((2, 8, 1, 40, 67), 1, 1),
+    ((2, 48, 1, 5, 7), 2, 16),
 ]
 LIMIT = 2.0
 ACTIVATIONS = {"none": (False, inf), "relu": (True, inf), "cut off": (True, LIMIT)}
-RESULTS = [(None, inf), ("y", inf), ("y", LIMIT)]  # of the activation, if there is one
+#: Whether a ReLU was there, whether its result is given, and its limit.
+WAYS = [(False, False, inf), *itertools.product((True,), (False, True), (inf, LIMIT))]
 BOTH = list(itertools.product(DTYPES, FORMATS))
-BY_CASE = pytest.mark.parametrize(("shape", "sets"), CASES, ids=str)
+BY_CASE = pytest.mark.parametrize("case", CASES, ids=str)
 BY_VARIANT = pytest.mark.parametrize("variant", VARIANTS["norm_apply"], ids=str)
 
 
+Case = tuple[tuple[int, ...], int, int]
+EPS = 0.5
+
+
 @cache
-def reference(shape: tuple[int, ...], sets: int) -> dict[str, np.ndarray]:
-    """Integer operands, and the specification's results (with numpy where that is large)."""
-    spec = NormSpec(shape, sets)
-    length = sets * spec.channels
-    r = {name: integers(shape, name) for name in "xgr"}
-    r["coef3"], r["coef4"] = integers((3, length), "a"), integers((4, length), "b")
-    r["y"] = integers(shape, "y")
-    for name in ("mean", "var", "total", "along", "masked", "masked along"):
-        r[name] = np.empty(length)
-    naive.norm_statistics(spec, r["x"], r["mean"], r["var"])
-    centre = r["coef3"][0]
-    naive.norm_backward_sums(spec, r["g"], r["x"], None, centre, r["total"], r["along"])
-    naive.norm_backward_sums(spec, r["g"], r["x"], r["y"], centre, r["masked"], r["masked along"])
-    cut, along = np.empty((2, length))
-    r["masked cut"], r["masked along cut"] = cut, along
-    naive.norm_backward_sums(spec, r["g"], r["x"], r["y"], centre, cut, along, LIMIT)
+def reference(case: Case) -> dict[str, np.ndarray]:
+    """Integer operands, and the specification's results."""
+    spec, shape = NormSpec(*case), case[0]
+    length, channels = spec.sets * spec.channels, (spec.channels,)
+    r = {name: integers(shape, name) for name in "xgry"}
+    r["coef"] = integers((3, length), "a")
+    r["given"] = np.stack([r["coef"][0], np.ones(length), np.ones(length)])  # mean, var, inverse
+    for name in ("weight", "bias", "running mean", "running var"):
+        r[name] = integers(channels, name)
+    r["moved mean"], r["moved var"] = r["running mean"].copy(), r["running var"].copy()
+    r["stats"], r["made"] = np.empty((2, 3, length))
+    moved = r["moved mean"], r["moved var"], 0.25
+    naive.norm_statistics(spec, r["x"], r["weight"], r["bias"], EPS, *moved, r["stats"], r["made"])
     for activation, residual in itertools.product(ACTIVATIONS, (None, "r")):
         out = r[f"apply {activation} {residual}"] = np.empty(shape)
         other = r[residual] if residual else None
         relu, limit = ACTIVATIONS[activation]
-        naive.norm_apply(spec, r["x"], r["coef3"], other, relu, out, limit)
-    for x, (y, limit) in itertools.product((None, "x"), RESULTS):
+        naive.norm_apply(spec, r["x"], r["coef"], other, relu, out, limit)
+    for (relu, given, limit), constant in itertools.product(WAYS, (True, False)):
+        way = f"{relu} {given} {limit}"
         out, passed = np.empty(shape), np.empty(shape)
-        r[f"back {x} {y} {limit}"], r[f"passed {y} {limit}"] = out, passed
-        given = (r[x] if x else None, r[y] if y else None)
-        naive.norm_backward_apply(spec, r["g"], *given, r["coef4"], out, passed, limit)
+        weight, bias = np.empty(channels), np.empty(channels)
+        r[f"dx {way} {constant}"], r[f"passed {way}"] = out, passed
+        r[f"dw {way}"], r[f"db {way}"] = weight, bias
+        y = np.minimum(r["y"], limit) if given else None
+        naive.norm_backward(
+            spec, r["g"], r["x"], y, relu, r["weight"], r["given"], r["coef"], constant,
+            out, passed, weight, bias, limit,
+        )  # fmt: skip
     return r
 
 
 @BY_CASE
 @BY_VARIANT
-def test_statistics(shape: tuple[int, ...], sets: int, variant: Variant) -> None:
-    spec, r = NormSpec(shape, sets), reference(shape, sets)
-    for dtype, form in BOTH:
+def test_statistics(case: Case, variant: Variant) -> None:
+    spec, r = NormSpec(*case), reference(case)
+    count = spec.count
+    for (dtype, form), affine, running in itertools.product(BOTH, (True, False), (True, False)):
         x = formatted(r["x"].astype(dtype), form)
-        mean, var = (Guarded(r["mean"].shape, np.float64) for _ in range(2))
+        weight, bias = (r[k].astype(dtype) if affine else None for k in ("weight", "bias"))
+        stats = Guarded(r["stats"].shape, np.float64)
+        coef = Guarded(r["stats"].shape, dtype)
+        moved = [r[f"running {k}"].astype(dtype) if running else None for k in ("mean", "var")]
         with using("norm_statistics", variant) as function:
-            function(spec, x, mean.array, var.array)
-        what = f"{variant} {np.dtype(dtype)} {form} {spec}"
-        count = spec.batch * spec.space
-        spread = np.concatenate([r["mean"], [2.0]])  # the mean's error is one of the spread's
-        got = np.concatenate([mean.check(what), [2.0]])
-        assert_close(got, spread, dtype, count, "direct", what)
-        assert_close(var.check(what), r["var"], dtype, count, "direct", what)
+            function(spec, x, weight, bias, EPS, *moved, 0.25, stats.array, coef.array)
+        what = f"{variant} {np.dtype(dtype)} {form} {spec} affine {affine} running {running}"
+        got = stats.check(what)
+        for i in range(3):  # the mean's error is one of the spread's
+            pairs = [np.concatenate([a, [2.0]]) for a in (got[i], r["stats"][i])]
+            assert_close(*pairs, dtype, count, "direct", what)
+        by = got[2] * np.tile(r["weight"], spec.sets) if affine else got[2]
+        shift = (got[0].astype(dtype) - got[0]) * by
+        shift += np.tile(r["bias"], spec.sets) if affine else 0
+        want = np.stack([got[0], by, shift])
+        assert np.allclose(coef.check(what), want, 1e-6, 1e-14), what
+        for name, a in zip(("mean", "var"), moved, strict=True):
+            if a is not None:
+                assert_close(a, r[f"moved {name}"], dtype, count, "direct", what)
         assert np.array_equal(x, r["x"]), what
 
 
 @BY_CASE
 @BY_VARIANT
-def test_apply(shape: tuple[int, ...], sets: int, variant: Variant) -> None:
-    spec, r = NormSpec(shape, sets), reference(shape, sets)
+def test_apply(case: Case, variant: Variant) -> None:
+    spec, r, shape = NormSpec(*case), reference(case), case[0]
     for (dtype, form), activation, residual in itertools.product(BOTH, ACTIVATIONS, (None, "r")):
-        x, coef = formatted(r["x"].astype(dtype), form), r["coef3"].astype(dtype)
+        x, coef = formatted(r["x"].astype(dtype), form), r["coef"].astype(dtype)
         other = formatted(r["r"].astype(dtype), form) if residual else None
         out = Guarded(shape, dtype, form)
         with using("norm_apply", variant) as function:
@@ -120,33 +141,45 @@ def test_apply(shape: tuple[int, ...], sets: int, variant: Variant) -> None:
 
 @BY_CASE
 @BY_VARIANT
-def test_backward(shape: tuple[int, ...], sets: int, variant: Variant) -> None:
-    spec, r = NormSpec(shape, sets), reference(shape, sets)
-    for (dtype, form), (name, limit) in itertools.product(BOTH, RESULTS):
-        g, x = (formatted(r[k].astype(dtype), form) for k in "gx")
-        y = formatted(r["y"].astype(dtype), form) if name else None
-        what = f"{variant} {np.dtype(dtype)} {form} {spec} {name} {limit}"
-        total, along = (Guarded(r["mean"].shape, np.float64) for _ in range(2))
-        with using("norm_backward_sums", variant) as function:
-            centre = r["coef3"][0].astype(dtype)
-            function(spec, g, x, y, centre, total.array, along.array, limit)
-        want = ("masked", "masked along") if name else ("total", "along")
-        want = tuple(f"{w} cut" for w in want) if limit < inf else want
-        assert np.array_equal(total.check(what), r[want[0]]), what
-        assert np.array_equal(along.check(what), r[want[1]]), what
-        coef = r["coef4"].astype(dtype)
-        for dx, dr, with_x in itertools.product((True, False), (True, False), ("x", None)):
-            out = Guarded(shape, dtype, form) if dx else None
-            passed = Guarded(shape, dtype, form) if dr else None
-            with using("norm_backward_apply", variant) as function:
-                function(
-                    spec, g, x if with_x else None, y, coef, out.array if out else None,
-                    passed.array if passed else None, limit,
-                )  # fmt: skip
-            if out:
-                assert np.array_equal(out.check(what), r[f"back {with_x} {name} {limit}"]), what
-            if passed:
-                assert np.array_equal(passed.check(what), r[f"passed {name} {limit}"]), what
+def test_backward(case: Case, variant: Variant) -> None:
+    """With the statistics given as integers, all but the gradient through them is exact."""
+    spec, r, shape = NormSpec(*case), reference(case), case[0]
+    for (dtype, form), way in itertools.product(BOTH, WAYS):
+        relu, given, limit = way
+        name = f"{relu} {given} {limit}"
+        weight, coef = r["weight"].astype(dtype), r["coef"].astype(dtype)
+        y = formatted(np.minimum(r["y"], limit).astype(dtype), form) if given else None
+        x = formatted(r["x"].astype(dtype), form)
+        for dx, dr, affine, constant in itertools.product((True, False), repeat=4):
+            for place in ("dx", "dr", None):  # which of them lies where the gradient does
+                if not {"dx": dx, "dr": dr, None: True}[place]:
+                    continue
+                g = Guarded(shape, dtype, form)
+                g.array[...] = r["g"]
+                out, passed = (
+                    (g if place == k else Guarded(shape, dtype, form)) if wanted else None
+                    for k, wanted in (("dx", dx), ("dr", dr))
+                )
+                dw, db = (Guarded(weight.shape, dtype) if affine else None for _ in "wb")
+                with using("norm_backward", variant) as function:
+                    function(
+                        spec, g.array, x, y, relu, weight, r["given"], coef, constant,
+                        *(a.array if a else None for a in (out, passed, dw, db)), limit,
+                    )  # fmt: skip
+                what = f"{variant} {np.dtype(dtype)} {form} {spec} {way} {constant} {place}"
+                if passed:
+                    assert np.array_equal(passed.check(what), r[f"passed {name}"]), what
+                if dw and db:
+                    assert np.array_equal(dw.check(what), r[f"dw {name}"]), what
+                    assert np.array_equal(db.check(what), r[f"db {name}"]), what
+                if out and constant:
+                    assert np.array_equal(out.check(what), r[f"dx {name} True"]), what
+                elif out:
+                    want = r[f"dx {name} False"]
+                    assert_close(out.check(what), want, dtype, spec.count, "direct", what)
+                if not place:
+                    assert np.array_equal(g.check(what), r["g"]), what
+        assert np.array_equal(x, r["x"])
 
 
 @BY_VARIANT
@@ -159,15 +192,17 @@ def test_threads_and_formats_agree(variant: Variant, form: str) -> None:
     other = FORMATS[form == FORMATS[0]]
 
     def everything(g: np.ndarray, r: np.ndarray) -> list[np.ndarray]:
-        mean, var, total, along = np.empty((4, 40))
-        y, out, passed = (np.empty_like(x) for _ in range(3))
+        stats, coef = np.empty((3, 40)), np.empty((3, 40), "f")
+        y, z, passed, *out = (np.empty_like(x) for _ in range(5))
+        grads = np.empty((4, 40), "f")
         module = backends.load(variant.backend)
-        module.norm_statistics(spec, x, mean, var)
-        coef = np.stack([mean, 1 / np.sqrt(var), mean, var]).astype("f")
-        module.norm_apply(spec, x, coef[:3], r, True, y)
-        module.norm_backward_sums(spec, g, x, y, coef[0], total, along)
-        module.norm_backward_apply(spec, g, x, y, coef, out, passed)
-        return [mean, var, y, total, along, out, passed]
+        module.norm_statistics(spec, x, None, None, 1e-5, None, None, 0, stats, coef)
+        module.norm_apply(spec, x, coef, r, True, y)
+        module.norm_apply(spec, x, coef, None, True, z, 1.5)
+        given = None, stats, coef, False
+        module.norm_backward(spec, g, x, y, True, *given, out[0], passed, *grads[:2])
+        module.norm_backward(spec, g, x, None, True, *given, out[1], None, *grads[2:], 1.5)
+        return [stats, coef, y, z, passed, *out, grads]
 
     with using("norm_apply", variant, threads=1):
         want = everything(g, r)
@@ -187,12 +222,13 @@ def test_large_mean(variant: Variant, form: str) -> None:
     x = np.random.default_rng(5).standard_normal(shape) + 1e4
     x = formatted(x.astype("f"), form)
     exact = x.astype(np.float64)
-    mean, var = np.empty((2, 5))
+    stats, coef = np.empty((3, 5)), np.empty((3, 5), "f")
     with using("norm_statistics", variant) as function:
-        function(spec, x, mean, var)
+        function(spec, x, None, None, 0.0, None, None, 0.0, stats, coef)
+    mean, var, _ = stats
     assert np.allclose(mean, exact.mean((0, 2, 3, 4)), rtol=1e-10)
     assert np.allclose(var, exact.var((0, 2, 3, 4)), rtol=1e-5)
-    coef = norm.coefficients(spec, mean, 1 / np.sqrt(var), None, None, x.dtype)
+    assert np.array_equal(coef, norm.constants(spec, mean, var, None, None, 0.0, x.dtype)[1])
     y = np.empty_like(x)
     with using("norm_apply", variant) as function:
         function(spec, x, coef, None, False, y)
@@ -210,24 +246,56 @@ def test_not_finite(variant: Variant, channels: int) -> None:
     x = integers(shape, "x")
     x[1, channels - 1, 0, 2, 3] = np.nan
     x[0, 0, 0, 0, 0] = np.inf
-    coef = np.ones((4, channels))
     for dtype, form in BOTH:
-        mean, var, total, along = np.empty((4, channels))
+        stats, coef = np.empty((3, channels)), np.ones((3, channels), dtype)
         a = formatted(x.astype(dtype), form)
-        y, out, passed = (np.empty_like(a) for _ in range(3))
+        y, out, passed, again = (np.empty_like(a) for _ in range(4))
+        grads = np.empty((2, channels), dtype)
         module = backends.load(variant.backend)
         with using("norm_apply", variant):
-            module.norm_statistics(spec, a, mean, var)
-            module.norm_apply(spec, a, coef[:3].astype(dtype), None, True, y)
+            nothing = None, None, 1e-5, None, None, 0.0
+            module.norm_statistics(spec, a, *nothing, stats, np.empty_like(coef))
+            module.norm_apply(spec, a, coef, None, True, y)
             g = np.ones_like(a)
-            module.norm_backward_sums(spec, g, a, y, coef[0].astype(dtype), total, along)
-            module.norm_backward_apply(spec, g, None, y, coef.astype(dtype), out, passed)
+            given = None, np.ones_like(stats), coef, True
+            module.norm_backward(spec, g, a, y, True, *given, out, passed, *grads)
+            module.norm_backward(spec, g, a, None, True, *given, None, again, None, None)
+        mean, var, _ = stats
+        total = grads[1]
+        assert np.array_equal(again, passed)
         assert np.isnan(mean[-1]) and np.isnan(var[0]) and not np.isfinite(mean[0])
         assert np.isfinite(mean[1:-1]).all() and np.isfinite(var[1:-1]).all()
         assert np.array_equal(y, np.where(x < 0, 0, x), equal_nan=True)
         assert np.array_equal(passed, np.where(y <= 0, 0.0, 1.0))
         assert np.array_equal(out, passed)
         assert np.array_equal(total, passed.sum((0, 2, 3, 4)))
+
+
+@BY_VARIANT
+@pytest.mark.parametrize("form", FORMATS)
+def test_again(variant: Variant, form: str) -> None:
+    """What passed is the same from the result and from x, where all but a few roundings cancels."""
+    generator = np.random.default_rng(7)
+    for dtype, channels in itertools.product(DTYPES, (3, 37)):
+        shape = (2, channels, 1, 7, 11)
+        spec, coef = NormSpec(shape), generator.standard_normal((3, channels)).astype(dtype)
+        zero = (coef[0] - coef[2] / coef[1]).reshape(1, channels, 1, 1, 1)
+        x = zero + generator.integers(-3, 4, shape) * np.spacing(np.abs(zero))
+        x, g = formatted(x.astype(dtype), form), formatted(np.ones(shape, dtype), form)
+        y, *passed = (np.empty_like(x) for _ in range(5))
+        found = []
+        with using("norm_apply", variant) as function:
+            function(spec, x, coef, None, True, y, 1e-3)
+        with using("norm_backward", variant) as function:
+            for out, (given, affine) in zip(
+                passed, itertools.product((y, None), (True, False)), strict=True
+            ):
+                grads = np.empty((2, channels), dtype) if affine else (None, None)
+                stats = np.ones((3, channels))
+                function(spec, g, x, given, True, None, stats, coef, True, None, out, *grads, 1e-3)
+                found.append(out)
+        assert 0.1 < found[0].mean() < 0.9
+        assert all(np.array_equal(out, found[0]) for out in found)
 
 
 def test_wrong_arrays() -> None:
@@ -243,7 +311,12 @@ def test_wrong_arrays() -> None:
         c.norm_apply(spec, x, coef.astype("d"), None, False, np.empty_like(x))
     with pytest.raises(ValueError, match="laid out as the input"):
         c.norm_apply(spec, x, coef, None, False, np.empty((2, 4, 3), "f").transpose(0, 2, 1))
-    with pytest.raises(TypeError, match="mean must be float64"):
-        c.norm_statistics(spec, x, np.empty(3, "f"), np.empty(3))
+    nothing = None, None, 0.0, None, None, 0.0
+    with pytest.raises(TypeError, match="stats must be float64"):
+        c.norm_statistics(spec, x, *nothing, coef, coef)
+    with pytest.raises(TypeError, match="coef must be float32"):
+        c.norm_statistics(spec, x, *nothing, coef.astype("d"), coef.astype("d"))
     with pytest.raises(TypeError, match="expected float32 or float64"):
-        c.norm_statistics(spec, x.astype(np.float16), np.empty(3), np.empty(3))
+        c.norm_statistics(spec, x.astype(np.float16), *nothing, coef.astype("d"), coef)
+    with pytest.raises(ValueError, match="weight must have shape"):
+        c.norm_statistics(spec, x, coef, *nothing[1:], coef.astype("d"), coef)

@@ -42,13 +42,43 @@ def test_every_backend_runs_every_shape(backend, algorithm):
     ("spec", "algorithm"),
     [
         (LAYER, "winograd"),
+        (conv_spec((4, 64, 16, 16), (64, 64, 4, 4), stride=2, padding=1), "winograd"),
         (conv_spec((1, 64, 14, 14), (64, 64, 1, 1)), "gemm"),
         (conv_spec((1, 64, 14, 14), (64, 1, 3, 3), padding=1, groups=64), "depthwise"),
     ],
-    ids=["3x3", "1x1", "depthwise"],
+    ids=["3x3", "4x4/2", "1x1", "depthwise"],
 )
 def test_choice_in_c(spec, algorithm):
     assert plan.pick("conv_forward", spec, "c").algorithm == algorithm
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "channels", "products"),
+    [
+        (3, 1, 16, 36 / 144),
+        (2, 1, 16, 25 / 64),
+        (4, 2, 16, 100 / 256),  # 2 + 2 taps
+        (3, 2, 16, 81 / 144),  # 2 + 1
+        (3, 2, 24, 100 / 144),  # 2 + 2: no whole vectors
+        (5, 1, 16, 121 / 400),  # 3 + 2
+        (7, 2, 16, 256 / 784),  # 2 + 2 and 3
+    ],
+)
+def test_winograd_gain(kernel, stride, channels, products):
+    spec = conv_spec(
+        (1, channels, 64 * stride, 64 * stride), (16, channels, kernel, kernel), stride=stride,
+        padding=(kernel - 1) // 2,
+    )  # fmt: skip
+    size = spec.out_size[2]
+    gain = rules.winograd_gain(spec, "conv_forward")
+    assert gain == pytest.approx(1 / products, rel=0.05 if size % 4 else 1e-9)
+
+
+@pytest.mark.parametrize(("kernel", "groups"), [(4, [2, 2]), (3, [1, 2]), (5, [2, 3])])
+def test_taps_of_the_phases_of_a_stride(kernel, groups):
+    spec = conv_spec((1, 16, 32, 32), (16, 16, kernel, kernel), stride=2, padding=1)
+    found = rules._tap_groups(spec, 2, "conv_backward_input")
+    assert sorted(n for phase in found for n in phase) == groups
 
 
 def test_winograd6_runs_only_when_asked_for():

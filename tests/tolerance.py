@@ -20,6 +20,7 @@ GROWTH = {
     "gemm": 1.0,
     "depthwise": 1.0,
     "grouped": 1.0,
+    "flat": 1.0,
     "scatter": 1.0,
     "whole": 1.0,
     "winograd": 8.0,

@@ -22,6 +22,8 @@ Array = np.ndarray
 class LeakyRelu(Op):
     """x where positive, slope · x elsewhere; backward from the output if slope >= 0."""
 
+    overwrites = True
+
     @staticmethod
     def forward(ctx: Any, x: Array, slope: float, inplace: bool = False) -> Array:
         ctx.slope = slope
@@ -37,12 +39,13 @@ class LeakyRelu(Op):
         (kept,) = ctx.saved
         if ctx.slope < 0:
             return select(kept, g, g * ctx.slope)
-        return ops.leaky_relu_backward(g, kept, ctx.slope)
+        return ops.leaky_relu_backward(g, kept, ctx.slope, ctx.owned)
 
 
 class Hardtanh(Op):
     """x limited to [low, high]; backward from the output."""
 
+    overwrites = True
     copies_output = True  # PyTorch's keeps its input, and lets the output be changed
 
     @staticmethod
@@ -55,7 +58,7 @@ class Hardtanh(Op):
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (y,) = ctx.saved
-        return ops.clamp_backward(g, y, ctx.low, ctx.high)
+        return ops.clamp_backward(g, y, ctx.low, ctx.high, ctx.owned)
 
 
 class Threshold(Op):
@@ -94,25 +97,18 @@ class Elu(Op):
         return g * select(positive, np.full_like(slope, ctx.scale), slope)
 
 
-def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)) without overflow."""
-    e = np.exp(-np.abs(x))
-    return select(np.asarray(x >= 0), np.ones_like(e), e) / (1 + e)
-
-
 class Silu(Op):
     """x · sigmoid(x)."""
 
     @staticmethod
     def forward(ctx: Any, x: Array, inplace: bool = False) -> Array:
         ctx.save(x.copy(order="K") if inplace else x)
-        return x * sigmoid(x)
+        return ops.silu(x)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (x,) = ctx.saved
-        s = sigmoid(x)
-        return g * (s * (1 + x * (1 - s)))
+        return ops.silu_backward(g, x)
 
 
 class Gelu(Op):
@@ -163,7 +159,7 @@ class Softplus(Op):
     def backward(ctx: Any, g: Array) -> Array:
         (x,) = ctx.saved
         z = x * ctx.beta
-        return select(z > ctx.threshold, g, g * sigmoid(z))
+        return select(z > ctx.threshold, g, g * ops.sigmoid(z))
 
 
 class Mish(Op):
@@ -178,7 +174,7 @@ class Mish(Op):
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         x, t = ctx.saved
-        return g * (t + x * (1 - t * t) * sigmoid(x))
+        return g * (t + x * (1 - t * t) * ops.sigmoid(x))
 
 
 class Hardswish(Op):
@@ -221,7 +217,7 @@ class LogSigmoid(Op):
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (x,) = ctx.saved
-        return g * sigmoid(-x)
+        return g * ops.sigmoid(-x)
 
 
 class Prelu(Op):

@@ -8,7 +8,6 @@ import numpy as np
 
 from ..autograd import Op
 from ..ops import conv as ops
-from ..ops.layout import as_5d, drop_axes
 from ..packed import Packed
 from ..spec import ConvSpec
 
@@ -22,32 +21,45 @@ class Convolution(Op):
     packed forms of w are kept, if they may be.
     """
 
+    spec: ConvSpec
+    single: bool  # whether x came without its batch axis
+    biased: bool
+
+    def prepare(self, x: Array, w: Array, b: Array | None, spec: ConvSpec) -> None:
+        """Keep what backward needs."""
+        self.spec, self.single, self.biased = spec, x.ndim == spec.ndim + 1, b is not None
+        self.save(x if self.needs[1] else None, w if self.needs[0] else None)
+
     @staticmethod
     def forward(
         ctx: Any, x: Array, w: Array, b: Array | None, spec: ConvSpec, packed: Packed | None = None
     ) -> Array:
-        ctx.spec = spec
-        ctx.single = x.ndim == spec.ndim + 1
-        ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
-        if ctx.single:
+        if True in ctx.needs:
+            ctx.prepare(x, w, b, spec)
+        if x.ndim == spec.ndim + 1:
             return ops.forward(spec, x[None], w, b, packed=packed)[0]
         return ops.forward(spec, x, w, b, packed=packed)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
-        x, w = ctx.saved
-        spec: ConvSpec = ctx.spec
-        g5 = as_5d(g[None] if ctx.single else g)
-        grads: list[Array | None] = [None] * len(ctx.needs)
-        if ctx.needs[0]:
-            gx = drop_axes(ops.backward_input(spec, g5, as_5d(w)), spec.ndim)
-            grads[0] = gx[0] if ctx.single else gx
-        if ctx.needs[1]:
-            x5 = as_5d(x[None] if ctx.single else x)
-            grads[1] = drop_axes(ops.backward_weight(spec, g5, x5), spec.ndim)
-        if len(grads) > 2 and ctx.needs[2]:
-            grads[2] = ops.backward_bias(spec, g5)
-        return tuple(grads)
+        return gradients(ctx, g, None)
+
+
+def gradients(ctx: Any, g: Array, gb: Array | None) -> tuple[Array | None, ...]:
+    """Those of input, weight and bias (that is `gb` if given) from the output's, `g`."""
+    x, w = ctx.saved[:2]
+    spec, single, needs = ctx.spec, ctx.single, ctx.needs
+    if single:
+        g, x = g[None], None if x is None else x[None]
+    gx = ops.backward_input(spec, g, w) if needs[0] else None
+    gw = ops.backward_weight(spec, g, x) if needs[1] else None
+    if single and gx is not None:
+        gx = gx[0]
+    if not ctx.biased:
+        return gx, gw
+    if gb is None and needs[2]:
+        gb = ops.backward_bias(spec, g)
+    return gx, gw, gb
 
 
 class ConvTranspose(Op):
@@ -64,22 +76,21 @@ class ConvTranspose(Op):
         ctx.spec = spec
         ctx.single = x.ndim == spec.ndim + 1
         ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
-        x5 = as_5d(x[None] if ctx.single else x)
-        y = drop_axes(ops.backward_input(spec, x5, as_5d(w), b, packed=packed), spec.ndim)
+        y = ops.backward_input(spec, x[None] if ctx.single else x, w, b, packed=packed)
         return y[0] if ctx.single else y
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
         x, w = ctx.saved
         spec: ConvSpec = ctx.spec
-        g5 = as_5d(g[None] if ctx.single else g)
+        if ctx.single:
+            g, x = g[None], None if x is None else x[None]
         grads: list[Array | None] = [None] * len(ctx.needs)
         if ctx.needs[0]:
-            gx = drop_axes(ops.forward(spec, g5, as_5d(w)), spec.ndim)
+            gx = ops.forward(spec, g, w)
             grads[0] = gx[0] if ctx.single else gx
         if ctx.needs[1]:
-            x5 = as_5d(x[None] if ctx.single else x)
-            grads[1] = drop_axes(ops.backward_weight(spec, x5, g5), spec.ndim)
+            grads[1] = ops.backward_weight(spec, x, g)
         if len(grads) > 2 and ctx.needs[2]:
-            grads[2] = ops.conv_backward_bias(g5)  # of the transposed convolution's output
+            grads[2] = ops.conv_backward_bias(g)  # of the transposed convolution's output
         return tuple(grads)

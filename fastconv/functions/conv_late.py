@@ -1,4 +1,4 @@
-"""Convolutions of inference that are written late: normalisation, + residual, activation join.
+"""Convolutions that are written late: normalisation, + residual, activation join.
 
 This holds inside the outermost call of a module (``mode.waits``), which writes what still waits
 before it returns: nobody outside ever holds a result that was not computed.
@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 
 from .. import _watch, config
+from .._changes import memory
 from .._grad_mode import mode, quiet, unquiet
 from .._later import Later
-from ..autograd import changed, pending, wrap
+from ..autograd import Op, changed, pending, wrap
 from ..ops import conv as ops
+from ..ops import elementwise, epilogue
 from ..packed import Packed
 from ..spec import ConvSpec
+from . import joined
+from .conv import Convolution, gradients
 from .kept import kept, normalization
 
 Array = np.ndarray
@@ -32,32 +36,55 @@ def reachable(t: Any) -> bool:
 
 def conv_late(x: Any, weight: Any, bias: Any, spec: ConvSpec) -> Any:
     """The convolution as a tensor to be written late; None where it must be written now."""
-    if not config.fusing() or reachable(x) or (bias is not None and reachable(bias)):
-        return None
-    packed = kept(weight)
-    if packed is None:
+    if not config.fusing():
         return None
     b = None if bias is None else bias._array
-    return pending(ConvLater(spec, x._array, weight._array, b, packed))
+    unseen = reachable(x) or (bias is not None and reachable(bias))
+    packed = kept(weight)
+    inputs = (x, weight) if bias is None else (x, weight, bias)
+    needs = tuple([t.requires_grad for t in inputs]) if mode.grad else ()
+    if True not in needs:
+        if unseen or packed is None:
+            return None
+        return pending(ConvLater(spec, x._array, weight._array, b, packed))
+    place = memory(weight)
+    if place.apart and not mode.again:
+        return None
+    node = Convolution()
+    node.needs = needs
+    node.prepare(x._array, weight._array, b, spec)
+    later = ConvLater(spec, x._array, weight._array, b, packed)
+    later.node, later.place = node, place
+    if unseen or place.exposed:
+        later.compute_now()
+    result = pending(later)
+    node.record(inputs, (result,))
+    return result
 
 
 class ConvLater(Later):
     """A convolution whose values are not written yet, with what has joined it.
 
-    Without a graph. `coef` is that of a normalisation (``ops.norm.coefficients``), `residual` what
-    is added after it.
+    `coef` is that of a normalisation (``ops.norm.coefficients``), only without a graph; `residual`
+    what is added after it. With a graph, `node` is the operation as far as it goes. `y` is the
+    convolution itself where it could not wait, because its operands may change unseen: then what
+    joins is a pass of its own, and saves backward one.
     """
 
     __slots__ = (
-        "bias", "coef", "dtype", "owner", "packed", "residual", "shape", "spec", "weight", "x"
+        "bias", "coef", "dtype", "node", "owner", "packed", "place", "residual", "shape", "spec",
+        "weight", "x", "y",
     )  # fmt: skip
 
     def __init__(
-        self, spec: ConvSpec, x: Array, weight: Array, bias: Array | None, packed: Packed
+        self, spec: ConvSpec, x: Array, weight: Array, bias: Array | None, packed: Packed | None
     ) -> None:
         self.spec, self.x, self.weight, self.bias, self.packed = spec, x, weight, bias, packed
         self.coef: Array | None = None
         self.residual: Array | None = None
+        self.node: Op | None = None
+        self.place: Any = None  # the Memory of the weight, with a graph
+        self.y: Array | None = None
         self.dtype, self.owner = x.dtype, threading.get_ident()
         shape: tuple[int, ...] = (spec.out_channels, *spec.out_size[3 - spec.ndim :])
         self.shape = (spec.batch, *shape) if x.ndim == spec.ndim + 2 else shape
@@ -66,19 +93,33 @@ class ConvLater(Later):
         """Input, weight, bias, and what was added; what is kept of the rest does not change."""
         return self.x, self.weight, self.bias, self.residual
 
+    def compute_now(self) -> None:
+        """The convolution before anything joins."""
+        if _watch.recorder is None:
+            self.y = self.compute(*epilogue.NONE)
+        else:
+            self.y = _watch.recorder.measure(
+                self.name(), "forward", self.sources(), self.compute, *epilogue.NONE
+            )
+
     def write(self) -> Array:
         """The values, in one pass."""
-        return self.compute(1.0, math.inf)
+        if self.place is not None and self.residual is None:  # nothing joins: in future not put off
+            self.place.apart = True
+        return self.compute(*epilogue.NONE)
 
     def compute(self, slope: float, limit: float) -> Array:
         """The values after an activation."""
         x, spec, residual = self.x, self.spec, self.residual
-        single = x.ndim == spec.ndim + 1
-        if single:
-            x = x[None]
-            residual = None if residual is None else residual[None]
         token = quiet()
         try:
+            if self.y is not None:
+                y = self.y if residual is None else elementwise.add(self.y, residual)
+                return y if (slope, limit) == epilogue.NONE else epilogue.activate(y, slope, limit)
+            single = x.ndim == spec.ndim + 1
+            if single:
+                x = x[None]
+                residual = None if residual is None else residual[None]
             y = ops.forward(
                 spec, x, self.weight, self.bias, True, (slope, limit), residual, self.packed,
                 self.coef,
@@ -87,15 +128,18 @@ class ConvLater(Later):
             unquiet(token)
         return y[0] if single else y
 
-    def also(self, coef: Array | None, residual: Array | None) -> ConvLater:
+    def also(self, coef: Array | None, residual: Array | None, node: Op | None) -> ConvLater:
         """This with one more that has joined."""
         new = ConvLater(self.spec, self.x, self.weight, self.bias, self.packed)
-        new.coef, new.residual = coef, residual
+        new.coef, new.residual, new.node, new.place = coef, residual, node, self.place
+        new.y = self.y
         return new
 
     def normalize(self, tensor: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: Any) -> Any:
         """Batch norm of evaluation, still late; None if that cannot join, or is an error."""
-        if self.coef is not None or self.residual is not None or not free(tensor):
+        if self.coef is not None or self.residual is not None or not self.free(tensor):
+            return None
+        if self.node is not None:
             return None
         if (
             type(eps) is not float
@@ -108,7 +152,7 @@ class ConvLater(Later):
         for t in (mean, var, weight, bias):
             if t is not None and not self.fits(t):
                 return None
-        return pending(self.also(normalization(mean, var, weight, bias, eps), None))
+        return pending(self.also(normalization(mean, var, weight, bias, eps), None, None))
 
     def fits(self, t: Any) -> bool:
         """Whether `t` has one value for each channel, and no gradient to record."""
@@ -122,14 +166,16 @@ class ConvLater(Later):
 
     def add(self, tensor: Any, other: Any, inplace: bool = False) -> Any:
         """``tensor + other``, still late; None if that cannot join."""
-        if self.residual is not None or other is tensor or not free(tensor):
+        if self.residual is not None or other is tensor or not self.free(tensor, inplace):
             return None
         values = other._array
         if values.shape != self.shape or values.dtype != self.dtype or reachable(other):
             return None
+        if self.node is not None:
+            return self.join(tensor, other, None, inplace)
         if mode.grad and other.requires_grad:
             return None
-        later = self.also(self.coef, values)
+        later = self.also(self.coef, values, None)
         if not inplace:
             return pending(later)
         tensor._array = later
@@ -138,8 +184,11 @@ class ConvLater(Later):
 
     def activate(self, tensor: Any, slope: float, limit: float, inplace: bool = False) -> Any:
         """An activation of `tensor`, written now; None if that cannot join."""
-        if not free(tensor):
+        if not self.free(tensor, inplace):
             return None
+        if self.node is not None:
+            known = slope == 0 or (slope > 0 and limit == math.inf)
+            return self.join(tensor, None, (slope, limit), inplace) if known else None
         if _watch.recorder is None:
             y = self.compute(slope, limit)
         else:
@@ -155,12 +204,66 @@ class ConvLater(Later):
         changed(tensor)
         return tensor
 
+    def free(self, tensor: Any, inplace: bool = False) -> bool:
+        """Whether nobody looks at `tensor` itself, or has made a leaf of it meanwhile."""
+        if self.node is not None:
+            return joined.free(self.node, tensor, inplace)
+        return not tensor._requires and tensor._node is None
+
+    def join(
+        self, tensor: Any, other: Any, activation: tuple[float, float] | None, inplace: bool
+    ) -> Any:
+        """One operation from the inputs of the convolution in place of two from `tensor`."""
+        before: Any = self.node
+        ctx = ConvolutionJoined()
+        ctx.spec, ctx.single, ctx.biased = before.spec, before.single, before.biased
+        ctx.added, ctx.activation = self.residual is not None or other is not None, activation
+        ctx.copies_output = activation is not None and activation[1] != math.inf  # as Hardtanh
+        residual = self.residual if other is None else other._array
+        arrays = self.x, self.weight, self.bias, residual
+        return joined.join(ctx, before, tensor, other, inplace, *arrays, self)
+
     def name(self) -> str:
         """What it consists of."""
         norm, add = "Norm" * (self.coef is not None), "Add" * (self.residual is not None)
         return f"Convolution{norm}{add}"
 
 
-def free(tensor: Any) -> bool:
-    """Whether nobody has made a leaf of `tensor` meanwhile."""
-    return not tensor._requires and tensor._node is None
+class ConvolutionJoined(Convolution):
+    """A convolution with what has joined it: + residual, and an activation of the ReLU family."""
+
+    overwrites = True
+    added = False  # whether a residual is the last tensor argument
+    activation: tuple[float, float] | None = None  # its slope and limit; its result is saved
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, x: Array, w: Array, b: Array | None, residual: Array | None, later: ConvLater
+    ) -> Any:
+        if ctx.activation is None:
+            return later.also(None, residual, ctx)
+        return later.compute(*ctx.activation)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
+        gb = None
+        if ctx.activation is not None:
+            (slope, limit), y, found = ctx.activation, ctx.saved[2], None
+            if ctx.biased and ctx.needs[2]:
+                gs, ys = (g[None], y[None]) if ctx.single else (g, y)
+                found = epilogue.backward_sums(gs, ys, slope, limit, ctx.owned)
+            if found is None:
+                g = epilogue.backward(g, y, slope, limit, ctx.owned)
+            else:
+                g, gb = found
+                g = g[0] if ctx.single else g
+        grads = gradients(ctx, g, gb)
+        return (*grads, g if ctx.needs[-1] else None) if ctx.added else grads
+
+    def name(self) -> str:
+        """What it consists of."""
+        last = ""
+        if self.activation is not None:
+            slope, limit = self.activation
+            last = "LeakyRelu" if slope else "Relu" if limit == math.inf else "Hardtanh"
+        return f"Convolution{'Add' if self.added else ''}{last}Backward0"

@@ -32,13 +32,13 @@ def flat(a: Array) -> Array:
 
 
 def pixels(rows: Array) -> Array:
-    """A matrix (M, C) as an image (1, C, 1, 1, M), channels-last: a view."""
-    return rows.T[None, :, None, None]
+    """A matrix (M, C) as a line of pixels (1, C, M), channels-last: a view."""
+    return rows.T[None]
 
 
-def matrix(image: Array) -> Array:
+def matrix(line: Array) -> Array:
     """The inverse of `pixels`."""
-    return image[0, :, 0, 0].T
+    return line[0].T
 
 
 class LinearOp(Op):
@@ -57,9 +57,8 @@ class LinearOp(Op):
         if len(rows) * w.size >= SMALL and current_backend() == "c":
             spec = conv_spec((1, w.shape[1], len(rows)), (*w.shape, 1), ndim=1, name="linear")
             ctx.spec = spec
-            w5 = w[:, :, None, None, None]
             kept = packed if len(rows) > LYING_ROWS else None
-            y = matrix(ops.forward(spec, pixels(rows), w5, b, packed=kept))
+            y = matrix(ops.forward(spec, pixels(rows), w[:, :, None], b, packed=kept))
         else:
             y = rows @ w.T
             if b is not None:
@@ -76,7 +75,7 @@ class LinearOp(Op):
             if spec is None:
                 gx = rows @ w
             else:
-                gx = matrix(ops.backward_input(spec, pixels(rows), w[:, :, None, None, None]))
+                gx = matrix(ops.backward_input(spec, pixels(rows), w[:, :, None]))
             grads[0] = gx.reshape(ctx.shape)
         if ctx.needs[1]:
             if spec is None:
@@ -85,5 +84,5 @@ class LinearOp(Op):
                 gw = ops.backward_weight(spec, pixels(rows), pixels(flat(x)))
                 grads[1] = gw.reshape(gw.shape[:2])
         if len(grads) > 2 and ctx.needs[2]:
-            grads[2] = rows.sum(axis=0)
+            grads[2] = rows.sum(axis=0) if spec is None else ops.backward_bias(spec, pixels(rows))
         return tuple(grads)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op
+from ..ops import elementwise
 from ..ops import softmax as soft
-from .activation import sigmoid
 
 Array = np.ndarray
 
@@ -306,7 +306,7 @@ class BinaryCrossEntropyLogits(PointwiseLoss):
 
     @staticmethod
     def slopes(x: Array, t: Array, needs_t: bool, pos: Array | None) -> tuple[Array, Array | None]:
-        s = sigmoid(x)
+        s = elementwise.sigmoid(x)
         if pos is None:
             return s - t, -x if needs_t else None
         dx = (1 - t) - (1 + (pos - 1) * t) * (1 - s)

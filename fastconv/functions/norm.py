@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .._grad_mode import mode
 from .._later import Later
-from ..autograd import Op, _edge, changed, pending, wrap
+from ..autograd import Op
 from ..ops import norm as ops
 from ..spec import NormSpec
+from .joined import free, join
 
 Array = np.ndarray
 
@@ -19,20 +19,21 @@ Array = np.ndarray
 class Normalize(Op):
     """y = (x - mean) / sqrt(var + eps) * weight + bias for each channel of x (N, C, *).
 
-    With `stats` = (mean, var) these are constants (evaluation). Without, they are those of what
-    shares them (`spec`), and `seen(mean, var)` is called with them. weight and bias (C,) may each
-    be None. Backward computes the normalised input anew. With `late`, the result waits for what
-    comes next (:class:`NormLater`).
+    With `constant` = (mean, var) these are what is normalised with (evaluation). Without, they are
+    those of what shares them (`spec`), and the arrays `running` = (mean, var), each may be None,
+    move towards them by `momentum`. weight and bias (C,) may each be None. Backward computes the
+    normalised input anew. With `late`, the result waits for what comes next (:class:`NormLater`).
     """
 
     spec: NormSpec
-    mean: Array
-    inverse: Array
+    stats: Array
+    coef: Array
     constant: bool
     weighted: bool
     biased: bool
+    overwrites = True
     added = False  # whether a residual is the last tensor argument
-    relu = False  # whether the result went through a ReLU, and is saved
+    relu = False  # whether the result went through a ReLU, and is saved if a residual was added
     limit = math.inf  # where the ReLU was cut off
 
     @staticmethod
@@ -42,21 +43,17 @@ class Normalize(Op):
         weight: Array | None,
         bias: Array | None,
         spec: NormSpec,
-        stats: tuple[Array, Array] | None,
+        constant: tuple[Array, Array] | None,
         eps: float,
-        seen: Any = None,
+        running: tuple[Array | None, Array | None] = (None, None),
+        momentum: float = 0.0,
         late: bool = False,
     ) -> Any:
-        ctx.constant = stats is not None
-        if stats is None:
-            mean, var = ops.statistics(spec, x)
-            if seen is not None:
-                seen(mean, var)
+        if constant is None:
+            stats, coef = ops.statistics(spec, x, weight, bias, eps, running, momentum)
         else:
-            mean, var = (a.astype(np.float64) for a in stats)
-        inverse = 1 / np.sqrt(var + eps)
-        coef = ops.coefficients(spec, mean, inverse, weight, bias, x.dtype)
-        ctx.spec, ctx.mean, ctx.inverse = spec, mean, inverse
+            stats, coef = ops.constants(spec, *constant, weight, bias, eps, x.dtype)
+        ctx.spec, ctx.stats, ctx.coef, ctx.constant = spec, stats, coef, constant is not None
         ctx.weighted, ctx.biased = weight is not None, bias is not None
         ctx.save(x, weight)
         return NormLater(ctx, x, coef, None) if late else ops.apply(spec, x, coef)
@@ -67,10 +64,11 @@ class Normalize(Op):
         needs, added = ctx.needs, ctx.added
         affine = needs[1 : len(needs) - added]
         wanted = (needs[0], True in affine, added and needs[-1])
-        y = rest[0] if ctx.relu else None
+        y = rest[0] if rest else None
         gx, gw, gb, passed = ops.backward(
-            ctx.spec, g, x, y, ctx.mean, ctx.inverse, weight, ctx.constant, wanted, ctx.limit
-        )
+            ctx.spec, g, x, y, ctx.relu, weight, ctx.stats, ctx.coef, ctx.constant, wanted,
+            ctx.limit, ctx.owned,
+        )  # fmt: skip
         grads = [gx]
         if ctx.weighted:
             grads.append(gw)
@@ -103,7 +101,7 @@ class NormLater(Later):
 
     def add(self, tensor: Any, other: Any, inplace: bool = False) -> Any:
         """``tensor + other``, written with it or still late; None if that cannot join."""
-        if self.residual is not None or other is tensor or not self.free(tensor, inplace):
+        if self.residual is not None or other is tensor or not free(self.node, tensor, inplace):
             return None
         values, where = other._array, other._version_box[1]
         if values.shape != self.shape or values.dtype != self.dtype:
@@ -114,55 +112,23 @@ class NormLater(Later):
 
     def activate(self, tensor: Any, slope: float, limit: float, inplace: bool = False) -> Any:
         """``relu(tensor)`` up to the limit, written now; None if that cannot join."""
-        if slope != 0 or not limit > 0 or not self.free(tensor, inplace):
+        if slope != 0 or not limit > 0 or not free(self.node, tensor, inplace):
             return None
         return self.join(tensor, None, True, inplace, limit)
-
-    def free(self, tensor: Any, inplace: bool) -> bool:
-        """Whether nobody looks at `tensor` itself: its node is the recorded one, without hooks."""
-        node = self.node if self.node.seq >= 0 else None
-        if tensor._node is not node or tensor._requires is not (node is not None):
-            return False
-        if inplace and not mode.grad and tensor._requires:  # changed behind the graph's back
-            return False
-        return not tensor._hooks and (node is None or not node.hooks)
 
     def join(
         self, tensor: Any, other: Any, relu: bool, inplace: bool, limit: float = math.inf
     ) -> Any:
         """One operation from the inputs of the normalisation in place of two from `tensor`."""
         before, ctx = self.node, NormJoined()
-        ctx.spec, ctx.mean, ctx.inverse = before.spec, before.mean, before.inverse
+        ctx.spec, ctx.stats, ctx.coef = before.spec, before.stats, before.coef
         ctx.constant, ctx.weighted, ctx.biased = before.constant, before.weighted, before.biased
         ctx.added, ctx.relu = before.added or other is not None, relu
+        ctx.keeps_result = ctx.added
         if limit < math.inf:  # as Hardtanh in functions/activation.py
             ctx.limit, ctx.copies_output = limit, True
-        needs, edges = before.needs, before.edges or (None,) * len(before.needs)
-        if other is not None:
-            wanted = other.requires_grad
-            needs, edges = (*needs, wanted), (*edges, _edge(other) if wanted else None)
-        graph = mode.grad and True in needs
-        ctx.needs = needs if graph else (False,) * len(needs)
         values = self.residual if other is None else other._array
-        out = ctx.run_forward((self, values, relu))
-        if inplace:
-            result = tensor
-            result._array = out
-            changed(result)
-        else:
-            result = pending(out) if isinstance(out, Later) else wrap(out)
-        if graph:
-            before.joined = not inplace and before.seq >= 0
-            ctx.saved = before.saved
-            ctx.versions = before.versions
-            if relu:
-                ctx.saved = (*before.saved[:2], out)
-                ctx.versions = [
-                    *before.versions,
-                    (result._version_box, result._version_box[0], out),
-                ]
-            ctx.join(edges, result)
-        return result
+        return join(ctx, before, tensor, other, inplace, self, values, relu)
 
 
 class NormJoined(Normalize):

@@ -129,16 +129,15 @@ class Cosh(Unary):
 
 
 class Tanh(Unary):
-    f, d = np.tanh, staticmethod(lambda g, y: g * (1 - y * y))
+    f, d = staticmethod(ops.tanh), staticmethod(ops.tanh_backward)
 
 
 class Sigmoid(Unary):
-    f = staticmethod(lambda x: np.reciprocal(np.exp(-x) + 1))
-    d = staticmethod(lambda g, y: g * (y * (1 - y)))
+    f, d = staticmethod(ops.sigmoid), staticmethod(ops.sigmoid_backward)
 
 
 class Relu(Unary):
-    d = staticmethod(ops.relu_backward)
+    overwrites = True
 
     @staticmethod
     def forward(ctx: Any, x: ndarray, inplace: bool = False) -> ndarray:
@@ -147,6 +146,11 @@ class Relu(Unary):
             y = np.asarray(y)
         ctx.saved = (y,)
         return y
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> ndarray:
+        (y,) = ctx.saved
+        return ops.relu_backward(g, y, ctx.owned)
 
 
 class Erf(Unary):

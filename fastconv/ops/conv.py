@@ -75,27 +75,39 @@ def backward_input(
 ) -> Array:
     """Gradient (N, C, *in) of the input from g (N, K, *out), plus b (C,) if given.
 
-    With a bias it is the forward pass of a transposed convolution. `packed` as for `forward`.
+    With a bias it is the forward pass of a transposed convolution. Axes and `packed` as for
+    `forward`.
     """
+    rank = g.ndim
+    function = plan.choose("conv_backward_input", spec, g.dtype)
+    if rank < 5 and not hasattr(function, "ranks"):
+        out = backward_input(spec, as_5d(g), as_5d(w), b, channels_last, packed)
+        return drop_axes(out, spec.ndim)
     if channels_last is None:
         channels_last = is_channels_last(g)
-    out = empty(spec.x_shape, g.dtype, channels_last)
+    out = empty(spec.shapes[rank][0], g.dtype, channels_last)
     if out.size:
-        function = plan.choose("conv_backward_input", spec, g.dtype)
         if packed is not None and hasattr(function, "packs"):
             function(spec, g, w, out, packed=packed)
         else:
             function(spec, g, w, out)
     if b is not None:
-        out += b[:, None, None, None]
+        out += b.reshape(-1, *(1,) * (rank - 2))
     return out
 
 
 def backward_weight(spec: ConvSpec, g: Array, x: Array) -> Array:
-    """Gradient (K, C/groups, *kernel) of the weight from g (N, K, *out) and x (N, C, *in)."""
-    out = empty(spec.w_shape, x.dtype)
+    """Gradient (K, C/groups, *kernel) of the weight from g (N, K, *out) and x (N, C, *in).
+
+    All of them have three spatial axes, or all the user's.
+    """
+    rank = g.ndim
+    function = plan.choose("conv_backward_weight", spec, x.dtype)
+    if rank < 5 and not hasattr(function, "ranks"):
+        return drop_axes(backward_weight(spec, as_5d(g), as_5d(x)), spec.ndim)
+    out = empty(spec.shapes[rank][1], x.dtype)
     if g.size:
-        plan.choose("conv_backward_weight", spec, x.dtype)(spec, g, x, out)
+        function(spec, g, x, out)
     else:
         out.fill(0)
     return out
@@ -105,7 +117,8 @@ def backward_bias(spec: ConvSpec, g: Array) -> Array:
     """Gradient (K,) of the bias: the sum of g (N, K, *out) over all but its channels."""
     out = np.empty(g.shape[1], g.dtype)
     if g.size:
-        plan.choose("conv_backward_bias", spec)(spec, g, out)
+        function = plan.choose("conv_backward_bias", spec)
+        function(spec, g if hasattr(function, "ranks") else as_5d(g), out)
     else:
         out.fill(0)
     return out

@@ -31,9 +31,11 @@ _ORDERS = {
 _FLOATS = "fd"
 
 
-def _run(name: str, a: Array, b: Array | None, out: Array | None, *parameters: float) -> Any:
-    """The kernel's result, or None where the arrays do not lie in memory alike."""
-    if a.dtype.char not in _FLOATS:
+def _run(
+    name: str, a: Array, b: Array | None, out: Array | None, *parameters: float
+) -> Array | None:
+    """The kernel's result; None for what is NumPy's: small, of other types, in other memory."""
+    if a.size < SMALL or a.dtype.char not in _FLOATS or (b is not None and a.dtype != b.dtype):
         return None
     back: Any = None
     flat_b = b
@@ -104,10 +106,9 @@ def add_into(a: Array, b: Array) -> Array:
 
 def relu(x: Array, out: Array | None = None) -> Any:
     """``max(x, 0)``; NaN stays NaN."""
-    if x.size >= SMALL:
-        y = _run("relu", x, None, out)
-        if y is not None:
-            return y
+    y = _run("relu", x, None, out)
+    if y is not None:
+        return y
     zero = _ZEROS.get(x.dtype.char)
     return np.maximum(x, x.dtype.type(0) if zero is None else zero, out=out)
 
@@ -116,21 +117,22 @@ def relu(x: Array, out: Array | None = None) -> Any:
 _ZEROS = {char: np.zeros((), char) for char in _FLOATS}
 
 
-def relu_backward(g: Array, y: Array) -> Array:
-    """`g` where the output y is not 0 (or is NaN), 0 elsewhere."""
-    if g.size >= SMALL and g.dtype == y.dtype:
-        out = _run("relu_backward", g, y, None)
-        if out is not None:
-            return out  # type: ignore[no-any-return]
+def relu_backward(g: Array, y: Array, over: bool = False) -> Array:
+    """`g` where the output y is not 0 (or is NaN), 0 elsewhere.
+
+    `over`, here and below: the result may be written over `g`, so that no memory is fetched for it.
+    """
+    out = _run("relu_backward", g, y, g if over else None)
+    if out is not None:
+        return out
     return keep(g, ~(y <= 0))
 
 
 def leaky_relu(x: Array, slope: float, out: Array | None = None) -> Array:
     """`x` where positive, ``slope * x`` elsewhere."""
-    if x.size >= SMALL:
-        y = _run("leaky_relu", x, None, out, slope)
-        if y is not None:
-            return y  # type: ignore[no-any-return]
+    y = _run("leaky_relu", x, None, out, slope)
+    if y is not None:
+        return y
     y = select(x > 0, x, x * slope)
     if out is None:
         return y
@@ -138,28 +140,75 @@ def leaky_relu(x: Array, slope: float, out: Array | None = None) -> Array:
     return out
 
 
-def leaky_relu_backward(g: Array, y: Array, slope: float) -> Array:
+def leaky_relu_backward(g: Array, y: Array, slope: float, over: bool = False) -> Array:
     """`g` where the output y is positive, ``slope * g`` elsewhere; a slope of at least 0."""
-    if g.size >= SMALL and g.dtype == y.dtype:
-        out = _run("leaky_relu_backward", g, y, None, slope)
-        if out is not None:
-            return out  # type: ignore[no-any-return]
+    out = _run("leaky_relu_backward", g, y, g if over else None, slope)
+    if out is not None:
+        return out
     return select(y > 0, g, g * slope)
 
 
 def clamp(x: Array, low: float, high: float, out: Array | None = None) -> Array:
     """`x` limited to [low, high]; NaN stays NaN."""
-    if x.size >= SMALL:
-        y = _run("clamp", x, None, out, low, high)
-        if y is not None:
-            return y  # type: ignore[no-any-return]
+    y = _run("clamp", x, None, out, low, high)
+    if y is not None:
+        return y
     return np.clip(x, low, high, out=out)
 
 
-def clamp_backward(g: Array, y: Array, low: float, high: float) -> Array:
+def clamp_backward(g: Array, y: Array, low: float, high: float, over: bool = False) -> Array:
     """`g` where the output y lies inside (low, high), 0 elsewhere."""
-    if g.size >= SMALL and g.dtype == y.dtype:
-        out = _run("clamp_backward", g, y, None, low, high)
-        if out is not None:
-            return out  # type: ignore[no-any-return]
+    out = _run("clamp_backward", g, y, g if over else None, low, high)
+    if out is not None:
+        return out
     return keep(g, (y > low) & (y < high))
+
+
+def sigmoid(x: Array) -> Array:
+    """``1 / (1 + exp(-x))``, without overflow."""
+    y = _run("sigmoid", x, None, None)
+    if y is not None:
+        return y
+    e = np.exp(-np.abs(x))
+    return select(np.asarray(x > 0), np.ones_like(e), e) / (1 + e)
+
+
+def sigmoid_backward(g: Array, y: Array) -> Array:
+    """``g y (1 - y)``, from the output y."""
+    out = _run("sigmoid_backward", g, y, None)
+    if out is not None:
+        return out
+    return g * (y * (1 - y))
+
+
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent."""
+    y = _run("tanh", x, None, None)
+    if y is not None:
+        return y
+    return np.asarray(np.tanh(x))
+
+
+def tanh_backward(g: Array, y: Array) -> Array:
+    """``g (1 - y²)``, from the output y."""
+    out = _run("tanh_backward", g, y, None)
+    if out is not None:
+        return out
+    return g * (1 - y * y)
+
+
+def silu(x: Array) -> Array:
+    """``x / (1 + exp(-x))``."""
+    y = _run("silu", x, None, None)
+    if y is not None:
+        return y
+    return x * sigmoid(x)
+
+
+def silu_backward(g: Array, x: Array) -> Array:
+    """``g s (1 + x (1 - s))``, s the sigmoid of the input x."""
+    out = _run("silu_backward", g, x, None)
+    if out is not None:
+        return out
+    s = sigmoid(x)
+    return g * (s * (1 + x * (1 - s)))

@@ -1,4 +1,4 @@
-"""What a convolution's result becomes on its way out: residual and activation.
+"""What a convolution's result becomes on its way out: residual and activation; and the way back.
 
 The C kernels do it while the result is in cache; for the other backends it is a pass of NumPy's.
 """
@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.ops.layout import Array
+from fastconv import plan
+from fastconv.memory import empty
+from fastconv.ops import elementwise
+from fastconv.ops.layout import FROM_LAST, TO_LAST, Array
 
 #: Slope below zero and upper limit.
 ACTIVATIONS = {"relu": (0.0, math.inf), "relu6": (0.0, 6.0), "leaky_relu": (0.01, math.inf)}
@@ -49,3 +52,43 @@ def apply(y: Array, slope: float, limit: float, residual: Array | None) -> None:
             np.copyto(y, below, where=y < 0)
         if limit != math.inf:
             np.copyto(y, limit, where=y > limit)
+
+
+def activate(y: Array, slope: float, limit: float) -> Array:
+    """The activation of y as a new array."""
+    if slope:
+        return elementwise.leaky_relu(y, slope)
+    return elementwise.relu(y) if limit == math.inf else elementwise.clamp(y, 0.0, limit)
+
+
+def backward(g: Array, y: Array, slope: float, limit: float, over: bool = False) -> Array:
+    """What the activation with the output y lets through of the gradient g; a slope of at least 0.
+
+    There is either a slope or a limit. `over` g if that is allowed.
+    """
+    if slope:
+        return elementwise.leaky_relu_backward(g, y, slope, over)
+    if limit == math.inf:
+        return elementwise.relu_backward(g, y, over)
+    return elementwise.clamp_backward(g, y, 0.0, limit, over)
+
+
+def backward_sums(
+    g: Array, y: Array, slope: float, limit: float, over: bool = False
+) -> tuple[Array, Array] | None:
+    """`backward` and its sum over all but the channels, in one pass, `over` g if that is allowed.
+
+    Of arrays (N, C, *spatial) in channels-last memory; None for others.
+    """
+    g, y = g.transpose(TO_LAST[y.ndim]), y.transpose(TO_LAST[y.ndim])
+    if not (g.flags.c_contiguous and y.flags.c_contiguous and y.size and g.dtype == y.dtype):
+        return None
+    name, parameters = "relu_backward_sums", (0.0, limit)
+    if slope:
+        name, parameters = "leaky_relu_backward_sums", (slope, 0.0)
+    elif limit != math.inf:
+        name = "clamp_backward_sums"
+    out, sums = g if over else empty(y.shape, y.dtype), np.empty(y.shape[-1], y.dtype)
+    rows = (-1, len(sums))
+    plan.kernel(name)(g.reshape(rows), y.reshape(rows), out.reshape(rows), sums, *parameters)
+    return out.transpose(FROM_LAST[y.ndim]), sums

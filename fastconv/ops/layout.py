@@ -31,10 +31,12 @@ def drop_axes(a: Array, ndim: int) -> Array:
 
 def is_channels_last(a: Array) -> bool:
     """Whether an array is dense with its channels innermost (and not also plain NCHW)."""
-    return not a.flags.c_contiguous and a.transpose(_LAST[a.ndim]).flags.c_contiguous
+    return not a.flags.c_contiguous and a.transpose(TO_LAST[a.ndim]).flags.c_contiguous
 
 
-_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
+#: The axes of (N, C, *spatial) in the order of channels-last memory, by rank; and back.
+TO_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
+FROM_LAST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 
 
 class Columns:

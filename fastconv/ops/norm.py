@@ -15,27 +15,54 @@ from math import inf
 import numpy as np
 
 from fastconv import plan
-from fastconv.memory import empty_like
+from fastconv.memory import empty_like, laid_out_alike
 from fastconv.ops.layout import Array
 from fastconv.spec import NormSpec
 
 
-def statistics(spec: NormSpec, x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of what shares its statistics: float64 (sets * C,) each."""
-    mean, var = np.empty((2, spec.sets * spec.channels))
-    if not x.size:
-        mean.fill(0)
-        var.fill(0)
-        return mean, var
-    plan.choose("norm_statistics", spec)(spec, x, mean, var)
-    if spec.pool > 1:
-        m = mean.reshape(-1, spec.pool)
-        together = m.mean(1, keepdims=True)
-        m -= together
-        var = var.reshape(-1, spec.pool)
-        var[:] = (var + m * m).mean(1, keepdims=True)
-        m[:] = together
-    return mean, var.reshape(-1)
+def statistics(
+    spec: NormSpec,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    running: tuple[Array | None, Array | None] = (None, None),
+    momentum: float = 0.0,
+) -> tuple[Array, Array]:
+    """Statistics of x and the coefficients of the map.
+
+    Returns
+    -------
+    stats : ndarray
+        (3, sets * C), float64: mean, biased variance, 1 / sqrt(variance + eps).
+    coef : ndarray
+        (3, sets * C), of the array's type: centre, scale, shift.
+    """
+    size = (3, spec.sets * spec.channels)
+    stats, coef = np.empty(size), np.empty(size, x.dtype)
+    if x.size:
+        kernel = plan.choose("norm_statistics", spec)
+        kernel(spec, x, weight, bias, eps, *running, momentum, stats, coef)
+    else:
+        stats.fill(0)
+        coef.fill(0)
+    return stats, coef
+
+
+def constants(
+    spec: NormSpec,
+    mean: Array,
+    var: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    dtype: np.dtype,
+) -> tuple[Array, Array]:
+    """What `statistics` returns, for a mean and variance that are given."""
+    stats = np.empty((3, mean.size))
+    stats[0], stats[1] = mean, var
+    stats[2] = 1 / np.sqrt(stats[1] + eps)
+    return stats, coefficients(spec, stats[0], stats[2], weight, bias, dtype)
 
 
 def coefficients(
@@ -84,12 +111,14 @@ def backward(
     g: Array,
     x: Array,
     y: Array | None,
-    mean: Array,
-    inverse: Array,
+    relu: bool,
     weight: Array | None,
+    stats: Array,
+    coef: Array,
     constant: bool,
     needs: tuple[bool, bool, bool],
     limit: float = inf,
+    spare: bool = False,
 ) -> tuple[Array | None, Array | None, Array | None, Array | None]:
     """Gradients of x, weight, bias and the residual.
 
@@ -98,49 +127,34 @@ def backward(
     g : ndarray
         Gradient of the result.
     y : ndarray, optional
-        The result, where it went through a ReLU.
+        The result, where a residual was added and it went through a ReLU.
+    relu : bool
+        Whether it went through a ReLU.
+    stats, coef : ndarray
+        As from `statistics`.
     constant : bool
         Whether the statistics did not come from x.
     needs : tuple of bool
         Whether the gradients of x, of weight or bias, and of the residual are wanted.
     limit : float
         Where the ReLU was cut off.
+    spare : bool
+        Whether g may be overwritten: written where it lies, a gradient needs no memory of its own.
     """
     wants_x, wants_affine, wants_residual = needs
-    coef = np.zeros((4, mean.size), x.dtype)
-    coef[0] = mean
-    scale = inverse if weight is None else inverse * _each(spec, weight)
-    coef[1] = scale
-    total = along = None
-    if x.size and (wants_affine or (wants_x and not constant)):
-        total, along = np.empty((2, mean.size))
-        plan.choose("norm_backward_sums", spec)(spec, g, x, y, coef[0], total, along, limit)
-        off = mean - coef[0]
-        along -= total * off
-        if wants_x and not constant:
-            # dx = inverse * (e - mean(e) - xhat * mean(e * xhat)), with e = d * weight,
-            # xhat = (x - mean) * inverse and means over what shares its statistics
-            level, slope = scale * total, scale * along
-            if spec.pool > 1:
-                for a in (level, slope):
-                    a.reshape(-1, spec.pool)[:] = a.reshape(-1, spec.pool).sum(1, keepdims=True)
-            slope *= inverse * inverse / -spec.count
-            level /= -spec.count
-            level -= slope * off
-            coef[2] = slope
-            coef[3] = level
-    gx = empty_like(x) if wants_x else None
-    passed = empty_like(x) if wants_residual and y is not None else None
-    if x.size and (wants_x or passed is not None):
-        kernel = plan.choose("norm_backward_apply", spec)
-        kernel(spec, g, None if constant else x, y, coef, gx, passed, limit)
-    weight_grad = bias_grad = None
+    gx = passed = weight_grad = bias_grad = None
+    if wants_residual and not relu:
+        passed, spare = g, False
+    at = g if spare and laid_out_alike(g, x) else None
+    if wants_residual and relu:
+        passed, at = empty_like(x) if at is None else at, None
+    if wants_x:
+        gx = empty_like(x) if at is None else at
     if wants_affine:
-        if total is None or along is None:
-            total, along = np.zeros((2, mean.size))
-        along *= inverse
-        if spec.sets > 1:
-            along = along.reshape(spec.sets, -1).sum(0)
-            total = total.reshape(spec.sets, -1).sum(0)
-        weight_grad, bias_grad = along.astype(x.dtype), total.astype(x.dtype)
-    return gx, weight_grad, bias_grad, g if wants_residual and y is None else passed
+        weight_grad, bias_grad = (np.zeros(spec.channels, x.dtype) for _ in range(2))
+    if x.size and (wants_x or wants_affine or passed is not g):
+        plan.choose("norm_backward", spec)(
+            spec, g, x, y, relu, weight, stats, coef, constant, gx,
+            passed if relu else None, weight_grad, bias_grad, limit,
+        )  # fmt: skip
+    return gx, weight_grad, bias_grad, passed

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..memory import zeros_like
 from ..ops.optim import adam_step
 from .optimizer import Optimizer, State, blocks, check_unsupported
 
@@ -127,8 +128,8 @@ class Adadelta(Optimizer):
     def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
         if not state:
             state["step"] = 0
-            state["square_avg"] = np.zeros_like(array)
-            state["acc_delta"] = np.zeros_like(array)
+            state["square_avg"] = zeros_like(array)
+            state["acc_delta"] = zeros_like(array)
         state["step"] += 1
 
     def update(
@@ -190,11 +191,11 @@ class RMSprop(Optimizer):
     def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
         if not state:
             state["step"] = 0
-            state["square_avg"] = np.zeros_like(array)
+            state["square_avg"] = zeros_like(array)
             if group["momentum"] > 0:
-                state["momentum_buffer"] = np.zeros_like(array)
+                state["momentum_buffer"] = zeros_like(array)
             if group["centered"]:
-                state["grad_avg"] = np.zeros_like(array)
+                state["grad_avg"] = zeros_like(array)
         state["step"] += 1
 
     def update(
@@ -271,10 +272,10 @@ class Adam(Optimizer):
     def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
         if not state:
             state["step"] = 0
-            state["exp_avg"] = np.zeros_like(array)
-            state["exp_avg_sq"] = np.zeros_like(array)
+            state["exp_avg"] = zeros_like(array)
+            state["exp_avg_sq"] = zeros_like(array)
             if group["amsgrad"]:
-                state["max_exp_avg_sq"] = np.zeros_like(array)
+                state["max_exp_avg_sq"] = zeros_like(array)
         state["step"] += 1
 
     def update_all(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import memory
 from ..ops.optim import sgd_step
 from .optimizer import Optimizer, State, check_unsupported
 
@@ -69,7 +70,7 @@ class SGD(Optimizer):
             first = [state.get("momentum_buffer") is None for state in states]
             for array, state, begins in zip(arrays, states, first, strict=True):
                 if begins:
-                    state["momentum_buffer"] = np.empty(array.shape, array.dtype)
+                    state["momentum_buffer"] = memory.empty(array.shape, array.dtype)
             velocities = [state["momentum_buffer"] for state in states]
         sgd_step(
             arrays,

@@ -12,6 +12,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from .._grad_mode import mode
+from .._later import settle
 from ..autograd import Op, TensorBase, _sequence, enable_grad, is_grad_enabled
 from ..random import get_rng_state, set_rng_state
 
@@ -62,7 +64,11 @@ def checkpoint(
     state = get_rng_state() if preserve_rng_state else None
     segment = _Segment(function, args, kwargs, state)
     first = next(_sequence)
-    result = function(*args, **kwargs)
+    again, mode.again = mode.again, True
+    try:
+        result = function(*args, **kwargs)
+    finally:
+        mode.again = again
     segment.check_arguments("by the function itself, which cannot run again then")
     nodes = _nodes(result, first)
     if nodes:
@@ -157,7 +163,7 @@ class _Segment:
         state: Any,
     ) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
-        self.state = state
+        self.state, self.waits = state, mode.waits
         self.versions = [(t, t._version_box[0]) for t in _tensors((args, kwargs))]
         self.nodes: list[Callable[[], Op | None]] = []
         self.kinds: list[type[Op]] = []
@@ -181,6 +187,8 @@ class _Segment:
         self.check_arguments("since the first run")
         args, kwargs = _detached(self.args), _detached(self.kwargs)
         before = get_rng_state() if self.state is not None else None
+        outside = mode.waits, mode.again
+        mode.waits, mode.again = self.waits, True  # the same operations join
         if self.state is not None:
             set_rng_state(self.state)
         try:
@@ -188,6 +196,8 @@ class _Segment:
                 first = next(_sequence)
                 doubles = _nodes(self.function(*args, **kwargs), first)
         finally:
+            mode.waits, mode.again = outside
+            settle()
             if before is not None:
                 set_rng_state(before)
         kinds = [type(node) for node in doubles]

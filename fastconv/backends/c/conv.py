@@ -19,7 +19,6 @@ from fastconv.backends.c.formats import (
 from fastconv.backends.c.library import (
     DTYPES,
     NULL,
-    SERIAL_ELEMENTS,
     SERIAL_FLOPS,
     Array,
     check_same,
@@ -35,6 +34,8 @@ from fastconv.backends.c.packing import Layout, dense_pointer, layout_of, pack
 from fastconv.packed import Packed
 from fastconv.spec import ConvSpec
 
+#: A sum over fewer elements is over before a second thread has begun (about 25 microseconds).
+SERIAL_SUMS = 300_000
 Finish = tuple[float, float, Array | None, Array | None]
 NO_FINISH = (0, 0, NULL, NULL)
 
@@ -140,7 +141,9 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         plain: bool = False,
     ) -> None:
         kept, dtype = spec.cache.get("c") or _conv(spec), x.dtype
-        code = DTYPES[dtype] if dtype in DTYPES else dtype_code(what, x)
+        code = DTYPES.get(dtype)
+        if code is None:
+            code = dtype_code(what, x)
         shapes = x.shape, w.shape, out.shape
         wanted = spec.shapes.get(len(shapes[0])) or spec.shapes[5]
         if shapes != wanted or not w.dtype == out.dtype == dtype:
@@ -204,7 +207,7 @@ def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
         plain: bool = False,
     ) -> None:
         kept, code, dtype, g = _conv(spec), dtype_code(what, grad_out), grad_out.dtype, grad_out
-        xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
+        xs, ws, ys = spec.shapes.get(g.ndim) or spec.shapes[5]
         if not (
             g.shape == ys and w.shape == ws and out.shape == xs and w.dtype == out.dtype == dtype
         ):
@@ -225,7 +228,7 @@ def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
         f"Convolution backward input, {algorithm}: grad_out, w -> out. packed: where packed forms "
         "of w are kept. plain: grad_out and out are NCHW and go to C so."
     )
-    run.packs = True  # type: ignore[attr-defined]
+    run.packs = run.ranks = True  # type: ignore[attr-defined]
     return run
 
 
@@ -234,7 +237,7 @@ def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
 
     def run(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
         kept, code, dtype, g = _conv(spec), dtype_code(what, grad_out), grad_out.dtype, grad_out
-        xs, ws, ys = kept.x_shape, kept.w_shape, kept.y_shape
+        xs, ws, ys = spec.shapes.get(g.ndim) or spec.shapes[5]
         if not (
             g.shape == ys and x.shape == xs and out.shape == ws and x.dtype == out.dtype == dtype
         ):
@@ -250,6 +253,7 @@ def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
 
     run.__name__ = run.__qualname__ = what
     run.__doc__ = f"Convolution backward weight, {algorithm}: grad_out, x -> out."
+    run.ranks = True  # type: ignore[attr-defined]
     return run
 
 
@@ -329,6 +333,8 @@ conv_backward_input_winograd = _through_channels_last(
     _backward_input("winograd", lib.FC_CONV_BACKWARD_INPUT_WINOGRAD)
 )
 conv_backward_weight_winograd = _backward_weight("winograd", lib.FC_CONV_BACKWARD_WEIGHT_WINOGRAD)
+conv_forward_flat = _through_channels_last(_forward("flat", lib.FC_CONV_FORWARD_FLAT))
+conv_backward_weight_flat = _backward_weight("flat", lib.FC_CONV_BACKWARD_WEIGHT_FLAT)
 conv_backward_input_scatter = _backward_input("scatter", lib.FC_CONV_BACKWARD_INPUT_SCATTER)
 
 
@@ -337,14 +343,18 @@ def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:
     what = "conv_backward_bias"
     kept = _conv(spec)
     code, dtype = dtype_code(what, grad_out), grad_out.dtype
-    check_same(what, "grad_out", grad_out, kept.y_shape, dtype)
+    wanted = spec.shapes.get(grad_out.ndim) or spec.shapes[5]
+    check_same(what, "grad_out", grad_out, wanted[2], dtype)
     check_same(what, "out", out, (spec.out_channels,), dtype)
     if not grad_out.size:
         out[...] = 0
         return
     form, g = dense_view(grad_out)
-    threads = thread_count(grad_out.size >= SERIAL_ELEMENTS)
+    threads = thread_count(grad_out.size >= SERIAL_SUMS)
     pointer = from_buffer("char[]", out, True)
     status = lib.fc_conv_backward_bias(code, kept.at(form, form), from_buffer(g), pointer, threads)
     if status:
         check_status(status, what)
+
+
+conv_backward_bias.ranks = True  # type: ignore[attr-defined]

@@ -19,15 +19,17 @@ from fastconv.backends.c.library import (
 from fastconv.memory import empty
 
 NCHW, LAST = 0, 1
+#: NumPy copies so many elements before a call of our transpose has begun.
+SMALL_COPY = 4_096
 #: The axes of (N, C, *spatial) in the order of channels-last memory, by rank.
 TO_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 
 def dense_view(a: Array) -> tuple[int, Array]:
-    """Return the format of a 5-D array and its C-contiguous view (a copy where it has none)."""
+    """Return the format of an array and its C-contiguous view (a copy where it has none)."""
     if a.flags.c_contiguous:
         return NCHW, a
-    view = a.transpose(0, 2, 3, 4, 1)
+    view = a.transpose(TO_LAST[a.ndim])
     return LAST, view if view.flags.c_contiguous else np.ascontiguousarray(view)
 
 
@@ -39,9 +41,12 @@ def last_view(a: Array) -> Array:
 
 def last_pointer(a: Array) -> Any:
     """Return the pointer to an array of any rank in channels-last, converting it if need be."""
+    view = a.transpose(TO_LAST[a.ndim])
     try:
-        return from_buffer(a.transpose(TO_LAST[a.ndim]))
+        return from_buffer(view)
     except ValueError:  # not dense
+        if a.size < SMALL_COPY:
+            return from_buffer(np.ascontiguousarray(view))
         missing = (1,) * (5 - a.ndim)
         return from_buffer(last_view(a.reshape(a.shape[:2] + missing + a.shape[2:])))
 

@@ -1,7 +1,8 @@
-"""Normalisation: statistics, sums of the gradient, and the two maps."""
+"""Normalisation: statistics and coefficients, the map, and its gradients: a call each."""
 
 from __future__ import annotations
 
+import math
 from math import inf
 from typing import Any
 
@@ -28,15 +29,16 @@ DOUBLE = np.dtype(np.float64)
 class _Norm:
     """What is kept of a normalisation: the axes of channels-last memory, a geometry per format."""
 
-    __slots__ = ("axes", "geometry", "length", "parallel", "shape")
+    __slots__ = ("axes", "channels", "coef", "geometry", "parallel", "shape")
 
     def __init__(self, spec: NormSpec) -> None:
         self.shape = spec.shape
         n = len(spec.shape)
         self.axes = (0, *range(2, n), 1)
-        self.length = spec.sets * spec.channels
-        self.parallel = self.length * spec.batch * spec.space >= SERIAL_ELEMENTS
-        sizes = (spec.sets, spec.batch, spec.channels, spec.space)
+        self.channels = (spec.channels,)
+        self.coef = (3, spec.sets * spec.channels)
+        self.parallel = math.prod(spec.shape) >= SERIAL_ELEMENTS
+        sizes = (spec.sets, spec.batch, spec.channels, spec.space, spec.pool)
         rows = spec.space == 1 and spec.channels > 1  # both formats are one
         self.geometry = [
             ffi.new("fc_norm_geom *", (*sizes, last)) for last in (int(rows), 1)
@@ -84,25 +86,54 @@ def _output(what: str, name: str, kept: _Norm, a: Array | None, form: int, dtype
     return from_buffer("char[]", view, True)
 
 
-def _sums(what: str, name: str, kept: _Norm, a: Array) -> Any:
-    check_same(what, name, a, (kept.length,), DOUBLE)
-    return from_buffer("double[]", a, True)
-
-
-def _coefficients(what: str, kept: _Norm, a: Array, count: int, dtype: Any) -> Any:
-    check_same(what, "coef", a, (count, kept.length), dtype)
+def _channels(what: str, name: str, kept: _Norm, a: Array | None, dtype: Any, out: bool) -> Any:
+    """Values of the channels (C,): copied where they are not dense and only read."""
+    if a is None:
+        return NULL
+    check_same(what, name, a, kept.channels, dtype)
+    if out:
+        return from_buffer("char[]", a, True)
     return from_buffer(a if a.flags.c_contiguous else np.ascontiguousarray(a))
 
 
-def norm_statistics(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
-    """Mean and biased variance of every channel of x -> float64 arrays (sets * C,)."""
+def _coefficients(what: str, kept: _Norm, a: Array, dtype: Any) -> Any:
+    check_same(what, "coef", a, kept.coef, dtype)
+    return from_buffer(a if a.flags.c_contiguous else np.ascontiguousarray(a))
+
+
+def _stats(what: str, kept: _Norm, a: Array) -> Any:
+    check_same(what, "stats", a, kept.coef, DOUBLE)
+    return from_buffer("double[]", a, True)
+
+
+def norm_statistics(
+    spec: NormSpec,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    running_mean: Array | None,
+    running_var: Array | None,
+    momentum: float,
+    stats: Array,
+    coef: Array,
+) -> None:
+    """Mean, biased variance and inverse deviation of every channel -> stats (3, sets * C), float64.
+
+    coef (3, sets * C): centre, scale, shift. weight, bias, running statistics (C,): each may be
+    None; the last are moved towards the average of the sets, the variance unbiased.
+    """
     what = "norm_statistics"
-    kept, code = _norm(spec), dtype_code(what, x)
+    kept, code, dtype = _norm(spec), dtype_code(what, x), x.dtype
     form = _form(kept, x)
+    check_same(what, "coef", coef, kept.coef, dtype)
     status = lib.fc_norm_statistics(
-        code, kept.geometry[form], _input(what, "x", kept, x, form, x.dtype),
-        _sums(what, "mean", kept, mean), _sums(what, "var", kept, var),
-        thread_count(kept.parallel),
+        code, kept.geometry[form], _input(what, "x", kept, x, form, dtype),
+        _channels(what, "weight", kept, weight, dtype, False),
+        _channels(what, "bias", kept, bias, dtype, False), eps,
+        _channels(what, "running_mean", kept, running_mean, dtype, True),
+        _channels(what, "running_var", kept, running_var, dtype, True), momentum,
+        _stats(what, kept, stats), from_buffer("char[]", coef, True), thread_count(kept.parallel),
     )  # fmt: skip
     if status:
         check_status(status, what)
@@ -126,7 +157,7 @@ def norm_apply(
     form = _form(kept, x)
     status = lib.fc_norm_apply(
         code, kept.geometry[form], _input(what, "x", kept, x, form, dtype),
-        _coefficients(what, kept, coef, 3, dtype),
+        _coefficients(what, kept, coef, dtype),
         _input(what, "residual", kept, residual, form, dtype), relu, limit,
         _output(what, "out", kept, out, form, dtype), thread_count(kept.parallel),
     )  # fmt: skip
@@ -134,60 +165,41 @@ def norm_apply(
         check_status(status, what)
 
 
-def norm_backward_sums(
+def norm_backward(
     spec: NormSpec,
     grad_out: Array,
     x: Array,
     y: Array | None,
-    centre: Array,
-    total: Array,
-    along: Array,
-    limit: float = inf,
-) -> None:
-    """Sums of d and of ``d * (x - centre)`` for every channel -> total, along, float64 (sets * C,).
-
-    d is grad_out, or what of it the ReLU with result `y`, cut off at `limit`, lets through.
-    """
-    what = "norm_backward_sums"
-    kept, code, dtype = _norm(spec), dtype_code(what, x), x.dtype
-    form = _form(kept, x)
-    check_same(what, "centre", centre, (kept.length,), dtype)
-    status = lib.fc_norm_backward_sums(
-        code, kept.geometry[form], _input(what, "grad_out", kept, grad_out, form, dtype),
-        _input(what, "x", kept, x, form, dtype), _input(what, "y", kept, y, form, dtype), limit,
-        from_buffer(np.ascontiguousarray(centre)), _sums(what, "total", kept, total),
-        _sums(what, "along", kept, along), thread_count(kept.parallel),
-    )  # fmt: skip
-    if status:
-        check_status(status, what)
-
-
-def norm_backward_apply(
-    spec: NormSpec,
-    grad_out: Array,
-    x: Array | None,
-    y: Array | None,
+    relu: bool,
+    weight: Array | None,
+    stats: Array,
     coef: Array,
+    constant: bool,
     out: Array | None,
     passed: Array | None,
+    grad_weight: Array | None,
+    grad_bias: Array | None,
     limit: float = inf,
 ) -> None:
-    """``d * scale + (x - centre) * slope + level`` -> out, d -> passed; each may be None.
+    """Gradients of ``norm_apply`` with what ``norm_statistics`` left; each output may be None.
 
-    d as in ``norm_backward_sums``; without x only its multiple. `coef` (4, sets * C): centre,
-    scale, slope, level. All arrays are laid out as the outputs.
+    d is grad_out, or with `relu` what of it passes: by the result `y`, needed where a residual was
+    added, or by the value computed again. passed = d; grad_weight and grad_bias (C,) are the sums
+    of d * xhat and d; out is the gradient of x, through the statistics unless `constant`. out or
+    passed may be grad_out itself.
     """
-    what = "norm_backward_apply"
+    what = "norm_backward"
     kept, code, dtype = _norm(spec), dtype_code(what, grad_out), grad_out.dtype
-    target = passed if out is None else out
-    if target is None:
-        return
-    form = _form(kept, target)
-    status = lib.fc_norm_backward_apply(
+    form = _form(kept, next((a for a in (out, passed) if a is not None), x))
+    status = lib.fc_norm_backward(
         code, kept.geometry[form], _input(what, "grad_out", kept, grad_out, form, dtype),
-        _input(what, "x", kept, x, form, dtype), _input(what, "y", kept, y, form, dtype), limit,
-        _coefficients(what, kept, coef, 4, dtype), _output(what, "out", kept, out, form, dtype),
-        _output(what, "passed", kept, passed, form, dtype), thread_count(kept.parallel),
+        _input(what, "x", kept, x, form, dtype), _input(what, "y", kept, y, form, dtype),
+        relu, limit, _channels(what, "weight", kept, weight, dtype, False),
+        _stats(what, kept, stats), _coefficients(what, kept, coef, dtype), constant,
+        _output(what, "out", kept, out, form, dtype),
+        _output(what, "passed", kept, passed, form, dtype),
+        _channels(what, "grad_weight", kept, grad_weight, dtype, True),
+        _channels(what, "grad_bias", kept, grad_bias, dtype, True), thread_count(kept.parallel),
     )  # fmt: skip
     if status:
         check_status(status, what)

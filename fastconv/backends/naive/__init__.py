@@ -25,20 +25,29 @@ from fastconv.backends.naive.elementwise import (
     add,
     clamp,
     clamp_backward,
+    clamp_backward_sums,
     leaky_relu,
     leaky_relu_backward,
+    leaky_relu_backward_sums,
     mul,
     relu,
     relu_backward,
+    relu_backward_sums,
+    sigmoid,
+    sigmoid_backward,
+    silu,
+    silu_backward,
     sub,
+    tanh,
+    tanh_backward,
 )
 from fastconv.backends.naive.norm import (
     norm_apply,
-    norm_backward_apply,
-    norm_backward_sums,
+    norm_backward,
     norm_statistics,
 )
 from fastconv.backends.naive.optim import adam_step, sgd_step
+from fastconv.backends.naive.resample import resample
 from fastconv.backends.naive.softmax import (
     cross_entropy,
     cross_entropy_backward,

@@ -30,12 +30,43 @@ def _total(values: list[float]) -> float:
 
 
 @_quiet
-def norm_statistics(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
-    """``mean[i] = sum of x / M``, ``var[i] = sum of (x - mean[i])² / M`` over the channel."""
-    for i in range(mean.size):
-        values = [float(x[at]) for at in _elements(spec, i)]
-        mean[i] = m = _total(values) / len(values)
-        var[i] = _total([(v - m) ** 2 for v in values]) / len(values)
+def norm_statistics(
+    spec: NormSpec,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    running_mean: Array | None,
+    running_var: Array | None,
+    momentum: float,
+    stats: Array,
+    coef: Array,
+) -> None:
+    """Mean, variance ``sum of (x - mean)² / M`` and ``1 / sqrt(variance + eps)`` -> stats.
+
+    coef: centre, scale and shift, so that ``(x - centre) * scale + shift`` is
+    ``(x - mean) / sqrt(variance + eps) * weight + bias``.
+    """
+    sets, channels, pool = spec.sets, spec.channels, spec.pool
+    for first in range(0, sets * channels, pool):
+        together = range(first, first + pool)
+        values = [float(x[at]) for i in together for at in _elements(spec, i)]
+        m = _total(values) / len(values)
+        v = _total([(value - m) ** 2 for value in values]) / len(values)
+        for i in together:
+            c = i % channels
+            stats[:, i] = m, v, 1 / np.sqrt(v + eps)
+            coef[0, i] = m
+            scale = stats[2, i] * (1 if weight is None else float(weight[c]))
+            coef[1, i] = scale
+            coef[2, i] = (float(coef[0, i]) - m) * scale + (0 if bias is None else float(bias[c]))
+    count = spec.batch * spec.space
+    for running, row, factor in ((running_mean, 0, 1), (running_var, 1, count / max(1, count - 1))):
+        if running is None:
+            continue
+        for c in range(channels):
+            now = factor * sum(stats[row, s * channels + c] for s in range(sets)) / sets
+            running[c] = (1 - momentum) * float(running[c]) + momentum * now
 
 
 @_quiet
@@ -61,49 +92,61 @@ def norm_apply(
                 out[at] = limit
 
 
-def _cut(y: float, limit: float) -> bool:
+def _cut(y: Any, limit: float) -> bool:
     """Whether a ReLU up to the limit, with result y, has no slope there."""
-    return y <= 0 or y == limit < inf
+    return bool(y <= 0 or (limit < inf and y >= limit))
 
 
 @_quiet
-def norm_backward_sums(
+def norm_backward(
     spec: NormSpec,
     grad_out: Array,
     x: Array,
     y: Array | None,
-    centre: Array,
-    total: Array,
-    along: Array,
-    limit: float = inf,
-) -> None:
-    """``total = sum of d``, ``along = sum of d * (x - centre)``; d is 0 where y was cut off."""
-    for i in range(total.size):
-        total[i] = along[i] = 0
-        for at in _elements(spec, i):
-            d = 0.0 if y is not None and _cut(y[at], limit) else float(grad_out[at])
-            total[i] += d
-            along[i] += d * (float(x[at]) - float(centre[i]))
-
-
-@_quiet
-def norm_backward_apply(
-    spec: NormSpec,
-    grad_out: Array,
-    x: Array | None,
-    y: Array | None,
+    relu: bool,
+    weight: Array | None,
+    stats: Array,
     coef: Array,
+    constant: bool,
     out: Array | None,
     passed: Array | None,
+    grad_weight: Array | None,
+    grad_bias: Array | None,
     limit: float = inf,
 ) -> None:
-    """``out = d * scale + (x - centre) * slope + level``, ``passed = d``; d as above."""
-    for i in range(coef.shape[1]):
-        centre, scale, slope, level = (float(v) for v in coef[:, i])
+    """With d = grad_out, or what of it the ReLU with result y lets through:
+
+    ``passed = d``, ``grad_bias = sum of d``, ``grad_weight = sum of d * xhat``, and unless constant
+    ``out = inverse * (e - mean of e - xhat * mean of e * xhat)`` with ``e = d * weight``.
+    """
+    mean, _, inverse = stats
+    sums = np.zeros((2, stats.shape[1]))
+    d = np.zeros(spec.shape)
+    for i in range(stats.shape[1]):
+        centre, scale, shift = (float(v) for v in coef[:, i])
         for at in _elements(spec, i):
-            d = 0.0 if y is not None and _cut(y[at], limit) else float(grad_out[at])
+            d[at] = grad_out[at]
+            if relu or y is not None:
+                again = x.dtype.type((float(x[at]) - centre) * scale + shift)
+                if _cut(again if y is None else y[at], limit):
+                    d[at] = 0
+            sums[:, i] += d[at], d[at] * (float(x[at]) - mean[i])
+    for i in range(stats.shape[1]):
+        first = i // spec.pool * spec.pool
+        level = slope = 0.0
+        for k in range(first, first + spec.pool):
+            by = inverse[k] * (1 if weight is None else float(weight[k % spec.channels]))
+            level -= by * sums[0, k] / spec.count
+            slope -= by * sums[1, k] * inverse[k] ** 2 / spec.count
+        for at in _elements(spec, i):
             if passed is not None:
-                passed[at] = d
+                passed[at] = d[at]
             if out is not None:
-                rest = 0.0 if x is None else (float(x[at]) - centre) * slope + level
-                out[at] = d * scale + rest
+                rest = 0 if constant else (float(x[at]) - mean[i]) * slope + level
+                out[at] = d[at] * float(coef[1, i]) + rest
+    for c in range(spec.channels):
+        own = range(c, stats.shape[1], spec.channels)
+        if grad_weight is not None:
+            grad_weight[c] = sum(sums[1, i] * inverse[i] for i in own)
+        if grad_bias is not None:
+            grad_bias[c] = sum(sums[0, i] for i in own)

@@ -51,7 +51,7 @@ def _sizes(spec: NormSpec) -> tuple[int, int, int, int]:
 
 
 @_kernel
-def _sums_rows(kind, gy, x, y, stop, centre, part, sets, rows, channels):
+def _sums_rows(kind, gy, x, y, stop, coef, part, sets, rows, channels):
     """Blocks of channels-last rows -> part[set, block, 2, channel]."""
     blocks = part.shape[1]
     for task in prange(sets * blocks):
@@ -62,26 +62,31 @@ def _sums_rows(kind, gy, x, y, stop, centre, part, sets, rows, channels):
         for p in range(block * ROWS, min(rows, (block + 1) * ROWS)):
             start = (s * rows + p) * channels
             for c in range(channels):
-                d = x[start + c] - centre[s * channels + c]
+                k = s * channels + c
+                d = x[start + c] - coef[0, k]
                 v = d if kind == 0 else gy[start + c]
-                if kind == 2 and (y[start + c] <= 0 or y[start + c] == stop):
-                    v = x.dtype.type(0)
+                if kind >= 2:
+                    out = y[start + c] if kind == 2 else d * coef[1, k] + coef[2, k]
+                    if out <= 0 or out >= stop:
+                        v = x.dtype.type(0)
                 first[c] += v
                 second[c] += v * d
 
 
 @_kernel
-def _sums_lines(kind, gy, x, y, stop, centre, first, second, sets, batch, channels, space):
+def _sums_lines(kind, gy, x, y, stop, coef, first, second, sets, batch, channels, space):
     """Channels of NCHW memory -> first, second, float64."""
     for i in prange(sets * channels):
         total, along = 0.0, 0.0
         for n in range(batch):
             start = ((i // channels * batch + n) * channels + i % channels) * space
             for p in range(start, start + space):
-                d = x[p] - centre[i]
+                d = x[p] - coef[0, i]
                 v = d if kind == 0 else gy[p]
-                if kind == 2 and (y[p] <= 0 or y[p] == stop):
-                    v = x.dtype.type(0)
+                if kind >= 2:
+                    out = y[p] if kind == 2 else d * coef[1, i] + coef[2, i]
+                    if out <= 0 or out >= stop:
+                        v = x.dtype.type(0)
                 total += v
                 along += float(v) * d
         first[i] = total
@@ -95,24 +100,21 @@ def _stop(limit: float, like: Array) -> Any:
 
 def _sums(
     spec: NormSpec, kind: int, last: bool, gy: Array, x: Array, y: Array, stop: Any,
-    centre: Array, first: Array, second: Array,
+    coef: Array, first: Array, second: Array,
 ) -> None:  # fmt: skip
     sets, batch, channels, space = _sizes(spec)
-    centre = np.ascontiguousarray(centre)
     if not last:
-        _sums_lines(kind, gy, x, y, stop, centre, first, second, sets, batch, channels, space)
+        _sums_lines(kind, gy, x, y, stop, coef, first, second, sets, batch, channels, space)
         return
     rows = batch * space
     part = np.empty((sets, -(-rows // ROWS), 2, channels), x.dtype)
-    _sums_rows(kind, gy, x, y, stop, centre, part, sets, rows, channels)
+    _sums_rows(kind, gy, x, y, stop, coef, part, sets, rows, channels)
     total = part.sum(1, dtype=np.float64)
     first[:] = total[:, 0].reshape(-1)
     second[:] = total[:, 1].reshape(-1)
 
 
-@np.errstate(all="ignore")
-def norm_statistics(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
-    """Mean and biased variance of every channel of x -> float64 arrays (sets * C,)."""
+def _moments(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
     last = _last(x)
     flat = _flat(x, last, x)
     sets, batch, channels, space = _sizes(spec)
@@ -123,14 +125,55 @@ def norm_statistics(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
     else:
         sample = flat.reshape(sets, batch, channels, space)[:, pick // space, :, pick % space]
         sample = sample.transpose(1, 0, 2)
-    centre = sample.mean(1, dtype=np.float64).astype(x.dtype).reshape(-1)
+    centre = sample.mean(1, dtype=np.float64).astype(x.dtype).reshape(1, -1)
     centre[~np.isfinite(centre)] = 0
     _sums(spec, 0, last, flat, flat, flat, _stop(inf, x), centre, mean, var)
     mean /= count
     var /= count
     var -= mean * mean
     np.maximum(var, 0, out=var)
-    mean += centre
+    mean += centre[0]
+    if spec.pool > 1:
+        m, v = mean.reshape(-1, spec.pool), var.reshape(-1, spec.pool)
+        together = m.mean(1, keepdims=True)
+        m -= together
+        v[:] = (v + m * m).mean(1, keepdims=True)
+        m[:] = together
+
+
+@np.errstate(all="ignore")
+def norm_statistics(
+    spec: NormSpec,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    running_mean: Array | None,
+    running_var: Array | None,
+    momentum: float,
+    stats: Array,
+    coef: Array,
+) -> None:
+    """Mean, biased variance and inverse deviation of every channel -> stats (3, sets * C), float64.
+
+    Centre, scale, shift -> coef (3, sets * C); the running statistics (C,) move.
+    """
+    mean, var, inverse = stats
+    _moments(spec, x, mean, var)
+    inverse[:] = 1 / np.sqrt(var + eps)
+    scale = inverse if weight is None else inverse * np.tile(weight, spec.sets)
+    coef[0] = mean
+    coef[1] = scale
+    shift = (coef[0] - mean) * scale
+    coef[2] = shift if bias is None else shift + np.tile(bias, spec.sets)
+    count = spec.batch * spec.space
+    for running, now, factor in (
+        (running_mean, mean, 1),
+        (running_var, var, count / max(1, count - 1)),
+    ):
+        if running is not None:
+            now = now.reshape(spec.sets, -1).mean(0) * factor
+            running[:] = (1 - momentum) * running.astype(np.float64) + momentum * now
 
 
 @_kernel
@@ -171,26 +214,8 @@ def norm_apply(
     )  # fmt: skip
 
 
-def norm_backward_sums(
-    spec: NormSpec,
-    grad_out: Array,
-    x: Array,
-    y: Array | None,
-    centre: Array,
-    total: Array,
-    along: Array,
-    limit: float = inf,
-) -> None:
-    """Sums of d and of ``d * (x - centre)`` for every channel -> total, along, float64."""
-    last = _last(x)
-    kind = 1 if y is None else 2
-    gy, flat = _flat(grad_out, last, x), _flat(x, last, x)
-    flat_y, stop = _flat(y, last, x), _stop(limit, x)
-    _sums(spec, kind, last, gy, flat, flat_y, stop, centre, total, along)
-
-
 @_kernel
-def _backward(gy, x, y, stop, coef, out, passed, rows, channels, space, last):
+def _backward(kind, gy, x, y, stop, coef, constant, out, passed, rows, channels, space, last):
     length = channels if last else space
     per_set = rows // (coef.shape[1] // channels)
     for row in prange(rows):
@@ -198,36 +223,70 @@ def _backward(gy, x, y, stop, coef, out, passed, rows, channels, space, last):
         i = row // per_set * channels if last else row // per_set * channels + row % channels
         for j in range(length):
             k, p = i + j if last else i, start + j
-            v = gy[p]
-            if y.size and (y[p] <= 0 or y[p] == stop):
-                v = gy.dtype.type(0)
+            v, d = gy[p], x[p] - coef[0, k]
+            if kind >= 2:
+                result = y[p] if kind == 2 else d * coef[1, k] + coef[2, k]
+                if result <= 0 or result >= stop:
+                    v = gy.dtype.type(0)
             if passed.size:
                 passed[p] = v
             if out.size:
                 v = v * coef[1, k]
-                if x.size:
-                    v = v + (x[p] - coef[0, k]) * coef[2, k] + coef[3, k]
+                if not constant:
+                    v = v + d * coef[3, k] + coef[4, k]
                 out[p] = v
 
 
-def norm_backward_apply(
+@np.errstate(all="ignore")
+def norm_backward(
     spec: NormSpec,
     grad_out: Array,
-    x: Array | None,
+    x: Array,
     y: Array | None,
+    relu: bool,
+    weight: Array | None,
+    stats: Array,
     coef: Array,
+    constant: bool,
     out: Array | None,
     passed: Array | None,
+    grad_weight: Array | None,
+    grad_bias: Array | None,
     limit: float = inf,
 ) -> None:
-    """``d * scale + (x - centre) * slope + level`` -> out, d -> passed; each may be None."""
-    like = passed if out is None else out
-    if like is None:
-        return
+    """Gradients of ``norm_apply`` with what ``norm_statistics`` left; each output may be None.
+
+    d is grad_out, or with `relu` what of it passes: by the result `y`, or the value computed again.
+    passed = d; out or passed may be grad_out itself.
+    """
+    like = next((a for a in (out, passed) if a is not None), x)
     last = _last(like)
+    kind = 2 if y is not None else 3 if relu else 1
+    gy, flat = _flat(grad_out, last, like), _flat(x, last, like)
+    flat_y, stop = _flat(y, last, like), _stop(limit, like)
+    mean, _, inverse = stats
+    full = np.zeros((5, mean.size), x.dtype)
+    full[:3] = coef
+    if grad_weight is not None or grad_bias is not None or (out is not None and not constant):
+        total, along = np.empty((2, mean.size))
+        _sums(spec, kind, last, gy, flat, flat_y, stop, full, total, along)
+        off = mean - full[0]
+        along -= total * off
+        scale = inverse if weight is None else inverse * np.tile(weight, spec.sets)
+        level, slope = scale * total, scale * along
+        for a in (level, slope):
+            a.reshape(-1, spec.pool)[:] = a.reshape(-1, spec.pool).sum(1, keepdims=True)
+        slope *= inverse * inverse / -spec.count
+        full[3] = slope
+        full[4] = level / -spec.count - slope * off
+        if grad_weight is not None:
+            grad_weight[:] = (along * inverse).reshape(spec.sets, -1).sum(0)
+        if grad_bias is not None:
+            grad_bias[:] = total.reshape(spec.sets, -1).sum(0)
+    if out is None and passed is None:
+        return
     rows = spec.sets * spec.batch * (spec.space if last else spec.channels)
     _backward(
-        _flat(grad_out, last, like), _flat(x, last, like), _flat(y, last, like),
-        _stop(limit, like), np.ascontiguousarray(coef), _target(out, last, like),
+        kind, gy, flat, flat_y, stop, full, constant, _target(out, last, like),
         _target(passed, last, like), rows, spec.channels, spec.space, last,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from ...autograd import changed, forget
 from ...functions.norm import BatchNorm, GroupNorm, LayerNorm, LocalResponse
 from ...spec import as_int, as_shape, batch_norm_spec, group_norm_spec
 from ...tensor import Tensor
-from .common import check_floats, check_shape, check_tensor, number
+from .common import FLOATS, check_floats, check_shape, check_tensor, number
 
 
 def _eps(name: str, eps: Any) -> float:
@@ -28,12 +28,48 @@ def _check_writable(name: str, **statistics: Tensor | None) -> None:
             raise ValueError(f"{name}(): {argument} is read-only and cannot be updated")
 
 
-def _move(running: Tensor, value: np.ndarray, momentum: float) -> None:
-    """running ← (1 - momentum) · running + momentum · value"""
-    forget(running)
-    running._array *= 1 - momentum
-    running._array += momentum * value
-    changed(running)
+class _Running:
+    """The arrays of running statistics while a kernel moves them; each tensor may be None.
+
+    They are the tensors' own where a kernel can write these: of the input's type, and dense.
+    """
+
+    def __init__(self, dtype: np.dtype, *tensors: Tensor | None) -> None:
+        self.tensors = tensors
+        self.dtype = dtype
+
+    def __enter__(self) -> Any:
+        for t in self.tensors:
+            if t is not None:
+                forget(t)
+        self.arrays = tuple(
+            [
+                None if t is None else np.ascontiguousarray(t._array, self.dtype)
+                for t in self.tensors
+            ]
+        )
+        return self.arrays
+
+    def __exit__(self, *error: Any) -> None:
+        for t, a in zip(self.tensors, self.arrays, strict=True):
+            if t is not None:
+                if a is not t._array:
+                    t._array[...] = a
+                changed(t)
+
+
+def _fit(input: Any, *tensors: Any) -> bool:
+    """Whether all is in order; where not, the checks one by one say what is wrong."""
+    try:
+        shape, kind = input._array.shape, input._array.dtype
+        if kind not in FLOATS or len(shape) < 2:
+            return False
+        for t in tensors:
+            if t is not None and (t._array.shape != shape[1:2] or t._array.dtype is not kind):
+                return False
+    except AttributeError:
+        return False
+    return True
 
 
 def late(input: Tensor) -> bool:
@@ -79,17 +115,19 @@ def batch_norm(
         joined = later.normalize(input, running_mean, running_var, weight, bias, eps)
         if joined is not None:
             return joined
-    check_floats(name, input=input, weight=weight, bias=bias)
-    check_floats(name, running_mean=running_mean, running_var=running_var)
+    if not _fit(input, running_mean, running_var, weight, bias):
+        check_floats(name, input=input, weight=weight, bias=bias)
+        check_floats(name, running_mean=running_mean, running_var=running_var)
+        shape = input._array.shape
+        if len(shape) < 2:
+            raise ValueError(f"{name}(): input must be (N, C, ...), got shape {shape}")
+        channels = (shape[1],)
+        check_shape(name, "running_mean", running_mean, channels)
+        check_shape(name, "running_var", running_var, channels)
+        check_shape(name, "weight", weight, channels)
+        check_shape(name, "bias", bias, channels)
     momentum, eps = number(name, "momentum", momentum), _eps(name, eps)
     shape = input._array.shape
-    if len(shape) < 2:
-        raise ValueError(f"{name}(): input must be (N, C, ...), got shape {shape}")
-    channels = (shape[1],)
-    check_shape(name, "running_mean", running_mean, channels)
-    check_shape(name, "running_var", running_var, channels)
-    check_shape(name, "weight", weight, channels)
-    check_shape(name, "bias", bias, channels)
     if not training:
         if running_mean is None or running_var is None:
             raise ValueError(
@@ -97,7 +135,9 @@ def batch_norm(
             )
         stats = (running_mean._array, running_var._array)
         spec = batch_norm_spec(shape)
-        return BatchNorm.apply(input, weight, bias, spec, stats, eps, None, late(input))
+        return BatchNorm.apply(
+            input, weight, bias, spec, stats, eps, (None, None), 0.0, late(input)
+        )
     count = input._array.size // max(1, shape[1])
     if count <= 1:
         raise ValueError(
@@ -105,14 +145,9 @@ def batch_norm(
         )
     _check_writable(name, running_mean=running_mean, running_var=running_var)
 
-    def track(mean: np.ndarray, var: np.ndarray) -> None:
-        if running_mean is not None:
-            _move(running_mean, mean, momentum)
-        if running_var is not None:
-            _move(running_var, var * (count / (count - 1)), momentum)
-
     spec = batch_norm_spec(shape)
-    return BatchNorm.apply(input, weight, bias, spec, None, eps, track, late(input))
+    with _Running(input._array.dtype, running_mean, running_var) as running:
+        return BatchNorm.apply(input, weight, bias, spec, None, eps, running, momentum, late(input))
 
 
 def layer_norm(
@@ -160,7 +195,7 @@ def group_norm(
     check_shape(name, "weight", weight, (shape[1],))
     check_shape(name, "bias", bias, (shape[1],))
     spec = group_norm_spec(shape, num_groups)
-    return GroupNorm.apply(input, weight, bias, spec, None, eps, None, late(input))
+    return GroupNorm.apply(input, weight, bias, spec, None, eps, (None, None), 0.0, late(input))
 
 
 def instance_norm(
@@ -193,17 +228,9 @@ def instance_norm(
     ):
         check_shape(name, argument, given, (shape[1],))
     _check_writable(name, running_mean=running_mean, running_var=running_var)
-    count = math.prod(shape[2:])
     spec = group_norm_spec(shape, shape[1])
-
-    def track(mean: np.ndarray, var: np.ndarray) -> None:
-        if running_mean is not None:
-            _move(running_mean, mean.reshape(shape[:2]).mean(0), momentum)
-        if running_var is not None:
-            unbiased = var.reshape(shape[:2]).mean(0) * (count / (count - 1))
-            _move(running_var, unbiased, momentum)
-
-    return GroupNorm.apply(input, weight, bias, spec, None, eps, track, late(input))
+    with _Running(input._array.dtype, running_mean, running_var) as running:
+        return GroupNorm.apply(input, weight, bias, spec, None, eps, running, momentum, late(input))
 
 
 def affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:

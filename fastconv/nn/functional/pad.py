@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...functions.pad import Pad
-from ...functions.resample import Resample, Taps
+from ...functions.resample import Resample
+from ...ops.resample import Scaling
 from ...spec import as_int, check_elements
 from ...tensor import Tensor
 from .common import check_floats, check_tensor, number
@@ -94,7 +95,12 @@ def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = N
     return Pad.apply(input, tuple(pads), mode, 0 if value is None else value)
 
 
-LINEAR = {3: "linear", 4: "bilinear", 5: "trilinear"}
+#: Mode: what happens along an axis, and the spatial rank that the mode is for.
+RESAMPLING: dict[str, tuple[str, int | None]] = {
+    "nearest": ("nearest", None), "nearest-exact": ("nearest-exact", None),
+    "linear": ("linear", 1), "bilinear": ("linear", 2), "trilinear": ("linear", 3),
+    "bicubic": ("cubic", 2),
+}  # fmt: skip
 AREA = {3: adaptive_avg_pool1d, 4: adaptive_avg_pool2d, 5: adaptive_avg_pool3d}
 
 
@@ -117,9 +123,10 @@ def interpolate(
     scale_factor : float or tuple of float, optional
         One of the two is needed.
     mode : str
-        "nearest", "nearest-exact", "linear" / "bilinear" / "trilinear" by the rank, or "area".
+        "nearest", "nearest-exact", "area"; "linear" / "bilinear" / "trilinear" by the rank;
+        "bicubic" for images.
     align_corners : bool, optional
-        For the linear modes: whether the centres of the corner pixels stay in place.
+        For the linear modes and bicubic: whether the centres of the corner pixels stay in place.
     recompute_scale_factor : bool, optional
         Take the scale from the rounded sizes instead of scale_factor.
     antialias : bool
@@ -137,24 +144,26 @@ def interpolate(
         raise ValueError(f"{name}(): input must be (N, C, *spatial), got shape {shape}")
     if antialias:
         raise NotImplementedError(f"{name}(): antialias=True is not supported")
-    linear = mode in LINEAR.values()
-    if linear and LINEAR[ndim + 2] != mode:
-        raise ValueError(
-            f"{name}(): mode for input of shape {shape} is {LINEAR[ndim + 2]!r}, got {mode!r}"
-        )
-    if not linear and mode not in ("nearest", "nearest-exact", "area"):
+    kind, rank = RESAMPLING.get(mode, ("", None))
+    if not kind and mode != "area":
         raise NotImplementedError(f"{name}(): mode {mode!r} is not supported")
-    if align_corners is not None and not linear:
-        raise ValueError(f"{name}(): align_corners applies to the linear modes, not to {mode!r}")
+    if rank not in (None, ndim):
+        here = [m for m, (_, r) in RESAMPLING.items() if r == ndim]
+        raise ValueError(
+            f"{name}(): smooth modes for input of shape {shape} are {here}, got {mode!r}"
+        )
+    if align_corners is not None and rank is None:
+        raise ValueError(
+            f"{name}(): align_corners applies to the linear modes and bicubic, not to {mode!r}"
+        )
     sizes, scales = _sizes(name, shape, size, scale_factor, recompute_scale_factor)
     if mode == "area":
         return AREA[ndim + 2](input, sizes)
-    align, dtype = bool(align_corners), input._array.dtype
-    plan = tuple(
-        None if n == m and scale in (None, 1) else taps(mode, n, m, scale, align, dtype)
+    scalings = tuple(
+        None if n == m and scale in (None, 1) else Scaling(kind, n, m, scale, bool(align_corners))
         for n, m, scale in zip(shape[2:], sizes, scales, strict=True)
     )
-    return Resample.apply(input, plan)
+    return Resample.apply(input, scalings)
 
 
 def _sizes(
@@ -191,24 +200,6 @@ def _sizes(
         raise ValueError(f"{name}(): sizes must be positive, got input {shape}, output {sizes}")
     check_elements(name, "output", (*shape[:2], *sizes))
     return sizes, scales
-
-
-def taps(mode: str, n: int, m: int, scale: float | None, align: bool, dtype: np.dtype[Any]) -> Taps:
-    """Source indices and weights along an axis that goes from n to m elements."""
-    step = np.float32(n / m if scale is None else 1 / scale)
-    place = np.arange(m, dtype=np.float32)
-    if mode == "nearest":
-        return ((np.minimum((place * step).astype(np.int64), n - 1), None),)
-    if mode == "nearest-exact":
-        return ((np.minimum(((place + np.float32(0.5)) * step).astype(np.int64), n - 1), None),)
-    if align:
-        source = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0)
-    else:
-        source = np.maximum((np.arange(m) + 0.5) * (n / m if scale is None else 1 / scale) - 0.5, 0)
-    low = np.minimum(source.astype(np.int64), n - 1)
-    share = np.minimum(source - low, 1)
-    high = np.minimum(low + 1, n - 1)
-    return (low, (1 - share).astype(dtype)), (high, share.astype(dtype))
 
 
 def upsample(

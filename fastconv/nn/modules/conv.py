@@ -22,6 +22,7 @@ class _ConvNd(Module):
 
     ndim: int
     transposed = False
+    _alone = True
 
     def __init__(
         self,

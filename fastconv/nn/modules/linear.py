@@ -42,6 +42,7 @@ class Linear(Module):
     """
 
     bias: Parameter | None
+    _alone = True
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class Module:
     """
 
     training: bool
+    _alone = False  # a layer of one operation, in which nothing can join another
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -60,7 +61,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         fields = self.__dict__
-        if not (mode.grad or mode.waits):
+        if not (mode.waits or self._alone):
             return self._call_outermost(args, kwargs)
         if not (
             fields["_forward_hooks"] or fields["_forward_pre_hooks"] or fields["_backward_hooks"]
@@ -69,7 +70,7 @@ class Module:
         return self._call_with_hooks(args, kwargs)
 
     def _call_outermost(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Without gradients: results of convolutions wait inside, and are written here."""
+        """Results of convolutions wait inside, and are written here."""
         mode.waits = True
         try:
             result = self(*args, **kwargs)

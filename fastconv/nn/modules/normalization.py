@@ -120,17 +120,23 @@ class _BatchNorm(_NormBase):
     def forward(self, input: Tensor) -> Tensor:
         self._check_input(input)
         factor = 0.0 if self.momentum is None else self.momentum
-        tracks = self.training and self.track_running_stats
-        if tracks and self.num_batches_tracked is not None:
-            self.num_batches_tracked._array += 1
-            changed(self.num_batches_tracked)
-            if self.momentum is None:
-                factor = 1.0 / float(self.num_batches_tracked._array)
-        mean, var = self.running_mean, self.running_var
+        weight: Any
+        try:  # without the detour through __getattr__
+            weight, bias = self._parameters["weight"], self._parameters["bias"]
+            mean, var = self._buffers["running_mean"], self._buffers["running_var"]
+        except KeyError:
+            weight, bias, mean, var = self.weight, self.bias, self.running_mean, self.running_var
+        if self.training and self.track_running_stats:
+            batches = self.num_batches_tracked
+            if batches is not None:
+                batches._array += 1
+                changed(batches)
+                if self.momentum is None:
+                    factor = 1.0 / float(batches._array)
         use_batch = self.training or (mean is None and var is None)
         if self.training and not self.track_running_stats:
             mean = var = None
-        return F.batch_norm(input, mean, var, self.weight, self.bias, use_batch, factor, self.eps)
+        return F.batch_norm(input, mean, var, weight, bias, use_batch, factor, self.eps)
 
 
 class BatchNorm1d(_BatchNorm):

@@ -1,0 +1,413 @@
+/* Winograd convolution F(4x4, 3x3): 36 products where the direct algorithm takes 144. Compiled a
+ * second time as F(6x6, 3x3): 64 for 324, forward only (winograd_tile.inc.c).
+ *
+ *   Y = At [ (G f Gt) . (Bt d B) ] A
+ *
+ * With V[point][tile][depth] the transformed input and U[point][depth][col] the transformed
+ * weights, the products are 36 (64) GEMMs. A block of tiles at a time, small enough that V and the
+ * products stay in L2: nothing of the size of the image is written but the output. Kernels of other
+ * sizes, strides and dilations are sums of groups of up to 3x3 taps (winograd_grid.h), which
+ * lengthen the depth; 2x2 taps are F(4x4, 2x2) with 25 of the points. Forward and each phase of
+ * backward input are conv_problem's taps.
+ *
+ * Per tile, group and vector of channels the transforms cost 144 + 120 FMAs beside 36 K and 36 C of
+ * the GEMMs: below a tenth from 64 channels on. */
+#include "winograd_grid.h"
+
+#ifndef WIN_BLOCKS
+#define WIN_BLOCKS
+/* Bytes of V and of one panel's products: with the panel of U that streams by they share L2. */
+enum {
+    WIN_BLOCK_BYTES = 448 << 10,
+    WIN_MAX_TILES = 48,
+    WIN_MIN_TILES = 12,
+    WIN_PACK_CHANNELS = 16
+};
+/* Four times the weights, U is written to and read from memory where it does not stay in L3. So few
+ * tiles that they are one block, and weights beyond WIN_KEEP_BYTES of U, are transformed a chain at
+ * a time instead, by every block: 512 channels to 512 at 14x14 take 0.6 of the time. */
+enum { WIN_FUSED_TILES = 64, WIN_FUSED_BYTES = 16 << 20, WIN_KEEP_BYTES = 12 << 20 };
+/* Products in one chain of additions. What such sums give is added up in turn: in one chain, the
+ * error of 512 channels is 2.5 times as large (docs/accuracy.md). The time is the same within a few
+ * percent. */
+enum { WIN_SUM = 64 };
+/* A phase of backward input with less gain than this goes to the GEMM. */
+#define WIN_LEAST_GAIN 1.4
+#endif
+
+/* Sizes of the packed operands of one problem. */
+typedef struct {
+    int64_t depth; /* groups * channels, in whole vectors */
+    int64_t pitch; /* of a row of V: an odd number of cache lines */
+    int64_t panels, panel_items;
+    int64_t u_skip;  /* between the points of U: no power of two, which would share cache sets */
+    int64_t samples; /* inputs of a tile */
+} WN(sizes);
+
+INLINE WN(sizes) WN(sizes_of)(const conv_problem *p, const win_grid *g) {
+    WN(sizes) s;
+    const int64_t line = 64 / sizeof(T);
+    s.depth = fc_round_up(g->groups * p->channels, VL);
+    s.pitch = (fc_ceil_div(s.depth, line) | 1) * line;
+    s.panels = fc_ceil_div(p->cols, TILE_NR);
+    s.u_skip = line;
+    s.panel_items = g->points * (s.depth * TILE_NR + s.u_skip);
+    s.samples = g->two ? WIN_IN * WIN_IN : WIN_IN; /* with room for the most taps */
+    return s;
+}
+
+/* Between the points of a panel of U. */
+INLINE int64_t WN(panel_plane)(const conv_problem *p, const WN(sizes) * z, int64_t panel) {
+    const int64_t width = fc_min(TILE_NR, p->cols - panel * TILE_NR);
+    return z->depth * fc_round_up(width, VL) + z->u_skip;
+}
+
+/* n channels of the group `at` to u[point][channel][nr], points `plane` apart, from the problem's
+ * taps as pack_weight leaves them, taps[tap][channel][nr]. filter holds 9 rows. */
+static void WN(transform_group)(const conv_problem *p, const win_grid *g, const int64_t at[3],
+                                int64_t n, int64_t nr, const T *taps, T *filter, T *u,
+                                int64_t plane) {
+    const int r = win_group_high(g, at), s = win_group_wide(g, at), rows = r ? r : 1;
+    const int64_t first = win_tap_at(p, g, at, 0, 0);
+    const int64_t down = rows > 1 ? win_tap_at(p, g, at, 1, 0) - first : 0;
+    const int64_t next = s > 1 ? win_tap_at(p, g, at, 0, 1) - first : 0;
+    const int full = win_tap_at(p, g, at, rows - 1, s - 1) >= 0;
+    const WN(place) lie = {down * n * nr, next * n * nr}, from = {WIN_TAPS * nr, nr};
+    int64_t points[WIN_IN * WIN_IN];
+    for (int i = 0; i < g->high; i++)
+        for (int j = 0; j < g->wide; j++) points[i * WIN_IN + j] = (i * g->wide + j) * plane;
+    for (int64_t c = 0; c < n; c++, u += nr) {
+        if (full) { /* taps as they are packed */
+            WN(filter)(r, s, nr, taps + (first * n + c) * nr, u, lie, points, NULL);
+            continue;
+        }
+        for (int i = 0; i < rows * s; i++) {
+            const int64_t tap = win_tap_at(p, g, at, i / s, i % s);
+            const T *x = taps + (tap * n + c) * nr;
+            T *o = filter + (i / s * WIN_TAPS + i % s) * nr;
+            for (int64_t e = 0; e < nr; e += VL) vstore(o + e, tap < 0 ? vset1(0) : vload(x + e));
+        }
+        WN(filter)(r, s, nr, filter, u, from, points, NULL);
+    }
+}
+
+/* One of the problems of a call, the phases of a stride or forward alone. They share source,
+ * target, weights, channels and columns: a panel of U is [part][point][depth][nr]. */
+typedef struct {
+    const conv_problem *p;
+    win_grid grid;
+    WN(sizes) size;
+    WN(transform) input, output;
+    int64_t tap0, u0;    /* its first tap among all parts', its place in a panel of U */
+    int64_t first_block; /* where each block of tiles belongs to one part */
+} WN(part);
+
+/* The parts, and what is of all. */
+typedef struct {
+    WN(part) * parts;
+    int64_t count, panels, panel_items;
+    conv_problem all; /* the first one, but taps and positions are those of all parts */
+    const T *src, *w;
+    const T *bias; /* of each group in whole panels, or NULL */
+    const T *kept; /* U[group][panel] that the caller keeps, or NULL */
+    T *dst;
+} WN(job);
+
+/* One panel of U from weights packed a few channels at a time. scratch holds
+ * taps * WIN_PACK_CHANNELS + 9 rows of TILE_NR. */
+static void WN(pack)(const WN(job) * j, int64_t group, int64_t panel, T *scratch, T *u) {
+    const conv_problem *all = &j->all;
+    const int64_t col0 = panel * TILE_NR, width = fc_min(TILE_NR, all->cols - col0);
+    const int64_t nr = fc_round_up(width, VL), C = all->channels;
+    T *filter = scratch + all->ntaps * WIN_PACK_CHANNELS * nr;
+    for (int64_t c = 0; c < C; c += WIN_PACK_CHANNELS) {
+        const int64_t n = fc_min(WIN_PACK_CHANNELS, C - c);
+        FN(pack_weight)(all, j->w, group, col0, width, nr, c, c + n, scratch);
+        for (const WN(part) *q = j->parts; q < j->parts + j->count; q++) {
+            const int64_t plane = WN(panel_plane)(all, &q->size, panel);
+            int64_t at[3] = {0, 0, 0};
+            for (int64_t k = 0; k < q->grid.groups; k++, win_group_next(&q->grid, at))
+                WN(transform_group)(q->p, &q->grid, at, n, nr, scratch + q->tap0 * n * nr, filter,
+                                    u + q->u0 + (k * C + c) * nr, plane);
+        }
+    }
+    for (const WN(part) *q = j->parts; q < j->parts + j->count; q++) {
+        const int64_t fill = q->grid.groups * C, empty = q->size.depth - fill;
+        const int64_t plane = WN(panel_plane)(all, &q->size, panel);
+        for (int x = 0; x < q->grid.points && empty; x++) /* only fills the last vector */
+            memset(u + q->u0 + x * plane + fill * nr, 0, (size_t)(empty * nr) * sizeof(T));
+    }
+}
+
+/* A block of tiles [first, first+count) and a range of panels. */
+typedef struct {
+    const conv_problem *p;
+    const win_grid *grid;
+    const WN(transform) * input, *output;
+    WN(sizes) size;
+    const T *src, *bias; /* bias: the group's, padded */
+    T *dst;
+    int64_t group, first, count, tap0;
+    T *v, *m;
+    int64_t rows[WIN_IN * WIN_IN]; /* tiles of each point */
+    T *local;                      /* one tile as a whole, zero outside the source */
+} WN(block);
+
+/* Outputs of a tile along the transformed rows (0 where there are none) and columns. */
+INLINE int WN(high)(const win_grid *g, const win_tile *t) {
+    return g->two ? (int)t->count[g->row] : 0;
+}
+INLINE int WN(wide)(const win_grid *g, const win_tile *t) { return (int)t->count[g->col]; }
+
+/* Where the tile that comes after `rows` lies in planes of rows of `pitch`, one plane for each
+ * point, with the rows of its own tiles. */
+INLINE void WN(spread)(const win_grid *g, const win_rows *rows, int64_t plane, int64_t pitch,
+                       int64_t *at) {
+    for (int i = 0; i < g->high; i++)
+        for (int j = 0; j < g->wide; j++)
+            at[i * WIN_IN + j] = (i * g->wide + j) * plane + win_row_of(g, rows, i, j) * pitch;
+}
+
+/* On to the next row of the points that the tile has. */
+INLINE void WN(advance)(const win_grid *g, const win_tile *t, int64_t pitch, int64_t *at) {
+    const int high = g->two ? WN(high)(g, t) + g->axis[g->row].most - 1 : 1;
+    const int wide = WN(wide)(g, t) + g->axis[g->col].most - 1;
+    if (high == WIN_IN && wide == WIN_IN) {
+        for (int x = 0; x < WIN_IN * WIN_IN; x++) at[x] += pitch;
+        return;
+    }
+    for (int i = 0; i < high; i++) {
+        UNROLL
+        for (int j = 0; j < WIN_IN; j++) at[i * WIN_IN + j] += j < wide ? pitch : 0;
+    }
+}
+
+/* A pixel's channels, whole vectors or not. */
+INLINE void WN(copy)(T *to, const T *from, int64_t n) {
+    int64_t c = 0;
+    for (; c + VL <= n; c += VL) vstore(to + c, vload(from + c));
+    for (; c < n; c++) to[c] = from[c];
+}
+
+/* Copy the tile's inputs of one group to local[i * WIN_IN + j][ld], zero outside the source. With
+ * `spill` a copy may write 4 elements of each sample, however few the channels. */
+static void WN(gather)(const WN(block) * b, const win_tile *t, const int64_t at[3], T *local,
+                       int64_t ld, int spill) {
+    const conv_problem *p = b->p;
+    const win_grid *g = b->grid;
+    const int64_t *st = p->src_stride, C = p->channels;
+    const T *src = b->src + t->n * st[0] + b->group * C;
+    const T *const limit = b->src + p->batch * st[0];
+    int64_t s[3];
+    for (int i = 0; i < 3; i++) s[i] = t->first[i] * p->src_step[i] + g->axis[i].origin[at[i]];
+    const int row = g->two ? g->row : 0, other = 3 - row - g->col;
+    int out = g->two && (s[other] < 0 || s[other] >= p->src_size[other]);
+    if (!g->two)
+        for (int i = 0; i < 3; i++) out |= i != g->col && (s[i] < 0 || s[i] >= p->src_size[i]);
+    const int64_t first = s[g->col], step = g->axis[g->col].src_step, size = p->src_size[g->col];
+    if (g->two) src += s[other] * st[2 + other];
+    else
+        for (int i = 0; i < 3; i++) src += i != g->col ? s[i] * st[2 + i] : 0;
+    const int high = g->two ? WN(high)(g, t) + win_group_high(g, at) - 1 : 1;
+    const int wide = WN(wide)(g, t) + win_group_wide(g, at) - 1;
+    for (int i = 0; i < high; i++) {
+        const int64_t h = s[row] + i * g->axis[row].src_step;
+        const int no_row = out || (g->two && (h < 0 || h >= p->src_size[row]));
+        const T *line = g->two ? src + h * st[2 + row] : src;
+        T *out_row = local + i * WIN_IN * ld;
+        for (int j = 0; j < wide; j++, out_row += ld) {
+            const int64_t w = first + j * step;
+            if (no_row || w < 0 || w >= size) {
+                for (int64_t c = 0; c < C; c++) out_row[c] = 0;
+            } else if (spill && C <= 4 && line + w * st[2 + g->col] + 4 <= limit) {
+                memcpy(out_row, line + w * st[2 + g->col], 4 * sizeof(T));
+            } else {
+                WN(copy)(out_row, line + w * st[2 + g->col], C);
+            }
+        }
+    }
+}
+
+/* Whether all inputs of the tile's group lie inside the source; *from is where the first one is. */
+static int WN(inside)(const WN(block) * b, const win_tile *t, const int64_t at[3], const T **from) {
+    const conv_problem *p = b->p;
+    const T *src = b->src + t->n * p->src_stride[0] + b->group * p->channels;
+    for (int i = 0; i < 3; i++) {
+        const win_axis *a = &b->grid->axis[i];
+        const int64_t s = t->first[i] * p->src_step[i] + a->origin[at[i]];
+        const int64_t last = a->transformed ? t->count[i] + a->length[at[i]] - 2 : 0;
+        if (s < 0 || s + last * a->src_step >= p->src_size[i]) return 0;
+        src += s * p->src_stride[2 + i];
+    }
+    *from = src;
+    return 1;
+}
+
+/* The tile's inputs of all groups, transformed to v at the places `at`. */
+static void WN(load)(const WN(block) * b, const win_tile *t, T *v, const int64_t *at) {
+    const conv_problem *p = b->p;
+    const win_grid *g = b->grid;
+    const int64_t C = p->channels, depth = b->size.depth, *st = p->src_stride;
+    const int high = WN(high)(g, t), wide = WN(wide)(g, t);
+    const WN(place) lie = {g->two ? g->axis[g->row].src_step * st[2 + g->row] : 0,
+                           g->axis[g->col].src_step * st[2 + g->col]};
+    int64_t tap[3] = {0, 0, 0};
+    if (C % VL == 0) {
+        for (int64_t k = 0; k < g->groups; k++, v += C, win_group_next(g, tap)) {
+            const T *from = b->local;
+            WN(place) place = {WIN_IN * C, C};
+            if (WN(inside)(b, t, tap, &from)) place = lie;
+            else WN(gather)(b, t, tap, b->local, C, 0);
+            WN(transform_tile)(b->input, high, wide, win_group_high(g, tap), win_group_wide(g, tap),
+                               C, from, v, place, at, NULL);
+        }
+        return;
+    }
+    /* Ragged channels: the groups side by side, so that only the last vector has empty lanes. What
+     * a group's copies spill, the next group or the zeros at the end overwrite. */
+    for (int64_t k = 0; k < g->groups; k++, win_group_next(g, tap))
+        WN(gather)(b, t, tap, b->local + k * C, depth, k * C + 4 <= depth);
+    for (int64_t i = 0; i < b->size.samples; i++)
+        for (int64_t c = g->groups * C; c < depth; c++) b->local[i * depth + c] = 0;
+    WN(transform_tile)(b->input, high, wide, b->input->high, b->input->wide, depth, b->local, v,
+                       (WN(place)){WIN_IN * depth, depth}, at, NULL);
+}
+
+/* Where the tile's first output lies in a tensor of the target's form, and its neighbours. */
+INLINE WN(place) WN(target)(const WN(block) * b, const win_tile *t, int64_t *offset) {
+    const conv_problem *p = b->p;
+    const win_grid *g = b->grid;
+    const int64_t *st = p->dst_stride;
+    *offset = t->n * st[0];
+    WN(place) to = {0, 0};
+    for (int i = 0; i < 3; i++) {
+        *offset += (t->first[i] * p->dst_step[i] + p->dst_first[i]) * st[2 + i];
+        const int64_t step = g->axis[i].step * p->dst_step[i] * st[2 + i];
+        if (i == g->row) to.row = step;
+        if (i == g->col) to.col = step;
+    }
+    return to;
+}
+
+/* The tile's products in m at the places `at`, transformed to columns [col, col+width) of the
+ * target. */
+static void WN(store)(const WN(block) * b, const win_tile *t, int64_t col, int64_t width,
+                      const T *m, const int64_t *at) {
+    const conv_problem *p = b->p;
+    const win_grid *g = b->grid;
+    const int64_t nr = fc_round_up(width, VL), cs = p->dst_stride[1];
+    const int high = WN(high)(g, t), wide = WN(wide)(g, t);
+    const int r = b->output->high, s = b->output->wide;
+    const int64_t rows = g->two ? high : 1, cols = wide;
+    const T *bias = b->bias ? b->bias + col : NULL;
+    int64_t offset;
+    const WN(place) to = WN(target)(b, t, &offset);
+    T *y = b->dst + offset + (b->group * p->cols + col) * cs;
+    if (width == nr && cs == 1) {
+        WN(transform_tile)(b->output, high, wide, r, s, nr, m, y, to, at, bias);
+    } else {
+        const WN(place) local = {WIN_OUT * nr, nr};
+        WN(transform_tile)(b->output, high, wide, r, s, nr, m, b->local, local, at, bias);
+        for (int64_t i = 0; i < rows; i++) {
+            for (int64_t j = 0; j < cols; j++) {
+                const T *x = b->local + (i * WIN_OUT + j) * nr;
+                T *o = y + i * to.row + j * to.col;
+                for (int64_t k = 0; k < width; k++) o[k * cs] = x[k];
+            }
+        }
+    }
+    for (int64_t i = 0; p->epilogue && i < rows * cols; i++) {
+        T *o = y + i / cols * to.row + i % cols * to.col;
+        FN(finish_part)(p->epilogue, width, b->group * p->cols + col, o, b->dst, o);
+    }
+}
+
+/* `length` of the depth from d on of one point's products: m (+)= v * u, u from there on too. */
+INLINE void WN(multiply_point)(const WN(block) * b, int x, int64_t nrv, int64_t d, int64_t length,
+                               const T *u) {
+    const int64_t pitch = b->size.pitch, nr = nrv * VL, count = b->rows[x];
+    const T *v = b->v + x * b->count * pitch + d;
+    T *m = b->m + x * b->count * nr;
+    for (int64_t e = 0; e < length; e += WIN_SUM) {
+        const int64_t n = fc_min(WIN_SUM, length - e);
+        const int mode = d + e ? TILE_ADD : TILE_STORE;
+        for (int64_t k = 0; k < count; k += TILE_MR) {
+            const tile_fn f = FN(tiles_by_rows)[fc_min(TILE_MR, count - k) - 1][nrv - 1];
+            f(n, v + k * pitch + e, pitch, u + e * nr, nr, m + k * nr, nr, NULL, mode);
+        }
+    }
+}
+
+/* All products of the block. A point that some groups do not have takes the others, which lie side
+ * by side along the last axis. */
+static void WN(multiply)(const WN(block) * b, int64_t nrv, const T *u, int64_t plane) {
+    const win_grid *g = b->grid;
+    const int64_t nr = nrv * VL, C = b->p->channels;
+    for (int x = 0; x < g->points; x++, u += plane) {
+        if (!g->uneven) {
+            WN(multiply_point)(b, x, nrv, 0, b->size.depth, u);
+            continue;
+        }
+        const win_runs runs = win_runs_of(g, x);
+        for (int64_t i = 0; i < runs.count; i++) {
+            const int64_t d = win_run_first(g, &runs, i) * C;
+            WN(multiply_point)(b, x, nrv, d, runs.length * C, u + d * nr);
+        }
+    }
+}
+
+/* The same for all parts from weights as they lie: some channels at a time are packed to `taps`,
+ * each group of theirs is transformed to `chunk` and multiplied with at once. */
+static void WN(multiply_raw)(const WN(job) * j, const WN(block) * blocks, int64_t panel,
+                             int64_t width, T *taps, T *chunk) {
+    const int64_t nrv = fc_ceil_div(width, VL), nr = nrv * VL, C = j->all.channels;
+    T *filter = taps + j->all.ntaps * WIN_SUM * nr;
+    for (int64_t c = 0; c < C; c += WIN_SUM) {
+        const int64_t n = fc_min(WIN_SUM, C - c);
+        FN(pack_weight)(&j->all, j->w, blocks->group, panel * TILE_NR, width, nr, c, c + n, taps);
+        for (const WN(block) *b = blocks; b < blocks + j->count; b++) {
+            const win_grid *g = b->grid;
+            const int64_t plane = WIN_SUM * nr + b->size.u_skip;
+            int64_t at[3] = {0, 0, 0};
+            for (int64_t k = 0; k < g->groups; k++, win_group_next(g, at)) {
+                WN(transform_group)(b->p, g, at, n, nr, taps + b->tap0 * n * nr, filter, chunk,
+                                    plane);
+                for (int x = 0; x < g->points; x++)
+                    if (win_group_has(g, at, x))
+                        WN(multiply_point)(b, x, nrv, k * C + c, n, chunk + x * plane);
+            }
+        }
+    }
+}
+
+/* All tiles of the block to V. */
+static void WN(load_all)(WN(block) * b) {
+    const win_grid *g = b->grid;
+    const int64_t pitch = b->size.pitch;
+    const win_rows none = {{{0}}};
+    int64_t at[WIN_IN * WIN_IN] = {0};
+    win_walk walk = win_walk_at(b->p, g, b->first);
+    WN(spread)(g, &none, b->count * pitch, pitch, at);
+    for (int64_t i = 0; i < b->count; i++, win_walk_next(b->p, g, &walk)) {
+        if (!walk.tile.count[0]) continue;
+        WN(load)(b, &walk.tile, b->v, at);
+        WN(advance)(g, &walk.tile, pitch, at);
+    }
+    for (int x = 0; x < g->points; x++)
+        b->rows[x] = at[x / g->wide * WIN_IN + x % g->wide] / pitch - x * b->count;
+}
+
+/* The block's products to columns [col, col+width) of the target. */
+static void WN(store_all)(const WN(block) * b, int64_t col, int64_t width) {
+    const win_grid *g = b->grid;
+    const int64_t nr = fc_round_up(width, VL);
+    const win_rows none = {{{0}}};
+    int64_t at[WIN_IN * WIN_IN] = {0};
+    win_walk walk = win_walk_at(b->p, g, b->first);
+    WN(spread)(g, &none, b->count * nr, nr, at);
+    for (int64_t i = 0; i < b->count; i++, win_walk_next(b->p, g, &walk)) {
+        if (!walk.tile.count[0]) continue;
+        WN(store)(b, &walk.tile, col, width, b->m, at);
+        WN(advance)(g, &walk.tile, nr, at);
+    }
+}

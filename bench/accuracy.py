@@ -49,6 +49,8 @@ LAYERS = (
     _layer("128->128 at 28, 3x3, dilation 4", 1, 128, 128, (28, 28), (3, 3), padding=4, dilation=4),
     _layer("128->128 at 28, 3x3/2, batch 4", 4, 128, 128, (28, 28), (3, 3), stride=2, padding=1),
     _layer("64->128 at 32, 4x4/2, batch 4", 4, 64, 128, (32, 32), (4, 4), stride=2, padding=1),
+    _layer("256->512 at 8, 4x4/2, batch 16", 16, 256, 512, (8, 8), (4, 4), stride=2, padding=1),
+    _layer("64->64 at 28, 2x2", 1, 64, 64, (28, 28), (2, 2)),
     _layer("64->64 at 2048, 3, batch 4", 4, 64, 64, (2048,), (3,), padding=1),
     _layer("32->32 at 1024, 7, dilation 4", 4, 32, 32, (1024,), (7,), padding=12, dilation=4),
     _layer("64->64 at 8x28x28, 3x3x3", 1, 64, 64, (8, 28, 28), (3, 3, 3), padding=1),

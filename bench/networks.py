@@ -97,6 +97,46 @@ def resnet50(torch: Any) -> Module:
     return _resnet(torch, (3, 4, 6, 3), bottleneck=True)
 
 
+def resnet20(torch: Any) -> Module:
+    """ResNet-20 for 32×32 images, parameter-free shortcuts (He and others 2016, section 4.2)."""
+    nn = torch.nn
+
+    class Block(nn.Module):
+        def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(outputs)
+            self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(outputs)
+            self.stride, self.more = stride, (outputs - inputs) // 2
+
+        def forward(self, x: Any) -> Any:
+            y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+            if self.stride > 1:
+                kept = x[:, :, :: self.stride, :: self.stride]
+                x = nn.functional.pad(kept, (0, 0, 0, 0, self.more, self.more))
+            return torch.relu(y + x)
+
+    class ResNet(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(16)
+            inputs, blocks = 16, []
+            for outputs in (16, 32, 64):
+                for i in range(3):
+                    blocks.append(Block(inputs, outputs, 2 if i == 0 and outputs > 16 else 1))
+                    inputs = outputs
+            self.blocks = nn.Sequential(*blocks)
+            self.linear = nn.Linear(64, 10)
+
+        def forward(self, x: Any) -> Any:
+            x = self.blocks(torch.relu(self.bn1(self.conv1(x))))
+            return self.linear(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
+
+    return ResNet()
+
+
 def vgg16(torch: Any) -> Module:
     """VGG-16, configuration D without batch norm (Simonyan, Zisserman 2015)."""
     nn = torch.nn

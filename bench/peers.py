@@ -7,6 +7,7 @@
     python -m bench.peers layers --json run.json --draw --markdown docs/benchmarks.md
     python -m bench.peers layers --load run.json --draw
     python -m bench.peers networks --threads 1 2        training steps and inference
+    python -m bench.peers ops --threads 1 2             pooling, normalisation, activations
 
 Both libraries run in this process and take turns; PyTorch has the better of its two memory formats
 in every direction. The whole list is gone through several times and every figure is the least of
@@ -23,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import layers as catalogue
-from bench import peers_networks, summary
+from bench import peers_networks, peers_ops, summary
 from bench.heap import HEAPS, set_heap
 from bench.pairs import FORMATS, Row, merge, time_layer
-from bench.running import both_sides, facts_of_run, progress, threads_title
+from bench.running import both_sides, facts_of_run, headline, made_with, progress, threads_title
 from fastconv import backends
 from fastconv.cli.arguments import CommandError, new_command, positive_float, positive_int
 from fastconv.cli.bench import insert
@@ -100,6 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"draw {BARS} and {ROOFLINE} into docs/ or this folder",
     )
     peers_networks.add_command(commands)
+    peers_ops.add_command(commands)
     return parser
 
 
@@ -205,7 +207,7 @@ def measure(
 # ---------------------------------------------------------------- showing
 
 
-def headline(facts: dict[str, Any]) -> str:
+def measured_against(facts: dict[str, Any]) -> str:
     """What the figures are measured against."""
     bandwidth = ", ".join(
         f"{value:.1f} GB/s on {threads}" for threads, value in facts["bandwidth_gbytes"].items()
@@ -225,8 +227,7 @@ def _by_threads(rows: Sequence[Row]) -> dict[int, list[summary.Layer]]:
 
 def show(facts: dict[str, Any], rows: Sequence[Row]) -> None:
     """Print every direction of every layer, and the families."""
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    print(f"{facts['date']}, {facts['machine']['cpu']}; {versions}\n{headline(facts)}")
+    print(f"{headline(facts)}\n{measured_against(facts)}")
     for threads, layers in _by_threads(rows).items():
         for family, aim in catalogue.FAMILIES.items():
             of_family = [layer for layer in layers if layer.family == family]
@@ -248,11 +249,9 @@ def show(facts: dict[str, Any], rows: Sequence[Row]) -> None:
 
 def markdown(facts: dict[str, Any], rows: Sequence[Row]) -> str:
     """The tables for a page."""
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     parts = [
-        f"Made with `{facts['command']}` on {facts['machine']['cpu']} "
-        f"({facts['machine']['cpus']} cores), {facts['date']}; {versions}.",
-        f"{headline(facts)}.",
+        made_with(facts),
+        f"{measured_against(facts)}.",
     ]
     for threads, layers in _by_threads(rows).items():
         parts.append(f"### Families, {threads_title(threads)}")

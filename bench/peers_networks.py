@@ -26,7 +26,7 @@ from bench.network_tables import (
     time_table,
     write_json,
 )
-from bench.running import both_sides, facts_of_run, progress, threads_title
+from bench.running import both_sides, facts_of_run, headline, made_with, progress, threads_title
 from bench.steps import MODES, Row
 from fastconv.cli.arguments import CommandError, new_command, positive_float, positive_int
 from fastconv.cli.bench import insert
@@ -149,10 +149,6 @@ def _alone(row: Row, network: catalogue.Network, others: Sequence[str]) -> Row:
 # ---------------------------------------------------------------- showing
 
 
-def _versions(facts: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-
-
 def _sections(rows: Sequence[Row]) -> list[tuple[str, Any]]:
     """Titles and tables, in the order in which they are shown."""
     found: list[tuple[str, Any]] = []
@@ -174,17 +170,14 @@ def _sections(rows: Sequence[Row]) -> list[tuple[str, Any]]:
 
 def show(facts: dict[str, Any], rows: Sequence[Row]) -> None:
     """Print the tables."""
-    print(f"{facts['date']}, {facts['machine']['cpu']}; {_versions(facts)}")
+    print(headline(facts))
     for title, table in _sections(rows):
         print(f"\n{title}\n\n{text_table(*table)}")
 
 
 def markdown(facts: dict[str, Any], rows: Sequence[Row]) -> str:
     """The tables for a page."""
-    parts = [
-        f"Made with `{facts['command']}` on {facts['machine']['cpu']} "
-        f"({facts['machine']['cpus']} cores), {facts['date']}; {_versions(facts)}."
-    ]
+    parts = [made_with(facts)]
     for title, table in _sections(rows):
         parts += [f"### {title}", markdown_table(*table)]
     return "\n\n".join(parts)

@@ -11,7 +11,9 @@ from fastconv import backends
 from fastconv.cli.arguments import CommandError
 from fastconv.sysinfo import info
 
-__all__ = ["both_sides", "command", "facts_of_run", "progress", "threads_title"]
+__all__ = [
+    "both_sides", "command", "facts_of_run", "headline", "made_with", "progress", "threads_title"
+]  # fmt: skip
 
 
 def both_sides() -> Any:
@@ -49,6 +51,23 @@ def facts_of_run(torch: Any) -> dict[str, Any]:
             "torch": torch.__version__,
         },
     }
+
+
+def _versions(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+
+
+def headline(facts: dict[str, Any]) -> str:
+    """When and where a run was made, for a terminal."""
+    return f"{facts['date']}, {facts['machine']['cpu']}; {_versions(facts)}"
+
+
+def made_with(facts: dict[str, Any]) -> str:
+    """The same with the command, for a page."""
+    return (
+        f"Made with `{facts['command']}` on {facts['machine']['cpu']} "
+        f"({facts['machine']['cpus']} cores), {facts['date']}; {_versions(facts)}."
+    )
 
 
 def threads_title(threads: int) -> str:

@@ -52,29 +52,38 @@ class Later:
         return type(self).__name__.removesuffix("Later")
 
 
-class _Reference(weakref.ref):  # type: ignore[type-arg]  # KeyedRef, in a tenth of the time
-    __slots__ = ("key",)
+class _Reference(weakref.ref):  # type: ignore[type-arg]
+    """A reference that is equal to itself only: its tensor's hash is not asked for."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__  # type: ignore[assignment]
 
 
-_waiting: dict[int, Any] = {}  # id of a tensor -> reference to it
-
-
-def _gone(ref: Any) -> None:
-    key = ref.key
-    if _waiting.get(key) is ref:
-        del _waiting[key]
+#: References to tensors that wait, and to some that are gone or written: whoever goes through them
+#: drops those, and `wait` does it where they are more than this.
+_waiting: set[_Reference] = set()
+MANY = 64
 
 
 def wait(tensor: Any) -> None:
     """Let `tensor` be written before its sources change."""
-    ref: Any = _Reference(tensor, _gone)
-    ref.key = key = id(tensor)
-    _waiting[key] = ref
+    if len(_waiting) > MANY:
+        _pending()
+    _waiting.add(_Reference(tensor))
 
 
-def written(tensor: Any) -> None:
-    """`tensor` waits no longer."""
-    _waiting.pop(id(tensor), None)
+def _pending() -> list[tuple[Any, Later]]:
+    """The tensors that wait, and what for."""
+    found = []
+    for ref in list(_waiting):
+        tensor: Any = ref()
+        later = None if tensor is None else tensor._later
+        if later is None:
+            _waiting.discard(ref)
+        else:
+            found.append((tensor, later))
+    return found
 
 
 def flush(tensor: Any) -> None:
@@ -82,12 +91,8 @@ def flush(tensor: Any) -> None:
     if not _waiting:
         return
     array = tensor._array
-    for ref in list(_waiting.values()):
-        waiting: Any = ref()
-        later = None if waiting is None else waiting._later
-        if later is not None and any(
-            s is not None and np.may_share_memory(s, array) for s in later.sources()
-        ):
+    for waiting, later in _pending():
+        if any(s is not None and np.may_share_memory(s, array) for s in later.sources()):
             waiting._array  # noqa: B018  (reading writes)
 
 
@@ -96,8 +101,6 @@ def settle() -> None:
     if not _waiting:
         return
     me = threading.get_ident()
-    for ref in list(_waiting.values()):
-        waiting: Any = ref()
-        later = None if waiting is None else waiting._later
-        if later is not None and later.owner == me:
+    for waiting, later in _pending():
+        if later.owner == me:
             waiting._array  # noqa: B018  (reading writes)

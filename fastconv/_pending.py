@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import _watch, autograd, dtypes
-from ._later import Later, wait, written
+from ._later import Later, wait
 from .autograd import TensorBase
 from .dtypes import Size
 from .functions import shape as shapes
@@ -44,7 +44,6 @@ class Pending(Tensor):
         if isinstance(value, Later):
             wait(self)
         else:
-            written(self)
             self.__class__ = Tensor  # type: ignore[assignment]
 
     @property

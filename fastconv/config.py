@@ -15,12 +15,24 @@ from types import TracebackType
 BACKENDS = ("c", "numba", "naive")
 
 
+class Switches:
+    """What the switches come to: one object for each setting, so that it is a quick key."""
+
+    __slots__ = ("algorithm", "autotuning", "backend")
+
+    def __init__(self, backend: str, algorithm: str | None, autotuning: bool) -> None:
+        self.backend, self.algorithm, self.autotuning = backend, algorithm, autotuning
+
+
+_settings: dict[tuple[str, str | None, bool], Switches] = {}
+
+
 class _Local(threading.local):
     backend: str | None = None
     algorithm: str | None = None
     autotune: bool | None = None
     fusion: bool | None = None
-    switches: tuple[str, str | None, bool] | None = None  # what they come to, once it is asked
+    switches: Switches | None = None  # what they come to, once it is asked
 
 
 _local = _Local()
@@ -181,11 +193,12 @@ def current_algorithm() -> str | None:
     return _local.algorithm or _default_algorithm
 
 
-def switches() -> tuple[str, str | None, bool]:
+def switches() -> Switches:
     """``current_backend()``, ``current_algorithm()`` and ``autotuning()`` in one."""
     found = _local.switches
     if found is None:
-        found = _local.switches = current_backend(), current_algorithm(), autotuning()
+        setting = current_backend(), current_algorithm(), autotuning()
+        found = _local.switches = _settings.setdefault(setting, Switches(*setting))
     return found
 
 

@@ -48,13 +48,16 @@ class Packed:
         What they were, or will be, packed from.
     forms : dict
         From what a backend calls the form (kernel, type, instruction set, geometry) to it.
+    operands : dict
+        What else a backend wants to find again with this weight, by its own keys.
     """
 
-    __slots__ = ("array", "forms", "__weakref__")
+    __slots__ = ("array", "forms", "operands", "__weakref__")
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
         self.forms: dict[Any, Form] = {}
+        self.operands: dict[Any, Any] = {}
 
     def keep(self, name: Any, form: Form) -> None:
         """Keep a form."""
@@ -80,4 +83,4 @@ def total() -> int:
 def clear() -> None:
     """Let go of all packed forms; the next calls pack again."""
     for owner in list(_owners.values()):
-        owner.forms = {}
+        owner.forms, owner.operands = {}, {}

@@ -143,16 +143,33 @@ def choose(op: str, spec: Spec, dtype: Any = None) -> Callable[..., Any]:
     The type of the arrays matters to ``fastconv.autotune`` only.
     """
     switches = config.switches()
-    backend, algorithm, autotuning = switches
     key: tuple[Any, ...] = (op, switches)
-    if autotuning and backend == "c":
+    if switches.autotuning and switches.backend == "c":
         key += (dtype, *tuning.condition())
     function = spec.cache.get(key)
     if function is None:
-        chosen = pick(op, spec, backend, algorithm, dtype)
+        chosen = pick(op, spec, switches.backend, switches.algorithm, dtype)
         function = getattr(backends.load(chosen.backend), chosen.function)
         spec.cache[key] = function
     return function  # type: ignore[no-any-return]
+
+
+def ready(op: str, spec: Spec, dtype: Any, rank: int) -> Callable[..., Any] | None:
+    """Return `op` made ready for arrays of this type and rank: a call that makes its result too.
+
+    All that the geometry decides was done when it was first asked for. None where the kernel that
+    ``choose`` returns cannot be called so.
+    """
+    switches = config.switches()
+    key: tuple[Any, ...] = (op, switches, dtype, rank)
+    if switches.autotuning and switches.backend == "c":
+        key += tuning.condition()
+    try:
+        return spec.cache[key]  # type: ignore[no-any-return]
+    except KeyError:
+        prepare = getattr(choose(op, spec, dtype), "prepare", None)
+        call = spec.cache[key] = None if prepare is None else prepare(spec, dtype, rank)
+        return call  # type: ignore[no-any-return]
 
 
 _kernels: dict[tuple[str, str], Callable[..., Any]] = {}

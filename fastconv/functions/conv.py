@@ -6,12 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Op
+from .. import _watch
+from .._grad_mode import mode
+from ..autograd import Op, wrap
 from ..ops import conv as ops
 from ..packed import Packed
 from ..spec import ConvSpec
+from .kept import kept
 
 Array = np.ndarray
+
+
+def convolution(x: Any, weight: Any, bias: Any, spec: ConvSpec) -> Any:
+    """The convolution of Tensors; without a graph and a watcher, nothing but the call."""
+    if not mode.grad and _watch.recorder is None:
+        a = x._array
+        call = ops.ready("conv_forward", spec, a.dtype, spec.ndim + 2)
+        if call is not None and a.ndim == spec.ndim + 2:
+            b = None if bias is None else bias._array
+            return wrap(call(a, weight._array, b, None, kept(weight)))
+    return Convolution.apply(x, weight, bias, spec, kept(weight))
 
 
 class Convolution(Op):

@@ -13,17 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Op
-from ..config import current_backend
+from .. import _watch
+from .._grad_mode import mode, quiet, unquiet
+from ..autograd import Op, wrap
+from ..config import switches
 from ..ops import conv as ops
 from ..packed import Packed
 from ..spec import ConvSpec, conv_spec
+from .kept import kept
 
 Array = np.ndarray
 #: Products of a multiplication below which it is NumPy's.
 SMALL = 1 << 15
-#: Up to so many rows the weights are read as they lie: nothing to keep packed.
-LYING_ROWS = 16
 
 
 def flat(a: Array) -> Array:
@@ -41,6 +42,44 @@ def matrix(line: Array) -> Array:
     return line[0].T
 
 
+def _spec(x: Array, w: Array) -> ConvSpec | None:
+    """The geometry of the convolution that computes the products; None for NumPy."""
+    products = w.size if x.ndim == 1 else w.shape[0] * x.size
+    if products < SMALL or x.ndim == 1 or switches().backend != "c":
+        return None
+    outs, ins = w.shape
+    return conv_spec((1, ins, x.size // ins), (outs, ins, 1), ndim=1, name="linear")
+
+
+def _product(
+    x: Array, w: Array, b: Array | None, packed: Packed | None, spec: ConvSpec | None
+) -> Array:
+    if spec is None:
+        y = np.dot(x if x.ndim < 3 else flat(x), w.T)
+        if b is not None:
+            y += b
+        return y if x.ndim < 3 else y.reshape(*x.shape[:-1], w.shape[0])
+    rows = x if x.ndim == 2 else flat(x)
+    call = ops.ready("conv_forward", spec, x.dtype, 2)
+    if call is None:
+        y = matrix(ops.forward(spec, pixels(rows), w[:, :, None], b))
+    else:
+        y = call(rows, w, b, None, packed)
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
+
+
+def linear(x: Any, weight: Any, bias: Any) -> Any:
+    """The products of Tensors; without a graph and a watcher, nothing but them."""
+    if mode.grad or _watch.recorder is not None:
+        return LinearOp.apply(x, weight, bias, kept(weight))
+    a, w, b = x._array, weight._array, None if bias is None else bias._array
+    token = quiet()
+    try:
+        return wrap(_product(a, w, b, kept(weight), _spec(a, w)))
+    finally:
+        unquiet(token)
+
+
 class LinearOp(Op):
     """y (*, out) = x (*, in) · w (out, in)ᵀ + b (out,)."""
 
@@ -48,22 +87,10 @@ class LinearOp(Op):
     def forward(
         ctx: Any, x: Array, w: Array, b: Array | None, packed: Packed | None = None
     ) -> Array:
-        ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
-        ctx.shape, ctx.spec = x.shape, None
-        if x.ndim == 1:
-            y = w @ x
-            return y if b is None else y + b
-        rows = flat(x)
-        if len(rows) * w.size >= SMALL and current_backend() == "c":
-            spec = conv_spec((1, w.shape[1], len(rows)), (*w.shape, 1), ndim=1, name="linear")
-            ctx.spec = spec
-            kept = packed if len(rows) > LYING_ROWS else None
-            y = matrix(ops.forward(spec, pixels(rows), w[:, :, None], b, packed=kept))
-        else:
-            y = rows @ w.T
-            if b is not None:
-                y += b
-        return y.reshape(*x.shape[:-1], w.shape[0])
+        if True in ctx.needs:
+            ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
+        ctx.shape, ctx.spec = x.shape, _spec(x, w)
+        return _product(x, w, b, packed, ctx.spec)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:

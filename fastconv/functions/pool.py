@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import Op
+from .. import _watch
+from .._grad_mode import mode
+from ..autograd import Op, wrap
 from ..ops import pool as ops
 from ..ops.layout import as_5d, drop_axes, is_channels_last
 from ..spec import PoolSpec
@@ -19,9 +21,12 @@ def max_pool(x: Any, spec: PoolSpec, return_indices: bool) -> Any:
     """Max pooling of a Tensor; with int64 flat indices if asked for, else the maxima."""
     if return_indices:
         return MaxPool.apply(x, spec)
-    if math.prod(spec.taps) <= ops.TAPS:
-        return MaxPoolOnly.apply(x, spec)
-    return MaxPool.apply(x, spec)[0]
+    if math.prod(spec.taps) > ops.TAPS:
+        return MaxPool.apply(x, spec)[0]
+    a = x._array
+    if not mode.grad and _watch.recorder is None and a.ndim == spec.ndim + 2:
+        return wrap(ops.max_train(spec, a, False)[0])
+    return MaxPoolOnly.apply(x, spec)
 
 
 def five(a: Array, single: bool) -> Array:
@@ -80,7 +85,8 @@ class AvgPool(Op):
     @staticmethod
     def forward(ctx: Any, x: Array, spec: PoolSpec) -> Array:
         ctx.spec, ctx.single = spec, x.ndim == spec.ndim + 1
-        return back(ops.avg_forward(spec, five(x, ctx.single)), spec.ndim, ctx.single)
+        y = ops.avg_forward(spec, x[None] if ctx.single else x)
+        return y[0] if ctx.single else y
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:

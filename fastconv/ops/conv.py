@@ -15,6 +15,7 @@ from fastconv.memory import empty
 from fastconv.ops import epilogue, norm
 from fastconv.ops.check import float_arrays
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
+from fastconv.plan import ready
 from fastconv.spec import ConvSpec, as_shape, batch_norm_spec, conv_spec, conv_transpose_spec
 
 # ---------------------------------------------------------------- on specs
@@ -40,6 +41,13 @@ def forward(
     of w are kept (fastconv.packed.Packed).
     """
     dtype, rank = x.dtype, x.ndim
+    finish = None
+    if residual is not None or coef is not None or activation != epilogue.NONE:
+        finish = *activation, residual, coef
+    if channels_last:
+        call = ready("conv_forward", spec, dtype, rank)
+        if call is not None:
+            return call(x, w, b, finish, packed)  # type: ignore[no-any-return]
     function = plan.choose("conv_forward", spec, dtype)
     if rank < 5 and not hasattr(function, "ranks"):
         x, w = as_5d(x), as_5d(w)
@@ -51,9 +59,6 @@ def forward(
     out = empty(spec.shapes[rank][2], dtype, channels_last)
     if not out.size:
         return out
-    finish = None
-    if residual is not None or coef is not None or activation != epilogue.NONE:
-        finish = *activation, residual, coef
     if hasattr(function, "finishes"):
         function(spec, x, w, b, out, finish=finish, packed=packed)
     else:

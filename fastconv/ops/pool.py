@@ -16,6 +16,7 @@ from fastconv import plan
 from fastconv.memory import empty
 from fastconv.ops.check import float_arrays, index_array
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
+from fastconv.plan import ready
 from fastconv.spec import (
     PoolSpec,
     adaptive_pool_spec,
@@ -56,8 +57,13 @@ def max_train(spec: PoolSpec, x: Array, keep: bool) -> tuple[Array, Array | None
 
     x and the maxima have three spatial axes, or all the user's `spec.ndim`; the bytes three.
     """
-    function = plan.choose("max_pool_taps_forward", spec)
     rank = x.ndim
+    call = ready("max_pool_taps_forward", spec, x.dtype, rank)
+    if call is not None:
+        found: tuple[Array, Array | None] | None = call(x, keep)
+        if found is not None:
+            return found
+    function = plan.choose("max_pool_taps_forward", spec)
     if rank < 5 and not hasattr(function, "ranks"):
         y, taps = max_train(spec, as_5d(x), keep)
         return drop_axes(y, spec.ndim), taps
@@ -77,7 +83,15 @@ def max_train_backward(spec: PoolSpec, g: Array, taps: Array, channels_last: boo
 
 
 def avg_forward(spec: PoolSpec, x: Array) -> Array:
-    """Averages (N, C, *out) of x (N, C, *in)."""
+    """Averages (N, C, *out) of x (N, C, *in); both with all the user's axes, or with five."""
+    rank = x.ndim
+    call = ready("avg_pool_forward", spec, x.dtype, rank)
+    if call is not None:
+        found: Array | None = call(x)
+        if found is not None:
+            return found
+    if rank < 5:
+        return drop_axes(avg_forward(spec, as_5d(x)), spec.ndim)
     out = empty(spec.y_shape, x.dtype, is_channels_last(x))
     if out.size:
         plan.choose("avg_pool_forward", spec)(spec, x, out)

@@ -145,11 +145,12 @@ def conv_spec(
     ValueError, TypeError
         Naming the argument, its value and the shapes.
     """
-    x_shape, w_shape = tuple(x_shape), tuple(w_shape)
-    key = x_shape, w_shape, id(stride), id(padding), id(dilation), id(groups), ndim
-    found = _known.get(key)
-    if found is not None:
-        return found[0]  # type: ignore[no-any-return]
+    key: Any = x_shape, w_shape, id(stride), id(padding), id(dilation), id(groups), ndim
+    try:
+        return _known[key][0]  # type: ignore[no-any-return]
+    except (KeyError, TypeError):  # not known yet; a list in place of a tuple
+        x_shape, w_shape = tuple(x_shape), tuple(w_shape)
+        key = x_shape, w_shape, *key[2:]
     name = name or f"conv{ndim}d"
     spec = _conv_spec(
         x_shape, w_shape, plain(name, "stride", stride),

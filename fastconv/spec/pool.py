@@ -130,14 +130,15 @@ def pool_spec(
     ValueError, TypeError
         Naming the argument, its value and the shapes.
     """
-    x_shape = tuple(x_shape)
-    key = (
+    key: Any = (
         x_shape, id(kernel_size), id(stride), id(padding), id(dilation), id(ceil_mode),
         id(count_include_pad), id(divisor_override), ndim,
     )  # fmt: skip
-    found = _known.get(key)
-    if found is not None:
-        return found[0]  # type: ignore[no-any-return]
+    try:
+        return _known[key][0]  # type: ignore[no-any-return]
+    except (KeyError, TypeError):  # not known yet; a list in place of a tuple
+        x_shape = tuple(x_shape)
+        key = x_shape, *key[1:]
     arguments = (
         kernel_size, stride, padding, dilation, ceil_mode, count_include_pad, divisor_override
     )  # fmt: skip

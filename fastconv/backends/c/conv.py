@@ -6,92 +6,39 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from fastconv.backends.c.conv_kept import NO_FINISH, Conv, Finish, conv_of, finish_pointers, form_of
+from fastconv.backends.c.conv_ready import prepare_forward
 from fastconv.backends.c.formats import (
     LAST,
     NCHW,
     bring_home,
     compute_target,
     dense_view,
-    element_strides,
     last_pointer,
     output_pointer,
 )
 from fastconv.backends.c.library import (
     DTYPES,
     NULL,
-    SERIAL_FLOPS,
     Array,
     check_same,
     check_status,
     dtype_code,
-    ffi,
     from_buffer,
     lib,
     raise_difference,
     thread_count,
 )
-from fastconv.backends.c.packing import Layout, dense_pointer, layout_of, pack
+from fastconv.backends.c.packing import dense_pointer
 from fastconv.packed import Packed
 from fastconv.spec import ConvSpec
 
 #: A sum over fewer elements is over before a second thread has begun (about 25 microseconds).
 SERIAL_SUMS = 300_000
-Finish = tuple[float, float, Array | None, Array | None]
-NO_FINISH = (0, 0, NULL, NULL)
-
-
-class _Conv:
-    """What is kept of a convolution: its shapes, whether threads pay, one geometry per format."""
-
-    __slots__ = (
-        "b_shape",
-        "empty",
-        "fields",
-        "geometry",
-        "layouts",
-        "parallel",
-        "w_shape",
-        "x_shape",
-        "y_shape",
-    )
-
-    def __init__(self, spec: ConvSpec) -> None:
-        self.x_shape, self.w_shape, self.y_shape = spec.x_shape, spec.w_shape, spec.y_shape
-        self.b_shape = (spec.out_channels,)
-        self.parallel = spec.flops >= SERIAL_FLOPS
-        self.empty = 0 in self.x_shape + self.w_shape + self.y_shape
-        self.geometry: dict[int, Any] = {}
-        self.fields = _geometry_fields(spec)
-        self.layouts: dict[Any, Layout] = {}
-
-    def at(self, x_form: int, y_form: int) -> Any:
-        """Return the ``fc_conv_geom *`` for these formats."""
-        geometry = self.geometry.get(x_form + 2 * y_form)
-        if geometry is None:
-            geometry = ffi.new("fc_conv_geom *", self.fields)
-            geometry.x_stride = element_strides(x_form, self.x_shape[1], self.x_shape[2:])
-            geometry.y_stride = element_strides(y_form, self.y_shape[1], self.y_shape[2:])
-            self.geometry[x_form + 2 * y_form] = geometry
-        return geometry
-
-
-def _geometry_fields(spec: ConvSpec) -> dict[str, Any]:
-    names = (
-        "batch", "in_channels", "out_channels", "groups", "in_size", "out_size",
-        "kernel", "stride", "pad", "dilation",
-    )  # fmt: skip
-    return {name: getattr(spec, name) for name in names}
-
-
-def _conv(spec: ConvSpec) -> _Conv:
-    kept = spec.cache.get("c")
-    if kept is None:
-        kept = spec.cache["c"] = _Conv(spec)
-    return kept
 
 
 def _run(
-    what: str, kernel: int, code: int, kept: _Conv, forms: tuple[int, int], a: Any, b: Any,
+    what: str, kernel: int, code: int, kept: Conv, forms: tuple[int, int], a: Any, b: Any,
     bias: Any, out: Any,
 ) -> None:  # fmt: skip
     threads = thread_count(kept.parallel)
@@ -101,26 +48,17 @@ def _run(
 
 
 def _run_packed(
-    what: str, spec: ConvSpec, kernel: int, code: int, kept: _Conv, forms: tuple[int, int], a: Any,
+    what: str, spec: ConvSpec, kernel: int, code: int, kept: Conv, forms: tuple[int, int], a: Any,
     w: Array, store: Packed, bias: Any, finish: tuple[float, float, Any, Any] | None, out: Any,
 ) -> bool:  # fmt: skip
     """Run on weights kept packed in `store`; False where there are none."""
-    geometry, parallel = kept.at(*forms), kept.parallel
-    key = (lib.fc_get_isa(), kernel, code)
-    layout = kept.layouts.get(key)
-    if layout is None:
-        layout = kept.layouts[key] = layout_of(what, spec, *key, geometry)
-    if not layout.size:
-        return False
-    form = store.forms.get(layout)
+    layout, form = form_of(what, spec, kernel, code, kept, forms, w, store)
     if form is None:
-        form = pack(what, store, layout, kernel, code, geometry, w, parallel)
-        if form is None:
-            return False
+        return False
     slope, limit, residual, coef = finish or NO_FINISH
     status = lib.fc_conv_packed(
-        layout.isa, kernel, code, geometry, a, form.pointer, layout.size, bias, finish is not None,
-        coef, residual, slope, limit, out, thread_count(parallel),
+        layout.isa, kernel, code, kept.at(*forms), a, form.pointer, layout.size, bias,
+        finish is not None, coef, residual, slope, limit, out, thread_count(kept.parallel),
     )  # fmt: skip
     if status:
         check_status(status, what)
@@ -140,7 +78,7 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         packed: Packed | None = None,
         plain: bool = False,
     ) -> None:
-        kept, dtype = spec.cache.get("c") or _conv(spec), x.dtype
+        kept, dtype = spec.cache.get("c") or conv_of(spec), x.dtype
         code = DTYPES.get(dtype)
         if code is None:
             code = dtype_code(what, x)
@@ -162,15 +100,7 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         a = from_buffer(x) if plain else last_pointer(x)
         done = None
         if finish is not None:
-            slope, limit, residual, coef = finish
-            r = c = NULL
-            if coef is not None:
-                check_same(what, "coef", coef, (3, *kept.b_shape), dtype)
-                c = from_buffer(coef)
-            if residual is not None:
-                check_same(what, "residual", residual, wanted[2], dtype)
-                r = last_pointer(residual) if form else dense_pointer(residual)
-            done = (slope, limit, r, c)
+            done = finish_pointers(what, finish, kept.b_shape, wanted[2], dtype, form)
         if packed is not None and _run_packed(
             what, spec, kernel, code, kept, forms, a, w, packed, b, done, y
         ):
@@ -178,6 +108,7 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         if done is None:
             _run(what, kernel, code, kept, forms, a, dense_pointer(w), b, y)
             return
+        slope, limit, r, c = done
         threads = thread_count(kept.parallel)
         status = lib.fc_conv_finish(
             kernel, code, kept.at(*forms), a, dense_pointer(w), b, c, r, slope, limit, y, threads
@@ -192,6 +123,7 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         "forms of w are kept. plain: x and out are NCHW and go to C so."
     )
     run.finishes = run.packs = run.ranks = True  # type: ignore[attr-defined]
+    run.prepare = prepare_forward(what, kernel)  # type: ignore[attr-defined]
     return run
 
 
@@ -206,7 +138,7 @@ def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
         packed: Packed | None = None,
         plain: bool = False,
     ) -> None:
-        kept, code, dtype, g = _conv(spec), dtype_code(what, grad_out), grad_out.dtype, grad_out
+        kept, code, dtype, g = conv_of(spec), dtype_code(what, grad_out), grad_out.dtype, grad_out
         xs, ws, ys = spec.shapes.get(g.ndim) or spec.shapes[5]
         if not (
             g.shape == ys and w.shape == ws and out.shape == xs and w.dtype == out.dtype == dtype
@@ -236,7 +168,7 @@ def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
     what = f"conv_backward_weight_{algorithm}"
 
     def run(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
-        kept, code, dtype, g = _conv(spec), dtype_code(what, grad_out), grad_out.dtype, grad_out
+        kept, code, dtype, g = conv_of(spec), dtype_code(what, grad_out), grad_out.dtype, grad_out
         xs, ws, ys = spec.shapes.get(g.ndim) or spec.shapes[5]
         if not (
             g.shape == ys and x.shape == xs and out.shape == ws and x.dtype == out.dtype == dtype
@@ -282,6 +214,13 @@ def _through_channels_last(
     staged.__name__ = staged.__qualname__ = run.__name__
     staged.__doc__ = run.__doc__
     staged.__dict__.update(run.__dict__)
+    prepare = getattr(run, "prepare", None)
+    if plain is not None and prepare is not None:
+
+        def unless_plain(spec: ConvSpec, dtype: Any, rank: int) -> Callable[..., Array] | None:
+            return None if spec.in_channels == 1 else prepare(spec, dtype, rank)
+
+        staged.prepare = unless_plain  # type: ignore[attr-defined]
     return staged
 
 
@@ -341,7 +280,7 @@ conv_backward_input_scatter = _backward_input("scatter", lib.FC_CONV_BACKWARD_IN
 def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:
     """Sum grad_out (N, K, *out) over all axes but its channels -> out (K,)."""
     what = "conv_backward_bias"
-    kept = _conv(spec)
+    kept = conv_of(spec)
     code, dtype = dtype_code(what, grad_out), grad_out.dtype
     wanted = spec.shapes.get(grad_out.ndim) or spec.shapes[5]
     check_same(what, "grad_out", grad_out, wanted[2], dtype)

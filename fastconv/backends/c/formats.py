@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,15 @@ from fastconv.backends.c.library import (
     lib,
     thread_count,
 )
-from fastconv.memory import empty
+from fastconv.backends.c.machine import block
+from fastconv.memory import POOLED_ELEMENTS, empty
 
 NCHW, LAST = 0, 1
 #: NumPy copies so many elements before a call of our transpose has begun.
 SMALL_COPY = 4_096
-#: The axes of (N, C, *spatial) in the order of channels-last memory, by rank.
+#: The axes of (N, C, *spatial) in the order of channels-last memory, by rank; and back.
 TO_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
+FROM_LAST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 
 
 def dense_view(a: Array) -> tuple[int, Array]:
@@ -49,6 +52,39 @@ def last_pointer(a: Array) -> Any:
             return from_buffer(np.ascontiguousarray(view))
         missing = (1,) * (5 - a.ndim)
         return from_buffer(last_view(a.reshape(a.shape[:2] + missing + a.shape[2:])))
+
+
+def last_results(shape: tuple[int, ...], dtype: Any) -> Callable[[], tuple[Array, Any]]:
+    """Return what makes uninitialised channels-last arrays of a shape, each with its pointer.
+
+    They are those of ``memory.empty``, without its questions. A shape (rows, C) will do too.
+    """
+    if len(shape) == 2:
+        matrix = last_results((1, shape[1], shape[0]), dtype)
+
+        def rows() -> tuple[Array, Any]:
+            memory, pointer = matrix()
+            return memory[0].T, pointer
+
+        return rows
+    back = FROM_LAST[len(shape)]
+    dense = tuple([shape[i] for i in TO_LAST[len(shape)]])
+    count, new = math.prod(shape), np.empty
+
+    def small() -> tuple[Array, Any]:
+        memory = new(dense, dtype)
+        return memory.transpose(back), from_buffer(memory)
+
+    size = np.dtype(dtype).itemsize
+    steps = element_strides(LAST, shape[1], (1,) * (5 - len(shape)) + shape[2:])
+    strides = tuple([size * s for s in steps[:2] + steps[7 - len(shape) :]])
+    array, nbytes = np.ndarray, count * size
+
+    def pooled() -> tuple[Array, Any]:
+        memory = block(nbytes)
+        return array(shape, dtype, memory, 0, strides), from_buffer(memory)
+
+    return small if count < POOLED_ELEMENTS else pooled
 
 
 def compute_target(what: str, a: Array) -> Array:

@@ -11,11 +11,13 @@ import numpy as np
 
 from fastconv.backends.c.formats import (
     LAST,
+    TO_LAST,
     bring_home,
     compute_target,
     dense_view,
     element_strides,
     last_pointer,
+    last_results,
     last_view,
     output_pointer,
 )
@@ -146,6 +148,49 @@ def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | No
 max_pool_taps_forward.ranks = True  # type: ignore[attr-defined]
 
 
+def _prepare(what: str, kernel: Callable[..., int], numbered: bool) -> Callable[..., Any]:
+    """Return what makes a pooling ready for a geometry, a type and a rank.
+
+    The call takes a channels-last x and gives the result, with what `numbered` poolings note of
+    their taps or None; it gives None where x lies otherwise.
+    """
+
+    def prepare(spec: PoolSpec, dtype: Any, rank: int) -> Callable[..., Any] | None:
+        kept, code = _pool(spec), DTYPES.get(dtype)
+        x_shape, y_shape = spec.shapes.get(rank) or spec.shapes[5]
+        if code is None or not math.prod(y_shape):
+            return None
+        geometry, parallel, order = kept.at(LAST, LAST), kept.parallel, TO_LAST[rank]
+        new, new_taps = last_results(y_shape, dtype), last_results(kept.y_shape, UINT8)
+
+        def call(x: Array, keep: bool = False) -> Any:
+            if x.shape != x_shape or x.dtype != dtype:
+                check_same(what, "x", x, x_shape, dtype)
+            try:
+                a = from_buffer(x.transpose(order))
+            except ValueError:
+                return None
+            out, y = new()
+            threads = thread_count(True) if parallel else 1
+            if numbered:
+                taps, where = new_taps() if keep else (None, NULL)
+                status = kernel(code, geometry, a, y, where, threads)
+            else:
+                status = kernel(code, geometry, a, y, threads)
+            if status:
+                check_status(status, what)
+            return (out, taps) if numbered else out
+
+        return call
+
+    return prepare
+
+
+max_pool_taps_forward.prepare = _prepare(  # type: ignore[attr-defined]
+    "max_pool_taps_forward", lib.fc_max_pool_taps_forward, True
+)
+
+
 def _gather(
     what: str, kernel: Callable[..., int], spec: PoolSpec, grad_out: Array, out: Array, *places: Any
 ) -> None:
@@ -191,6 +236,11 @@ def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
     if status:
         check_status(status, what)
     bring_home(y, out)
+
+
+avg_pool_forward.prepare = _prepare(  # type: ignore[attr-defined]
+    "avg_pool_forward", lib.fc_avg_pool_forward, False
+)
 
 
 def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:

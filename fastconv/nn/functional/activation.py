@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autograd import TensorBase
 from ...functions import activation as ops
 from ...functions.unary import Relu, Sigmoid, Tanh
 from ...random import rng
@@ -29,11 +30,16 @@ def _joined(input: Any, slope: float, limit: float, inplace: bool) -> Any:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0); NaN stays NaN."""
-    check_tensor("relu", "input", input)
+    if not isinstance(input, TensorBase):
+        check_tensor("relu", "input", input)
     if inplace:
         return input.relu_()
-    late = input._later is not None
-    return input.relu() if late or input._array.dtype.kind != "f" else Relu.apply(input)
+    later = input._later
+    if later is not None:
+        joined = later.activate(input, 0, math.inf)
+        if joined is not None:
+            return joined
+    return Relu.apply(input) if input._array.dtype.kind == "f" else input.relu()
 
 
 def relu_(input: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..._grad_mode import mode
-from ...functions.conv import Convolution, ConvTranspose
+from ...functions.conv import ConvTranspose, convolution
 from ...functions.conv_late import conv_late
 from ...functions.kept import kept
-from ...functions.linear import LinearOp
+from ...functions.linear import linear as products
 from ...spec import conv_spec, conv_transpose_spec, split_batch
 from ...tensor import Tensor
 from .common import check_floats, check_shape, check_weight, same_floats
@@ -40,7 +40,7 @@ def _conv(
         late = conv_late(input, weight, bias, spec)
         if late is not None:
             return late
-    return Convolution.apply(input, weight, bias, spec, kept(weight))
+    return convolution(input, weight, bias, spec)
 
 
 def conv1d(
@@ -277,4 +277,4 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is not None and bias._array.shape != w[:1]:
         check_shape("linear", "bias", bias, (w[0],))
-    return LinearOp.apply(input, weight, bias, kept(weight))
+    return products(input, weight, bias)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shapes import AWKWARD, POOLS, Pool, Shape
 
 import fastconv
 import fastconv.nn.functional as F
@@ -16,7 +17,6 @@ from fastconv.functions.kept import kept
 from fastconv.memory import empty
 from fastconv.ops import conv, pool
 from fastconv.spec import conv_spec
-from shapes import AWKWARD, POOLS, Pool, Shape
 
 pytestmark = pytest.mark.skipif(backends.why_not("c") is not None, reason="needs the C backend")
 

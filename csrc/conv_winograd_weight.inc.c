@@ -3,19 +3,16 @@
  *   dW = At [ sum over tiles of (G dy Gt) . (Bt x B) ] A
  *
  * The transforms are linear, so the sum over tiles is 36 GEMMs Z[k][tile] * V[tile][depth], and
- * only their sums are transformed back. Tiles go in chunks whose V and Z stay in L3; a task owns a
- * block of dW and adds every chunk to it in one order, whatever the number of threads. Where all
- * products of a group stay in L2, a task owns a part of the tiles, takes them in chunks that stay
- * there too, and what the parts give is added in order: they depend on the shape alone. */
+ * only their sums are transformed back. Up to four blocks of dW whose products stay in L2: a task
+ * owns a block and a part of the tiles, takes them in chunks that stay there too, and what the
+ * parts give is added in order: they depend on the shape and L2, not on threads. Otherwise tiles go
+ * in chunks whose V and Z stay in L3; a task owns a cut of dW and adds every chunk to it in order.
+ */
 #ifndef WIN_GRAD_BLOCKS
 #define WIN_GRAD_BLOCKS
-enum { WIN_CHUNK_BYTES = 12 << 20, WIN_GRAD_ROWS = 24, WIN_GRAD_TILES = 8 };
-enum {
-    WIN_PART_SUMS = 768 << 10,
-    WIN_PART_BYTES = 512 << 10,
-    WIN_PARTS = 16,
-    WIN_PART_TILES = 256
-};
+enum { WIN_CHUNK_BYTES = 12 << 20, WIN_GRAD_TILES = 8, WIN_LEAST_ROWS = 24, WIN_MOST_ROWS = 240 };
+/* Blocks of dW: more of them would transform each tile too often. */
+enum { WIN_MOST_BLOCKS = 4, WIN_PART_BYTES = 512 << 10, WIN_PARTS = 16, WIN_PART_TILES = 256 };
 #endif
 
 /* The tile of dy, transformed to z at the places `at`. */
@@ -48,12 +45,41 @@ typedef struct {
     win_rows before, rows; /* of all points: before the chunk, in it */
     const T *dy;
     int64_t z_pitch, taps;
-    T *z;        /* Z[point][tile][k] */
-    T *sum, *dw; /* sum[k][tap][depth] of the whole group, dw of it */
-    int64_t m_pitch;
-    int64_t part;   /* of the depth: one group of taps where they differ, else all */
-    int begin, end; /* the first, the last chunk */
+    T *z;                    /* Z[point][tile][k] */
+    T *sum, *dw;             /* sum[k][tap][depth], and where its first element belongs in dW */
+    int64_t row;             /* of dW: its channels times taps */
+    int64_t m_rows, m_pitch; /* of a cut's products */
+    int64_t part;            /* of the depth: one group of taps where they differ, else all */
+    int begin, end;          /* the first, the last chunk */
 } FN(win_chunk);
+
+/* What both ways share: p's sizes, and how its sums are cut. */
+static FN(win_chunk) FN(win_chunk_of)(const conv_problem *p, const win_grid *grid) {
+    const int64_t line = 64 / sizeof(T);
+    const FN(win_sizes) size = FN(win_sizes_of)(p, grid);
+    const int64_t part = grid->uneven ? p->channels : size.depth;
+    const int64_t m_pitch = fc_min(TILE_NR, part);
+    const int64_t z_pitch = (fc_ceil_div(fc_round_up(p->cols, VL), line) | 1) * line;
+    const int64_t point_bytes = grid->points * (int64_t)sizeof(T), l2 = fc_l2_bytes();
+    /* The products of a cut in a third of L2; small cuts where V and Z of all tiles nearly fit. */
+    int64_t rows = l2 / 3 / (point_bytes * m_pitch) / TILE_MR * TILE_MR;
+    if (grid->tiles * (size.pitch + z_pitch) * point_bytes < 2 * l2) rows = 0;
+    rows = fc_max(WIN_LEAST_ROWS, fc_min(WIN_MOST_ROWS, rows));
+    return (FN(win_chunk)){.block = {.p = p, .grid = grid, .size = size},
+                           .z_pitch = z_pitch,
+                           .m_pitch = m_pitch,
+                           .m_rows = fc_min(rows, fc_round_up(p->cols, TILE_MR)),
+                           .part = part,
+                           .taps = grid->two ? 9 : 3};
+}
+
+INLINE int64_t FN(win_cut_items)(const FN(win_chunk) * c) {
+    return c->block.grid->points * c->m_rows * c->m_pitch;
+}
+
+INLINE int64_t FN(win_local_items)(const FN(win_chunk) * c) {
+    return c->block.size.samples * fc_max(c->block.size.depth, c->z_pitch) + VL;
+}
 
 /* Tiles [i, end) of the chunk into V and Z. */
 static void FN(win_chunk_tiles)(const FN(win_chunk) * c, int64_t i, int64_t end) {
@@ -100,7 +126,7 @@ static void FN(win_lay_out_weight)(const FN(win_chunk) * c, const T *sum, int64_
             tap[x] = win_tap_at(p, g, at, x / WIN_TAPS, x % WIN_TAPS);
             in_order &= tap[x] >= 0 && tap[x] == tap[0] + x;
         }
-        T *o = c->dw + (k * C + d % C) * taps;
+        T *o = c->dw + k * c->row + d % C * taps;
         if (in_order && g->two)
             FN(win_interleave)(WIN_TAPS * WIN_TAPS, s, pitch, n, o + tap[0], taps);
         else if (in_order) FN(win_interleave)(WIN_TAPS, s, pitch, n, o + tap[0], taps);
@@ -115,15 +141,15 @@ typedef struct {
 } FN(win_cut);
 
 INLINE int64_t FN(win_cuts)(const FN(win_chunk) * c) {
-    return fc_ceil_div(c->block.p->cols, WIN_GRAD_ROWS) * (c->block.size.depth / c->part) *
+    return fc_ceil_div(c->block.p->cols, c->m_rows) * (c->block.size.depth / c->part) *
            fc_ceil_div(c->part, TILE_NR);
 }
 
 static FN(win_cut) FN(win_cut_at)(const FN(win_chunk) * c, int64_t i) {
     const int64_t each = fc_ceil_div(c->part, TILE_NR), parts = c->block.size.depth / c->part;
-    const int64_t at = i % each * TILE_NR, k0 = i / each / parts * WIN_GRAD_ROWS;
+    const int64_t at = i % each * TILE_NR, k0 = i / each / parts * c->m_rows;
     return (FN(win_cut)){.k0 = k0,
-                         .rows = fc_min(WIN_GRAD_ROWS, c->block.p->cols - k0),
+                         .rows = fc_min(c->m_rows, c->block.p->cols - k0),
                          .d0 = i / each % parts * c->part + at,
                          .width = fc_min(TILE_NR, c->part - at)};
 }
@@ -141,12 +167,12 @@ static void FN(win_chunk_multiply)(const FN(win_chunk) * c, const FN(win_cut) * 
     const int64_t n = b->count, pitch = b->size.pitch, ld = c->m_pitch;
     int64_t group[3];
     FN(win_cut_group)(c, cut, group);
-    for (int x = 0; x < g->points; x++, m += WIN_GRAD_ROWS * ld) {
+    for (int x = 0; x < g->points; x++, m += c->m_rows * ld) {
         if (!win_group_has(g, group, x)) continue;
         const T *z = c->z + x * n * c->z_pitch + cut->k0;
         const T *v = b->v + x * n * pitch + cut->d0;
         const int64_t count = win_row_of(g, &c->rows, x / g->wide, x % g->wide);
-        if (!count && !add) memset(m, 0, (size_t)(WIN_GRAD_ROWS * ld) * sizeof(T));
+        if (!count && !add) memset(m, 0, (size_t)(c->m_rows * ld) * sizeof(T));
         for (int64_t t = 0; t < count; t += WIN_SUM) {
             const int64_t some = fc_min(WIN_SUM, count - t);
             const int mode = t || add ? TILE_ADD : TILE_STORE;
@@ -173,7 +199,7 @@ static void FN(win_chunk_back)(const FN(win_chunk) * c, const FN(win_cut) * cut,
     FN(win_cut_group)(c, cut, group);
     const int r = win_group_high(g, group), s = win_group_wide(g, group);
     for (int x = 0; x < g->points; x++)
-        at[x / g->wide * WIN_IN + x % g->wide] = x * WIN_GRAD_ROWS * c->m_pitch;
+        at[x / g->wide * WIN_IN + x % g->wide] = x * c->m_rows * c->m_pitch;
     for (int64_t i = 0; i < cut->rows; i++) {
         T *sum = begin && end ? local : c->sum + (cut->k0 + i) * c->taps * depth + cut->d0;
         back(r, s, cut->width, m + i * c->m_pitch, sum, to, at, NULL);
@@ -193,7 +219,7 @@ static void FN(win_sum_tiles)(const FN(win_chunk) * part, int64_t first, int64_t
     FN(win_chunk) c = *part;
     FN(win_block) *b = &c.block;
     const int64_t most = b->count, cuts = FN(win_cuts)(&c);
-    const int64_t items = b->grid->points * WIN_GRAD_ROWS * c.m_pitch;
+    const int64_t items = FN(win_cut_items)(&c);
     for (int64_t at = first; at < end; at += most) {
         b->first = at;
         b->count = fc_min(most, end - at);
@@ -212,74 +238,137 @@ static void FN(win_sum_tiles)(const FN(win_chunk) * part, int64_t first, int64_t
     }
 }
 
-static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, const T *dy,
-                                const T *x, T *dw, int threads) {
-    const FN(win_sizes) size = FN(win_sizes_of)(p, grid);
-    const int64_t line = 64 / sizeof(T), taps = grid->two ? 9 : 3;
-    const int64_t z_pitch = (fc_ceil_div(fc_round_up(p->cols, VL), line) | 1) * line;
-    int64_t most = WIN_CHUNK_BYTES / ((int64_t)sizeof(T) * grid->points * (size.pitch + z_pitch));
-    most = fc_max(most, 2 * TILE_MR);
-    FN(win_chunk)
-    all = {.block = {.p = p, .grid = grid, .size = size, .src = x},
-           .dy = dy,
-           .z_pitch = z_pitch,
-           .m_pitch = fc_min(TILE_NR, size.depth),
-           .part = grid->uneven ? p->channels : size.depth,
-           .taps = taps};
-    const int64_t cuts = FN(win_cuts)(&all);
-    int64_t m_items = grid->points * WIN_GRAD_ROWS * all.m_pitch;
-    const int in_parts = cuts * m_items * (int64_t)sizeof(T) <= WIN_PART_SUMS;
-    const int64_t parts = in_parts ? fc_max(1, fc_min(WIN_PARTS, grid->tiles / WIN_PART_TILES)) : 1;
-    if (in_parts) {
-        m_items *= cuts;
-        most = fc_max(WIN_GRAD_TILES, fc_min(WIN_SUM, most * WIN_PART_BYTES / WIN_CHUNK_BYTES));
+/* dW in blocks of kb x cb channels, each a problem of its own whose products stay in L2. */
+typedef struct {
+    const conv_problem *p;
+    int64_t kb, cb, wide, count;
+} FN(win_blocks);
+
+static conv_problem FN(win_block_at)(const FN(win_blocks) * w, int64_t i, int64_t *k0,
+                                     int64_t *c0) {
+    conv_problem p = *w->p;
+    *k0 = i / w->wide * w->kb;
+    *c0 = i % w->wide * w->cb;
+    p.cols = fc_min(w->kb, p.cols - *k0);
+    p.channels = fc_min(w->cb, p.channels - *c0);
+    return p;
+}
+
+/* The longer side is halved, in whole vectors, until the products fit. */
+static FN(win_blocks) FN(win_blocks_of)(const conv_problem *p, const win_grid *grid) {
+    FN(win_blocks) w = {.p = p, .kb = p->cols, .cb = p->channels};
+    for (;;) {
+        int64_t k0, c0;
+        w.wide = fc_ceil_div(p->channels, w.cb);
+        w.count = w.wide * fc_ceil_div(p->cols, w.kb);
+        const conv_problem block = FN(win_block_at)(&w, 0, &k0, &c0);
+        const FN(win_chunk) c = FN(win_chunk_of)(&block, grid);
+        const int64_t bytes = FN(win_cuts)(&c) * FN(win_cut_items)(&c) * (int64_t)sizeof(T);
+        const int64_t k = fc_round_up(fc_ceil_div(w.kb, 2), VL);
+        const int64_t cs = fc_round_up(fc_ceil_div(w.cb, 2), VL);
+        const int can_k = k < w.kb, can_c = p->channels % VL == 0 && cs < w.cb;
+        if (bytes <= fc_l2_bytes() / 4 * 3 || !(can_k || can_c)) return w;
+        if (can_c && (!can_k || w.cb * grid->groups >= w.kb)) w.cb = cs;
+        else w.kb = k;
     }
-    const int64_t each_part = fc_ceil_div(grid->tiles, parts);
-    const int64_t count = fc_ceil_div(each_part, fc_max(1, fc_ceil_div(each_part, most)));
-    const int64_t local_items = size.samples * fc_max(size.depth, z_pitch) + VL;
-    const int64_t sums = p->cols * taps * size.depth;
-    const int64_t v_items = grid->points * count * size.pitch;
-    const int64_t z_items = grid->points * count * z_pitch;
-    const int64_t copies = in_parts ? threads : 1;
-    T *v = fc_scratch(copies * v_items, sizeof(T));
-    T *z = fc_scratch(copies * z_items, sizeof(T));
-    T *scratch = fc_scratch(threads * (m_items + local_items), sizeof(T));
-    T *sum = fc_scratch(parts * sums, sizeof(T));
-    FN(win_transform) input, grad;
-    FN(win_transform_make)(&input, WIN_INPUT, FN(win_input), grid, win_has_tails(p, grid));
-    FN(win_transform_make)(&grad, WIN_GRAD_OUTPUT, FN(win_grad_output), grid,
-                           win_has_tails(p, grid));
+}
+
+/* A task is a block of dW and a part of the tiles. */
+static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) * like, const T *dy,
+                                 const T *x, T *dw, int threads) {
+    const conv_problem *p = w->p;
+    const win_grid *grid = like->block.grid;
+    int64_t k0, c0;
+    const conv_problem first = FN(win_block_at)(w, 0, &k0, &c0);
+    const FN(win_chunk) most = FN(win_chunk_of)(&first, grid);
+    const int64_t pitches = most.block.size.pitch + most.z_pitch;
+    const int64_t parts = fc_max(1, fc_min(WIN_PARTS / w->count, grid->tiles / WIN_PART_TILES));
+    const int64_t part_tiles = fc_ceil_div(grid->tiles, parts);
+    int64_t count = WIN_PART_BYTES / ((int64_t)sizeof(T) * grid->points * pitches);
+    count = fc_max(WIN_GRAD_TILES, fc_min(WIN_SUM, count));
+    count = fc_ceil_div(part_tiles, fc_max(1, fc_ceil_div(part_tiles, count)));
+    const int64_t v_items = grid->points * count * most.block.size.pitch;
+    const int64_t z_items = grid->points * count * most.z_pitch;
+    const int64_t m_items = FN(win_cuts)(&most) * FN(win_cut_items)(&most);
+    const int64_t each = v_items + z_items + m_items + FN(win_local_items)(&most);
+    const int64_t sums = w->kb * most.taps * most.block.size.depth;
+    const int64_t row = p->channels * p->ntaps;
+    T *scratch = fc_scratch(threads * each, sizeof(T));
+    T *sum = parts > 1 ? fc_scratch(w->count * parts * sums, sizeof(T)) : NULL;
+    const int status = scratch && (sum || parts == 1) ? FC_OK : FC_NOMEM;
+    for (int64_t group = 0; status == FC_OK && group < p->groups; group++) {
+#pragma omp parallel num_threads(threads) if (threads > 1)
+        {
+            T *mine = scratch + fc_thread() * each;
+#pragma omp for schedule(dynamic)
+            for (int64_t i = 0; i < w->count * parts; i++) {
+                int64_t k, c;
+                const conv_problem block = FN(win_block_at)(w, i / parts, &k, &c);
+                FN(win_chunk) part = FN(win_chunk_of)(&block, grid);
+                part.block.input = like->block.input;
+                part.grad = like->grad;
+                part.block.src = x + group * p->channels + c;
+                part.dy = dy + group * p->cols + k;
+                part.row = row;
+                part.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
+                part.sum = sum ? sum + i * sums : NULL;
+                part.end = parts == 1;
+                part.block.count = count;
+                part.block.v = mine;
+                part.z = mine + v_items;
+                part.block.m = mine + v_items + z_items;
+                part.block.local = part.block.m + m_items;
+                FN(win_sum_tiles)(&part, i % parts * part_tiles,
+                                  fc_min(grid->tiles, (i % parts + 1) * part_tiles));
+            }
+#pragma omp for schedule(dynamic)
+            for (int64_t i = 0; i < (sum ? w->count : 0); i++) {
+                int64_t k, c;
+                const conv_problem block = FN(win_block_at)(w, i, &k, &c);
+                FN(win_chunk) all = FN(win_chunk_of)(&block, grid);
+                const int64_t items = block.cols * all.taps * all.block.size.depth;
+                T *total = sum + i * parts * sums;
+                for (int64_t s = 1; s < parts; s++)
+                    for (int64_t e = 0; e < items; e++) total[e] += total[s * sums + e];
+                all.row = row;
+                all.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
+                const int64_t depth = all.block.size.depth;
+                for (int64_t e = 0; e < block.cols; e++)
+                    FN(win_lay_out_weight)(&all, total + e * all.taps * depth, depth, e, 0, depth);
+            }
+        }
+    }
+    fc_free(sum);
+    fc_free(scratch);
+    return status;
+}
+
+/* V and Z of a chunk of tiles, made by all threads, multiplied by all. */
+static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * like, const T *dy,
+                                 const T *x, T *dw, int threads) {
+    FN(win_chunk) all = *like;
+    const win_grid *grid = all.block.grid;
+    const FN(win_sizes) size = all.block.size;
+    int64_t count =
+        WIN_CHUNK_BYTES / ((int64_t)sizeof(T) * grid->points * (size.pitch + all.z_pitch));
+    count = fc_max(count, 2 * TILE_MR);
+    count = fc_ceil_div(grid->tiles, fc_max(1, fc_ceil_div(grid->tiles, count)));
+    const int64_t m_items = FN(win_cut_items)(&all), cuts = FN(win_cuts)(&all);
+    const int64_t each = m_items + FN(win_local_items)(&all);
+    T *v = fc_scratch(grid->points * count * size.pitch, sizeof(T));
+    T *z = fc_scratch(grid->points * count * all.z_pitch, sizeof(T));
+    T *scratch = fc_scratch(threads * each, sizeof(T));
+    T *sum = fc_scratch(p->cols * all.taps * size.depth, sizeof(T));
     const int status = v && z && scratch && sum ? FC_OK : FC_NOMEM;
-    if (!grid->tiles) memset(dw, 0, (size_t)(p->groups * p->cols * p->depth) * sizeof(T));
-    all.block.count = count;
-    all.block.input = &input;
+    all.block.src = x;
     all.block.v = v;
-    all.grad = &grad;
+    all.dy = dy;
     all.z = z;
     all.sum = sum;
+    all.row = p->channels * p->ntaps;
     for (int64_t group = 0; status == FC_OK && group < p->groups; group++) {
         all.block.group = group;
-        all.dw = dw + group * p->cols * p->channels * p->ntaps;
-        if (in_parts) {
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-            for (int64_t i = 0; i < (grid->tiles ? parts : 0); i++) {
-                FN(win_chunk) part = all;
-                part.end = parts == 1;
-                const int64_t me = fc_thread();
-                part.block.v += me * v_items;
-                part.z += me * z_items;
-                part.block.m = scratch + me * (m_items + local_items);
-                part.block.local = part.block.m + m_items;
-                part.sum += i * sums;
-                FN(win_sum_tiles)(&part, i * each_part, fc_min(grid->tiles, (i + 1) * each_part));
-            }
-            for (int64_t i = 1; grid->tiles && i < parts; i++)
-                for (int64_t k = 0; k < sums; k++) sum[k] += sum[i * sums + k];
-            for (int64_t k = 0; parts > 1 && k < p->cols; k++)
-                FN(win_lay_out_weight)(&all, sum + k * taps * size.depth, size.depth, k, 0,
-                                       size.depth);
-            continue;
-        }
+        all.dw = dw + group * p->cols * all.row;
         for (int64_t first = 0; first < grid->tiles; first += count) {
             const int64_t n = fc_min(count, grid->tiles - first);
             all.block.first = first;
@@ -292,7 +381,7 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
 #pragma omp parallel num_threads(threads) if (threads > 1)
             {
                 FN(win_chunk) chunk = all;
-                chunk.block.m = scratch + fc_thread() * (m_items + local_items);
+                chunk.block.m = scratch + fc_thread() * each;
                 chunk.block.local = chunk.block.m + m_items;
 #pragma omp for schedule(static)
                 for (int64_t i = 0; i < n; i += WIN_GRAD_TILES)
@@ -307,6 +396,25 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
     fc_free(z);
     fc_free(v);
     return status;
+}
+
+static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, const T *dy,
+                                const T *x, T *dw, int threads) {
+    FN(win_transform) input, grad;
+    if (!grid->tiles) {
+        memset(dw, 0, (size_t)(p->groups * p->cols * p->depth) * sizeof(T));
+        return FC_OK;
+    }
+    FN(win_transform_make)(&input, WIN_INPUT, FN(win_input), grid, win_has_tails(p, grid));
+    FN(win_transform_make)(&grad, WIN_GRAD_OUTPUT, FN(win_grad_output), grid,
+                           win_has_tails(p, grid));
+    FN(win_chunk) like = FN(win_chunk_of)(p, grid);
+    like.block.input = &input;
+    like.grad = &grad;
+    const FN(win_blocks) blocks = FN(win_blocks_of)(p, grid);
+    if (blocks.count <= WIN_MOST_BLOCKS)
+        return FN(win_weight_blocks)(&blocks, &like, dy, x, dw, threads);
+    return FN(win_weight_chunks)(p, &like, dy, x, dw, threads);
 }
 
 static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *dy, const void *x,

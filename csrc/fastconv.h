@@ -251,6 +251,8 @@ const char *fc_isa_name(int isa);
 int fc_isa_supported(int isa);
 int fc_set_isa(int isa);
 int fc_get_isa(void);
+/* What kernels may take a core's L2 cache to hold: from 1 to 2 MiB. */
+int64_t fc_l2_bytes(void);
 const char *fc_compiler(void);
 int fc_openmp(void);
 /* cffi: end */

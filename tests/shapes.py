@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastconv.shapes import NETWORKS, Shape
+from fastconv import shapes
+from fastconv.shapes import Shape
 from fastconv.spec import PoolSpec, adaptive_pool_spec, pool_spec
 
 
@@ -35,6 +36,12 @@ def _channels(c: int, k: int) -> Shape:
 def _dw(c: int) -> Shape:
     return Shape(f"depthwise {c}", "depthwise", 1, c, c, (5, 7), (3, 3), padding=1, groups=c)
 
+
+#: Layers of networks, and one whose backward weight is in blocks and parts at once.
+NETWORKS: tuple[Shape, ...] = (
+    *shapes.NETWORKS,
+    Shape("weight in blocks and parts", "large", 16, 64, 160, (23, 25), (3, 3), padding=1),
+)
 
 AWKWARD: tuple[Shape, ...] = (
     Shape("everything one", "ones", 1, 1, 1, (1, 1), (1, 1)),
@@ -176,6 +183,7 @@ AWKWARD: tuple[Shape, ...] = (
     Shape("4x4/2 to few columns, groups 2", "columns", 2, 80, 6, (8, 8), (4, 4), stride=2,
           padding=1, groups=2),
     Shape("few rows, more channels than a block", "rows", 1, 130, 40, (3, 3), (3, 3), padding=1),
+    Shape("5x5, weight in blocks", "columns", 1, 32, 96, (3, 3), (5, 5), padding=2),
     Shape("all asymmetric", "asymmetric", 2, 6, 8, (9, 12), (2, 3), stride=(3, 1), padding=(1,
           2), dilation=(1, 3), groups=2),
     Shape("1-D", "1-D", 2, 5, 7, (23,), (5,), stride=2, padding=3),

@@ -246,6 +246,22 @@ int fc_norm_backward(int dtype, const fc_norm_geom *g, const void *dy, const voi
              : FC_UNSUPPORTED;
 }
 
+int fc_layer_norm(int dtype, int64_t rows, int64_t length, const void *x, const void *weight,
+                  const void *bias, double eps, void *y, double *stats, int threads) {
+    const fc_kernels *k = table(dtype);
+    return k && threads > 0 ? k->layer_norm(rows, length, x, weight, bias, eps, y, stats, threads)
+                            : FC_UNSUPPORTED;
+}
+
+int fc_layer_norm_backward(int dtype, int64_t rows, int64_t length, const void *dy, const void *x,
+                           const void *weight, const double *stats, void *dx, void *dweight,
+                           void *dbias, int threads) {
+    const fc_kernels *k = table(dtype);
+    return k && threads > 0 ? k->layer_norm_backward(rows, length, dy, x, weight, stats, dx,
+                                                     dweight, dbias, threads)
+                            : FC_UNSUPPORTED;
+}
+
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                  int threads) {
     const fc_kernels *k = table(dtype);

@@ -189,6 +189,16 @@ int fc_norm_backward(int dtype, const fc_norm_geom *g, const void *dy, const voi
                      const void *coef, int constant, void *dx, void *dr, void *dweight, void *dbias,
                      int threads);
 
+/* Layer norm of x [rows][length]: y = (x - mean) / sqrt(variance + eps) * weight + bias, the
+ * statistics those of a row, weight and bias [length] or NULL. stats [2][rows]: mean,
+ * 1 / sqrt(variance + eps). */
+int fc_layer_norm(int dtype, int64_t rows, int64_t length, const void *x, const void *weight,
+                  const void *bias, double eps, void *y, double *stats, int threads);
+/* Its gradients; each of dx, dweight, dbias may be NULL, and dx may be dy. */
+int fc_layer_norm_backward(int dtype, int64_t rows, int64_t length, const void *dy, const void *x,
+                           const void *weight, const double *stats, void *dx, void *dweight,
+                           void *dbias, int threads);
+
 /* dst[b][c][r] = src[b][r][c]: both directions of NCHW <-> channels-last. */
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                  int threads);
@@ -280,6 +290,11 @@ typedef int (*fc_norm_backward_fn)(const fc_norm_geom *, const void *dy, const v
                                    const void *y, int relu, double limit, const void *weight,
                                    const double *stats, const void *coef, int constant, void *dx,
                                    void *dr, void *dweight, void *dbias, int threads);
+typedef int (*fc_layer_norm_fn)(int64_t rows, int64_t length, const void *x, const void *weight,
+                                const void *bias, double eps, void *y, double *stats, int threads);
+typedef int (*fc_layer_norm_backward_fn)(int64_t rows, int64_t length, const void *dy,
+                                         const void *x, const void *weight, const double *stats,
+                                         void *dx, void *dweight, void *dbias, int threads);
 typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void *src,
                                void *dst, int threads);
 
@@ -311,6 +326,8 @@ typedef struct {
     fc_norm_statistics_fn norm_statistics;
     fc_norm_apply_fn norm_apply;
     fc_norm_backward_fn norm_backward;
+    fc_layer_norm_fn layer_norm;
+    fc_layer_norm_backward_fn layer_norm_backward;
     fc_transpose_fn transpose;
     fc_map_fn map;
     fc_softmax_fn softmax;

@@ -7,6 +7,7 @@
 #include "layout.inc.c"
 #include "norm_sums.inc.c"
 #include "norm.inc.c"
+#include "norm_rows.inc.c"
 #include "peak.inc.c"
 #include "pool.inc.c"
 #include "pool_taps.inc.c"
@@ -75,6 +76,8 @@ const fc_kernels FN(fc_kernels) = {
     .norm_statistics = FN(norm_statistics),
     .norm_apply = FN(norm_apply),
     .norm_backward = FN(norm_backward),
+    .layer_norm = FN(layer_norm),
+    .layer_norm_backward = FN(layer_norm_backward),
     .transpose = FN(transpose),
     .map = FN(map),
     .softmax = FN(softmax),

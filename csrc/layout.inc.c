@@ -55,6 +55,22 @@ INLINE vec FN(sum_square)(const vec *a) {
 #undef HALVE
     return b[0];
 }
+/* The sum of the lanes in all of them: of one half and the other in every round. */
+INLINE vec FN(sum_lanes)(vec v) {
+    UNROLL
+    for (int n = VL; n > 1; n /= 2)
+        v = SHUFFLE(v, v, INTERLEAVE_LOW) + SHUFFLE(v, v, INTERLEAVE_HIGH);
+    return v;
+}
+/* The largest lane, NaN apart, in all of them. */
+INLINE vec FN(max_lanes)(vec v) {
+    UNROLL
+    for (int n = VL; n > 1; n /= 2) {
+        const vec a = SHUFFLE(v, v, INTERLEAVE_LOW), b = SHUFFLE(v, v, INTERLEAVE_HIGH);
+        v = vselect((ivec)(a > b), a, b);
+    }
+    return v;
+}
 #undef INTERLEAVE_LOW
 #undef INTERLEAVE_HIGH
 

@@ -402,6 +402,56 @@ static void check_norm(const char *isa, int dtype, int last, i64 channels, i64 s
     for (int i = 0; i < (int)(sizeof made / sizeof *made); i++) free(made[i]->memory);
 }
 
+/* Layer norm; backward with the mean and deviation given as integers. */
+static void check_layer_norm(const char *isa, int dtype, i64 rows, i64 length, int threads) {
+    const i64 size = rows * length;
+    array x = make(dtype, size, 1), dy = make(dtype, size, 2), weight = make(dtype, length, 3);
+    array bias = make(dtype, length, 4), y = make(dtype, size, 5), dx = make(dtype, size, 6);
+    array dw = make(dtype, length, 7), db = make(dtype, length, 8);
+    array stats = make(FC_F64, 2 * rows, 9), given = make(FC_F64, 2 * rows, 10);
+    double *wy = calloc((size_t)(2 * size + 2 * length), sizeof(double));
+    if (!wy) exit(2);
+    double *wdx = wy + size, *wdw = wdx + size, *wdb = wdw + length;
+    for (i64 r = 0; r < rows; r++) {
+        double mean = 0, var = 0, level = 0, slope = 0;
+        const double m = get(&given, r);
+        set(&given, rows + r, 1);
+        for (i64 j = 0; j < length; j++) mean += get(&x, r * length + j) / (double)length;
+        for (i64 j = 0; j < length; j++) {
+            const double v = get(&x, r * length + j), d = get(&dy, r * length + j);
+            var += (v - mean) * (v - mean) / (double)length;
+            level += d * get(&weight, j) / (double)length;
+            slope += d * get(&weight, j) * (v - m) / (double)length;
+            wdw[j] += d * (v - m);
+            wdb[j] += d;
+        }
+        for (i64 j = 0; j < length; j++) {
+            const i64 i = r * length + j;
+            const double v = get(&x, i);
+            wy[i] = (v - mean) / sqrt(var + 0.5) * get(&weight, j) + get(&bias, j);
+            wdx[i] = get(&dy, i) * get(&weight, j) - level - (v - m) * slope;
+        }
+    }
+    char where[96];
+    snprintf(where, sizeof where, "%s dtype %d rows %d length %d threads %d", isa, dtype, (int)rows,
+             (int)length, threads);
+    int bad = fc_layer_norm(dtype, rows, length, data(&x), data(&weight), data(&bias), 0.5,
+                            data(&y), data(&stats), threads);
+    bad |= fc_layer_norm_backward(dtype, rows, length, data(&dy), data(&x), data(&weight),
+                                  data(&given), data(&dx), data(&dw), data(&db), threads);
+    if (bad) {
+        printf("FAILED layer norm %s: status %d\n", where, bad);
+        failures++;
+    }
+    compare_within(1e-4, "layer norm", where, &y, wy);
+    compare_within(1e-4, "layer norm dx", where, &dx, wdx);
+    compare("layer norm dweight", where, &dw, wdw);
+    compare("layer norm dbias", where, &db, wdb);
+    array *const made[] = {&x, &dy, &weight, &bias, &y, &dx, &dw, &db, &stats, &given};
+    for (int i = 0; i < (int)(sizeof made / sizeof *made); i++) free(made[i]->memory);
+    free(wy);
+}
+
 int main(void) {
     static const i64 channels[] = {1, 3, 6, 16, 35, 130};
     for (int isa = 0; isa < fc_isa_count(); isa++) {
@@ -415,12 +465,14 @@ int main(void) {
                 for (int i = 0; i < (int)(sizeof convs / sizeof *convs); i++)
                     for (int last = 0; last < 2; last++)
                         check_conv(fc_isa_name(isa), dtype, i, last, threads);
-                for (int i = 0; i < (int)(sizeof channels / sizeof *channels); i++)
+                for (int i = 0; i < (int)(sizeof channels / sizeof *channels); i++) {
+                    check_layer_norm(fc_isa_name(isa), dtype, 70, channels[i], threads);
                     for (int last = 0; last < 2; last++) {
                         check_pool(fc_isa_name(isa), dtype, last, channels[i], threads);
                         check_norm(fc_isa_name(isa), dtype, last, channels[i], 1, threads);
                         check_norm(fc_isa_name(isa), dtype, last, channels[i], 77, threads);
                     }
+                }
             }
         printf("%s: %d checks\n", fc_isa_name(isa), checks - before);
     }

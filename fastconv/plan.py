@@ -114,6 +114,8 @@ PLAIN = (
     "relu_backward_sums",
     "leaky_relu_backward_sums",
     "clamp_backward_sums",
+    "layer_norm",
+    "layer_norm_backward",
     "softmax",
     "log_softmax",
     "softmax_backward",

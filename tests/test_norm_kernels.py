@@ -298,6 +298,141 @@ def test_again(variant: Variant, form: str) -> None:
         assert all(np.array_equal(out, found[0]) for out in found)
 
 
+#: (rows, length): rows shorter than a vector, of all tails, of several chunks; blocks of rows.
+ROWS = [(1, 1), (3, 4), (40, 7), (5, 16), (33, 37), (150, 65), (2, 2050), (3, 4133), (300, 24)]
+BY_LAYER = pytest.mark.parametrize("variant", VARIANTS["layer_norm"], ids=str)
+
+
+@cache
+def rows_reference(shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Integer operands of a layer norm, and the specification's results."""
+    length = shape[1]
+    r = {name: integers(shape, name) for name in "xg"}
+    r["weight"], r["bias"] = (integers((length,), name) for name in ("weight", "bias"))
+    r["given"] = np.stack([integers((shape[0],), "mean"), np.ones(shape[0])])  # mean, inverse
+    for affine in (True, False):
+        weight, bias = (r["weight"], r["bias"]) if affine else (None, None)
+        y, dx = r[f"y {affine}"], r[f"dx {affine}"] = np.empty(shape), np.empty(shape)
+        r["stats"], (r["dw"], r["db"]) = np.empty((2, shape[0])), np.empty((2, length))
+        naive.layer_norm(r["x"], weight, bias, EPS, y, r["stats"])
+        naive.layer_norm_backward(r["g"], r["x"], weight, r["given"], dx, r["dw"], r["db"])
+    return r
+
+
+@BY_LAYER
+@pytest.mark.parametrize("shape", ROWS, ids=str)
+def test_rows_forward(shape: tuple[int, int], variant: Variant) -> None:
+    r, length = rows_reference(shape), shape[1]
+    for dtype, (weighted, biased) in itertools.product(
+        DTYPES, itertools.product((True, False), repeat=2)
+    ):
+        x = r["x"].astype(dtype)
+        weight = r["weight"].astype(dtype) if weighted else None
+        bias = r["bias"].astype(dtype) if biased else None
+        out, stats = Guarded(shape, dtype), Guarded((2, shape[0]), np.float64)
+        with using("layer_norm", variant) as function:
+            function(x, weight, bias, EPS, out.array, stats.array)
+        what = f"{variant} {np.dtype(dtype)} {shape} {weighted} {biased}"
+        assert np.array_equal(x, r["x"]), what
+        for got, want in zip(stats.check(what), r["stats"], strict=True):
+            pairs = [np.concatenate([a, [2.0]]) for a in (got, want)]
+            assert_close(*pairs, dtype, length, "direct", what)
+        want = r["y False"] * (r["weight"] if weighted else 1) + (r["bias"] if biased else 0)
+        pairs = [np.concatenate([a.ravel(), [2.0]]) for a in (out.check(what), want)]
+        assert_close(*pairs, dtype, length, "direct", what)
+
+
+@BY_LAYER
+@pytest.mark.parametrize("shape", ROWS, ids=str)
+def test_rows_backward(shape: tuple[int, int], variant: Variant) -> None:
+    """With the statistics given as integers, the sums over the rows are exact."""
+    r, length = rows_reference(shape), shape[1]
+    for dtype, affine in itertools.product(DTYPES, (True, False)):
+        x, stats = r["x"].astype(dtype), r["given"]
+        weight = r["weight"].astype(dtype) if affine else None
+        for wants, inplace in itertools.product(
+            itertools.product((True, False), repeat=3), (True, False)
+        ):
+            g = Guarded(shape, dtype)
+            g.array[...] = r["g"]
+            dx = None if not wants[0] else g if inplace else Guarded(shape, dtype)
+            dw, db = (Guarded((length,), dtype) if wanted else None for wanted in wants[1:])
+            with using("layer_norm_backward", variant) as function:
+                function(g.array, x, weight, stats, *(a.array if a else None for a in (dx, dw, db)))
+            what = f"{variant} {np.dtype(dtype)} {shape} {affine} {wants} {inplace}"
+            assert np.array_equal(x, r["x"]), what
+            if dx is not g:
+                assert np.array_equal(g.check(what), r["g"]), what
+            if dx:
+                assert_close(dx.check(what), r[f"dx {affine}"], dtype, length, "direct", what)
+            if dw:
+                assert np.array_equal(dw.check(what), r["dw"]), what
+            if db:
+                assert np.array_equal(db.check(what), r["db"]), what
+
+
+@BY_LAYER
+def test_rows_threads_agree(variant: Variant) -> None:
+    shape, generator = (1111, 70), np.random.default_rng(3)
+    x, g = generator.standard_normal((2, *shape)).astype("f")
+    weight, bias = generator.standard_normal((2, 70)).astype("f")
+
+    def everything() -> list[np.ndarray]:
+        y, dx, stats, grads = (
+            np.empty_like(x),
+            np.empty_like(x),
+            np.empty((2, 1111)),
+            np.empty((2, 70), "f"),
+        )
+        module = backends.load(variant.backend)
+        module.layer_norm(x, weight, bias, 1e-5, y, stats)
+        module.layer_norm_backward(g, x, weight, stats, dx, *grads)
+        return [y, stats, dx, grads]
+
+    with using("layer_norm", variant, threads=1):
+        want = everything()
+    for threads in (2, 3):
+        with using("layer_norm", variant, threads=threads):
+            for a, b in zip(want, everything(), strict=True):
+                assert np.array_equal(a, b), threads
+
+
+@BY_LAYER
+def test_rows_large_mean(variant: Variant) -> None:
+    """A mean of ten thousand deviations costs no accuracy, not even beside an outlier."""
+    x = (np.random.default_rng(5).standard_normal((50, 2100)) + 1e4).astype("f")
+    x[7, 0] = -1e4
+    exact = x.astype(np.float64)
+    y, stats = np.empty_like(x), np.empty((2, 50))
+    module = backends.load(variant.backend)
+    with using("layer_norm", variant):
+        module.layer_norm(x, None, None, 0.0, y, stats)
+    mean, deviation = exact.mean(1, keepdims=True), exact.std(1, keepdims=True)
+    assert np.allclose(stats[0], mean[:, 0], rtol=1e-9)
+    assert np.allclose(stats[1], 1 / deviation[:, 0], rtol=1e-5)
+    xhat = (exact - mean) / deviation
+    assert np.abs(y - xhat).max() < 2e-6 * np.abs(xhat).max()
+    g = np.random.default_rng(6).standard_normal(x.shape).astype("f")
+    dx, (dw, db) = np.empty_like(x), np.empty((2, 2100), "f")
+    with using("layer_norm", variant):
+        module.layer_norm_backward(g, x, None, stats, dx, dw, db)
+    want = (g - g.mean(1, keepdims=True) - xhat * (g * xhat).mean(1, keepdims=True)) / deviation
+    assert np.abs(dx - want).max() < 1e-5
+    assert np.abs(dw - (g * xhat).sum(0)).max() < 1e-4
+
+
+@BY_LAYER
+def test_rows_not_finite(variant: Variant) -> None:
+    """A NaN or an infinity spoils its row and no other."""
+    for dtype, bad in itertools.product(DTYPES, (np.nan, np.inf)):
+        x = integers((4, 37), "x").astype(dtype)
+        x[1, 20] = bad
+        y, stats = np.empty_like(x), np.empty((2, 4))
+        with using("layer_norm", variant) as function:
+            function(x, None, None, 1e-5, y, stats)
+        assert np.isnan(y[1]).all() and np.isfinite(y[[0, 2, 3]]).all()
+
+
 def test_wrong_arrays() -> None:
     if backends.why_not("c"):
         pytest.skip("no C extension")
@@ -320,3 +455,10 @@ def test_wrong_arrays() -> None:
         c.norm_statistics(spec, x.astype(np.float16), *nothing, coef.astype("d"), coef)
     with pytest.raises(ValueError, match="weight must have shape"):
         c.norm_statistics(spec, x, coef, *nothing[1:], coef.astype("d"), coef)
+    with pytest.raises(ValueError, match=r"expected \(rows, length\)"):
+        c.layer_norm(x, None, None, 0.0, x, stats := np.zeros((2, 2)))
+    rows = x[:, :, 0].copy()
+    with pytest.raises(ValueError, match="bias must have shape"):
+        c.layer_norm(rows, None, coef[0, :2], 0.0, rows, stats)
+    with pytest.raises(TypeError, match="stats must be float64"):
+        c.layer_norm_backward(rows, rows, None, stats.astype("f"), rows, None, None)

@@ -154,8 +154,40 @@ class GroupNorm(Normalize):
     """Statistics of groups of channels of each image."""
 
 
-class LayerNorm(Normalize):
-    """Statistics of each row, the rows being the channels of one image."""
+class LayerNorm(Op):
+    """Statistics over the last axes, of sizes `last`; weight and bias are of that shape or None."""
+
+    last: tuple[int, ...]
+    stats: Array
+    affine: tuple[bool, bool]
+    overwrites = True
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Array,
+        weight: Array | None,
+        bias: Array | None,
+        last: tuple[int, ...],
+        eps: float,
+    ) -> Array:
+        w, b = (None if a is None else a.reshape(-1) for a in (weight, bias))
+        y, ctx.stats = ops.layer_norm(x, math.prod(last), w, b, eps)
+        ctx.last, ctx.affine = last, (weight is not None, bias is not None)
+        ctx.save(x, weight)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
+        x, weight = ctx.saved
+        needs = iter(ctx.needs)
+        wanted = (next(needs), *[given and next(needs) for given in ctx.affine])
+        flat = None if weight is None else weight.reshape(-1)
+        gx, *grads = ops.layer_norm_backward(
+            g, x, math.prod(ctx.last), flat, ctx.stats, wanted, ctx.owned
+        )
+        shaped = [None if a is None else a.reshape(ctx.last) for a in grads]
+        return gx, *[a for a, given in zip(shaped, ctx.affine, strict=True) if given]
 
 
 class LocalResponse(Op):

@@ -15,7 +15,7 @@ from math import inf
 import numpy as np
 
 from fastconv import plan
-from fastconv.memory import empty_like, laid_out_alike
+from fastconv.memory import empty, empty_like, laid_out_alike
 from fastconv.ops.layout import Array
 from fastconv.spec import NormSpec
 
@@ -158,3 +158,48 @@ def backward(
             passed if relu else None, weight_grad, bias_grad, limit,
         )  # fmt: skip
     return gx, weight_grad, bias_grad, passed
+
+
+def rows(x: Array, length: int) -> Array:
+    """The elements as C-contiguous (rows, length), copied only where they lie otherwise."""
+    return np.ascontiguousarray(x).reshape(x.size // length if length else 0, length)
+
+
+def layer_norm(
+    x: Array, length: int, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array]:
+    """Layer norm over the last `length` elements of x in C order; weight, bias (length,) or None.
+
+    Returns
+    -------
+    y, stats : ndarray
+        The result, and (2, rows) in float64 what backward needs: mean, 1 / sqrt(variance + eps).
+    """
+    given = rows(x, length)
+    y, stats = empty(given.shape, x.dtype), np.empty((2, given.shape[0]))
+    if x.size:
+        plan.kernel("layer_norm")(given, weight, bias, eps, y, stats)
+    return y.reshape(x.shape), stats
+
+
+def layer_norm_backward(
+    g: Array,
+    x: Array,
+    length: int,
+    weight: Array | None,
+    stats: Array,
+    needs: tuple[bool, bool, bool],
+    spare: bool = False,
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Gradients of x, weight and bias, as far as `needs` wants them; `spare`: g may be changed."""
+    gy, given = rows(g, length), rows(x, length)
+    gx = weight_grad = bias_grad = None
+    if needs[0]:
+        gx = gy if spare and laid_out_alike(g, x) else empty(gy.shape, gy.dtype)
+    if needs[1]:
+        weight_grad = np.zeros(length, x.dtype)
+    if needs[2]:
+        bias_grad = np.zeros(length, x.dtype)
+    if x.size and any(needs):
+        plan.kernel("layer_norm_backward")(gy, given, weight, stats, gx, weight_grad, bias_grad)
+    return None if gx is None else gx.reshape(x.shape), weight_grad, bias_grad

@@ -53,6 +53,7 @@ from fastconv.backends.c.elementwise import (
     tanh_backward,
 )
 from fastconv.backends.c.formats import to_channels_last, to_contiguous
+from fastconv.backends.c.layer_norm import layer_norm, layer_norm_backward
 from fastconv.backends.c.library import get_isa
 from fastconv.backends.c.machine import (
     block,
@@ -132,6 +133,8 @@ __all__ = [
     "has_kernel",
     "has_openmp",
     "isas",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "leaky_relu_backward_sums",

@@ -41,6 +41,7 @@ from fastconv.backends.naive.elementwise import (
     tanh,
     tanh_backward,
 )
+from fastconv.backends.naive.layer_norm import layer_norm, layer_norm_backward
 from fastconv.backends.naive.norm import (
     norm_apply,
     norm_backward,

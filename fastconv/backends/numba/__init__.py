@@ -34,6 +34,7 @@ from fastconv.backends.numba.elementwise import (
     tanh,
     tanh_backward,
 )
+from fastconv.backends.numba.layer_norm import layer_norm, layer_norm_backward
 from fastconv.backends.numba.norm import (
     norm_apply,
     norm_backward,
@@ -77,6 +78,8 @@ __all__ = [
     "conv_forward_direct",
     "cross_entropy",
     "cross_entropy_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "leaky_relu_backward_sums",

@@ -169,10 +169,7 @@ def layer_norm(
         )
     check_shape("layer_norm", "weight", weight, last)
     check_shape("layer_norm", "bias", bias, last)
-    rows = input.reshape(1, math.prod(shape[: len(shape) - len(last)]), math.prod(last))
-    spec = batch_norm_spec(rows._array.shape)
-    y = LayerNorm.apply(rows, None, None, spec, None, eps).reshape(*shape)
-    return affine(y, weight, bias)
+    return LayerNorm.apply(input, weight, bias, last, eps)  # type: ignore[no-any-return]
 
 
 def group_norm(
@@ -231,13 +228,6 @@ def instance_norm(
     spec = group_norm_spec(shape, shape[1])
     with _Running(input._array.dtype, running_mean, running_var) as running:
         return GroupNorm.apply(input, weight, bias, spec, None, eps, running, momentum, late(input))
-
-
-def affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """y · weight + bias, each where given."""
-    if weight is not None:
-        y = y * weight
-    return y if bias is None else y + bias
 
 
 def local_response_norm(

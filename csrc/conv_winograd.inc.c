@@ -46,12 +46,14 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
         products += win_products(&q->grid);
     }
     const double u_bytes = products * (double)(C * j->all.cols) * sizeof(T);
+    int64_t block = WIN_BLOCK_BYTES;
+    if (u_bytes > WIN_KEEP_U_BYTES) block += fc_l2_bytes() - (1 << 20);
     const int many =
         (whole || C >= WIN_SUM) && (tiles <= WIN_FUSED_TILES || u_bytes > WIN_KEEP_BYTES ||
-                                    (!whole && WIN_BLOCK_BYTES / one < WIN_MIN_TILES));
+                                    (!whole && block / one < WIN_MIN_TILES));
     d.raw = many && !j->kept;
     d.tiles = many ? fc_min(WIN_FUSED_TILES, WIN_FUSED_BYTES / (j->kept ? one : all))
-                   : fc_min(WIN_MAX_TILES, WIN_BLOCK_BYTES / one);
+                   : fc_min(WIN_MAX_TILES, block / one);
     d.tiles = fc_max(d.tiles, WIN_MIN_TILES);
     if (threads > 1 && !(many && j->panels >= threads))
         d.tiles = fc_min(d.tiles, fc_max(WIN_MIN_TILES, tiles / (2 * threads)));
@@ -61,7 +63,7 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
         d.blocks = (d.raw ? 0 : d.blocks) + fc_ceil_div(d.raw ? tiles : q->grid.tiles, d.tiles);
     }
     d.apart = d.raw && j->count > 1 &&
-              points * d.tiles * TILE_NR * (int64_t)sizeof(T) > WIN_BLOCK_BYTES + (64 << 10);
+              points * d.tiles * TILE_NR * (int64_t)sizeof(T) > block + (64 << 10);
     return d;
 }
 

@@ -16,9 +16,11 @@
 
 #ifndef WIN_BLOCKS
 #define WIN_BLOCKS
-/* Bytes of V and of one panel's products: with the panel of U that streams by they share L2. */
+/* Bytes of V and of one panel's products: with the panel of U that streams by they share L2, 1 MiB
+ * of it. A larger L2 is theirs too where U does not stay in it, and is read less often. */
 enum {
     WIN_BLOCK_BYTES = 448 << 10,
+    WIN_KEEP_U_BYTES = 1 << 20,
     WIN_MAX_TILES = 48,
     WIN_MIN_TILES = 12,
     WIN_PACK_CHANNELS = 16

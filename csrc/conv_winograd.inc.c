@@ -23,10 +23,18 @@ static int WN(keep)(WN(job) * j, int threads) {
 
 /* How the work of a job is divided. */
 typedef struct {
-    int64_t tiles, blocks; /* of a block, of all parts */
+    int64_t tiles, blocks; /* of a block, about; of all parts */
+    win_extent slab;       /* of a block */
     int raw;               /* a block transforms the weights it needs, and is of all parts */
     int apart;             /* ... for which their products are too many: each part for itself */
 } WN(division);
+
+/* Of a tile and a point: V, of all slices that are shared, and products. */
+static int64_t WN(row_items)(const WN(part) * q) {
+    int64_t first;
+    const int64_t deep = q->grid.shared > 1 ? fc_min(q->p->grid[0], WIN_DEEP) : 1;
+    return fc_ceil_div(q->size.pitch * win_slices(q->p, &q->grid, 0, deep, &first), deep) + TILE_NR;
+}
 
 /* Few tiles, or more weights than stay in L3, or a depth of several groups of which L2 holds few
  * tiles: each block of tiles transforms what it needs. */
@@ -37,7 +45,7 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
     int whole = 1;
     double products = 0;
     for (const WN(part) *q = j->parts; q < j->parts + j->count; q++) {
-        const int64_t bytes = q->grid.points * (q->size.pitch + TILE_NR) * (int64_t)sizeof(T);
+        const int64_t bytes = q->grid.points * WN(row_items)(q) * (int64_t)sizeof(T);
         tiles = fc_max(tiles, q->grid.tiles);
         one = fc_max(one, bytes);
         all += bytes;
@@ -58,6 +66,14 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
     if (threads > 1 && !(many && j->panels >= threads))
         d.tiles = fc_min(d.tiles, fc_max(WIN_MIN_TILES, tiles / (2 * threads)));
     d.tiles = fc_round_up(fc_ceil_div(tiles, fc_ceil_div(tiles, d.tiles)), TILE_MR);
+    if (j->parts->grid.shared > 1) { /* one part */
+        j->parts->first_block = 0;
+        d.slab = win_slab_extent(j->parts->p, &j->parts->grid, d.tiles);
+        d.blocks = win_slab_count(j->parts->p, &j->parts->grid, &d.slab);
+        d.tiles = d.slab.images * d.slab.deep * d.slab.flat;
+        return d;
+    }
+    d.slab = (win_extent){1, 1, d.tiles};
     for (WN(part) *q = j->parts; q < j->parts + j->count; q++) {
         q->first_block = d.raw ? 0 : d.blocks;
         d.blocks = (d.raw ? 0 : d.blocks) + fc_ceil_div(d.raw ? tiles : q->grid.tiles, d.tiles);
@@ -83,7 +99,6 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
     T *v = t->v, *m = t->m;
     for (int64_t i = 0; i < count; i++) {
         const WN(part) *q = first + i;
-        const int64_t tile = (t->block - q->first_block) * d->tiles;
         blocks[i] = (WN(block)){
             .p = q->p,
             .grid = &q->grid,
@@ -94,14 +109,13 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
             .bias = j->bias ? j->bias + t->group * j->panels * TILE_NR : NULL,
             .dst = j->dst,
             .group = t->group,
-            .first = tile,
-            .count = fc_max(0, fc_min(d->tiles, q->grid.tiles - tile)),
+            .slab = win_slab_at(q->p, &q->grid, &d->slab, t->block - q->first_block),
             .tap0 = q->tap0,
             .v = v,
             .m = m,
             .local = t->local,
         };
-        v += q->grid.points * d->tiles * q->size.pitch;
+        v += q->grid.points * win_slab_inputs(q->p, &q->grid, &d->slab) * q->size.pitch;
         m += q->grid.points * d->tiles * TILE_NR;
         WN(load_all)(blocks + i);
     }
@@ -148,7 +162,7 @@ static int WN(run_job)(WN(job) * j, int threads) {
     int64_t v_items = 0, m_items = 0, chunk_items = 0;
     int64_t local_items = (j->all.ntaps * (d.raw ? WIN_SUM : WIN_PACK_CHANNELS) + 9) * TILE_NR;
     for (const WN(part) *q = j->parts; q < j->parts + j->count; q++) {
-        const int64_t v = q->grid.points * d.tiles * q->size.pitch;
+        const int64_t v = q->grid.points * win_slab_inputs(q->p, &q->grid, &d.slab) * q->size.pitch;
         const int64_t m = q->grid.points * d.tiles * TILE_NR;
         v_items = d.raw ? v_items + v : fc_max(v_items, v);
         m_items = d.raw ? m_items + m : fc_max(m_items, m);
@@ -226,6 +240,7 @@ static int WN(solve)(const conv_problem *problems, int64_t count, const T *src, 
             win_grid_free(&q->grid);
             break;
         }
+        if (count > 1) q->grid.shared = 1; /* phases share a block instead */
         const int tails = win_has_tails(p, &q->grid);
         q->size = WN(sizes_of)(p, &q->grid);
         q->tap0 = all->ntaps;

@@ -12,7 +12,7 @@
  *
  * Per tile, group and vector of channels the transforms cost 144 + 120 FMAs beside 36 K and 36 C of
  * the GEMMs: below a tenth from 64 channels on. */
-#include "winograd_grid.h"
+#include "winograd_slab.h"
 
 #ifndef WIN_BLOCKS
 #define WIN_BLOCKS
@@ -40,6 +40,7 @@ enum { WIN_SUM = 64 };
 /* Sizes of the packed operands of one problem. */
 typedef struct {
     int64_t depth; /* groups * channels, in whole vectors */
+    int64_t inner; /* of a row of V: depth, of one slice where they are shared */
     int64_t pitch; /* of a row of V: an odd number of cache lines */
     int64_t panels, panel_items;
     int64_t u_skip;  /* between the points of U: no power of two, which would share cache sets */
@@ -50,7 +51,8 @@ INLINE WN(sizes) WN(sizes_of)(const conv_problem *p, const win_grid *g) {
     WN(sizes) s;
     const int64_t line = 64 / sizeof(T);
     s.depth = fc_round_up(g->groups * p->channels, VL);
-    s.pitch = (fc_ceil_div(s.depth, line) | 1) * line;
+    s.inner = s.depth / g->shared;
+    s.pitch = (fc_ceil_div(s.inner, line) | 1) * line;
     s.panels = fc_ceil_div(p->cols, TILE_NR);
     s.u_skip = line;
     s.panel_items = g->points * (s.depth * TILE_NR + s.u_skip);
@@ -141,7 +143,7 @@ static void WN(pack)(const WN(job) * j, int64_t group, int64_t panel, T *scratch
     }
 }
 
-/* A block of tiles [first, first+count) and a range of panels. */
+/* A slab of tiles. */
 typedef struct {
     const conv_problem *p;
     const win_grid *grid;
@@ -150,8 +152,9 @@ typedef struct {
     const T *src, *bias; /* bias: the group's, padded */
     T *dst;
     int64_t group, first, count, tap0;
+    win_slab slab;
     T *v, *m;
-    int64_t rows[WIN_IN * WIN_IN]; /* tiles of each point */
+    int64_t rows[WIN_IN * WIN_IN]; /* of each point, in a line of tiles */
     T *local;                      /* one tile as a whole, zero outside the source */
 } WN(block);
 
@@ -245,7 +248,8 @@ static int WN(inside)(const WN(block) * b, const win_tile *t, const int64_t at[3
     return 1;
 }
 
-/* The tile's inputs of all groups, transformed to v at the places `at`. */
+/* The tile's inputs of all groups (those of one slice where they are shared), transformed to v at
+ * the places `at`. */
 static void WN(load)(const WN(block) * b, const win_tile *t, T *v, const int64_t *at) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
@@ -255,7 +259,7 @@ static void WN(load)(const WN(block) * b, const win_tile *t, T *v, const int64_t
                            g->axis[g->col].src_step * st[2 + g->col]};
     int64_t tap[3] = {0, 0, 0};
     if (C % VL == 0) {
-        for (int64_t k = 0; k < g->groups; k++, v += C, win_group_next(g, tap)) {
+        for (int64_t k = 0; k < g->groups / g->shared; k++, v += C, win_group_next(g, tap)) {
             const T *from = b->local;
             WN(place) place = {WIN_IN * C, C};
             if (WN(inside)(b, t, tap, &from)) place = lie;
@@ -324,19 +328,37 @@ static void WN(store)(const WN(block) * b, const win_tile *t, int64_t col, int64
     }
 }
 
-/* `length` of the depth from d on of one point's products: m (+)= v * u, u from there on too. */
-INLINE void WN(multiply_point)(const WN(block) * b, int x, int64_t nrv, int64_t d, int64_t length,
+/* n of the depth from d on of one point's products: m (+)= v * u, u from there on too. They are of
+ * one tap along the depth; positions at which the first one meets nothing are cleared. */
+INLINE void WN(multiply_chain)(const WN(block) * b, int x, int64_t nrv, int64_t d, int64_t n,
                                const T *u) {
-    const int64_t pitch = b->size.pitch, nr = nrv * VL, count = b->rows[x];
-    const T *v = b->v + x * b->count * pitch + d;
-    T *m = b->m + x * b->count * nr;
-    for (int64_t e = 0; e < length; e += WIN_SUM) {
-        const int64_t n = fc_min(WIN_SUM, length - e);
-        const int mode = d + e ? TILE_ADD : TILE_STORE;
+    const win_slab *s = &b->slab;
+    const int64_t pitch = b->size.pitch, nr = nrv * VL, line = b->rows[x];
+    const T *v = b->v + x * s->inputs * pitch + d % b->size.inner;
+    T *m = b->m + x * s->places * nr;
+    int64_t first, end;
+    v += win_slab_tap(b->grid, s, d / b->size.inner, &first, &end) * line * pitch;
+    for (int64_t i = 0; i < s->size.images; i++, v += s->slices * line * pitch) {
+        const int64_t count = (end - first) * line, rest = s->size.deep - end;
+        if (d == 0) memset(m, 0, (size_t)(first * line * nr) * sizeof(T));
+        m += first * line * nr;
         for (int64_t k = 0; k < count; k += TILE_MR) {
             const tile_fn f = FN(tiles_by_rows)[fc_min(TILE_MR, count - k) - 1][nrv - 1];
-            f(n, v + k * pitch + e, pitch, u + e * nr, nr, m + k * nr, nr, NULL, mode);
+            f(n, v + k * pitch, pitch, u, nr, m + k * nr, nr, NULL, d ? TILE_ADD : TILE_STORE);
         }
+        m += count * nr;
+        if (d == 0) memset(m, 0, (size_t)(rest * line * nr) * sizeof(T));
+        m += rest * line * nr;
+    }
+}
+
+/* `length` of the depth, in chains. */
+INLINE void WN(multiply_point)(const WN(block) * b, int x, int64_t nrv, int64_t d, int64_t length,
+                               const T *u) {
+    const int64_t inner = b->size.inner;
+    for (int64_t n; length > 0; d += n, length -= n, u += n * nrv * VL) {
+        n = fc_min(fc_min(WIN_SUM, length), inner - d % inner);
+        WN(multiply_chain)(b, x, nrv, d, n, u);
     }
 }
 
@@ -385,31 +407,41 @@ static void WN(multiply_raw)(const WN(job) * j, const WN(block) * blocks, int64_
 /* All tiles of the block to V. */
 static void WN(load_all)(WN(block) * b) {
     const win_grid *g = b->grid;
-    const int64_t pitch = b->size.pitch;
+    const win_slab *s = &b->slab;
+    const int64_t pitch = b->size.pitch, lines = s->size.images * s->slices;
     const win_rows none = {{{0}}};
     int64_t at[WIN_IN * WIN_IN] = {0};
-    win_walk walk = win_walk_at(b->p, g, b->first);
-    WN(spread)(g, &none, b->count * pitch, pitch, at);
-    for (int64_t i = 0; i < b->count; i++, win_walk_next(b->p, g, &walk)) {
-        if (!walk.tile.count[0]) continue;
-        WN(load)(b, &walk.tile, b->v, at);
-        WN(advance)(g, &walk.tile, pitch, at);
+    WN(spread)(g, &none, s->inputs * pitch, pitch, at);
+    for (int64_t line = 0; line < lines; line++) {
+        win_walk walk = win_slab_walk(b->p, g, s, line / s->slices, 0);
+        for (int64_t i = 0; i < s->size.flat; i++, win_walk_next(b->p, g, &walk)) {
+            win_tile tile = walk.tile;
+            if (!tile.count[0]) continue;
+            if (g->shared > 1) tile.first[0] = s->slice + line % s->slices - g->axis[0].origin[0];
+            WN(load)(b, &tile, b->v, at);
+            WN(advance)(g, &tile, pitch, at);
+        }
     }
-    for (int x = 0; x < g->points; x++)
-        b->rows[x] = at[x / g->wide * WIN_IN + x % g->wide] / pitch - x * b->count;
+    for (int x = 0; x < g->points; x++) {
+        const int64_t rows = at[x / g->wide * WIN_IN + x % g->wide] / pitch - x * s->inputs;
+        b->rows[x] = rows / fc_max(1, lines);
+    }
 }
 
 /* The block's products to columns [col, col+width) of the target. */
 static void WN(store_all)(const WN(block) * b, int64_t col, int64_t width) {
     const win_grid *g = b->grid;
+    const win_slab *s = &b->slab;
     const int64_t nr = fc_round_up(width, VL);
     const win_rows none = {{{0}}};
     int64_t at[WIN_IN * WIN_IN] = {0};
-    win_walk walk = win_walk_at(b->p, g, b->first);
-    WN(spread)(g, &none, b->count * nr, nr, at);
-    for (int64_t i = 0; i < b->count; i++, win_walk_next(b->p, g, &walk)) {
-        if (!walk.tile.count[0]) continue;
-        WN(store)(b, &walk.tile, col, width, b->m, at);
-        WN(advance)(g, &walk.tile, nr, at);
+    WN(spread)(g, &none, s->places * nr, nr, at);
+    for (int64_t line = 0; line < s->size.images * s->size.deep; line++) {
+        win_walk walk = win_slab_walk(b->p, g, s, line / s->size.deep, s->d + line % s->size.deep);
+        for (int64_t i = 0; i < s->size.flat; i++, win_walk_next(b->p, g, &walk)) {
+            if (!walk.tile.count[0]) continue;
+            WN(store)(b, &walk.tile, col, width, b->m, at);
+            WN(advance)(g, &walk.tile, nr, at);
+        }
     }
 }

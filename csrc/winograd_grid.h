@@ -14,13 +14,16 @@
  *
  * All groups add to the same tile of outputs, so they only lengthen the GEMM's depth:
  * depth = groups * channels, those with the most taps first, so that the groups of a point lie side
- * by side. On an axis that is not transformed every tap is a group of its own. */
+ * by side. On an axis that is not transformed every tap is a group of its own; where it reads the
+ * same slices as its neighbours, they are transformed once (winograd_slab.h). */
 #ifndef WINOGRAD_GRID_H
 #define WINOGRAD_GRID_H
 
 #include "conv_problem.h"
 
 enum { WIN_TAPS = 3 /* of a group, at most */, WIN_MOST = 6 /* outputs */ };
+/* Positions along the depth of tiles that share slices. */
+enum { WIN_DEEP = 8 };
 
 typedef struct {
     int transformed;
@@ -43,6 +46,7 @@ typedef struct {
     int high, wide; /* points along the transformed rows (1 where there are none) and columns */
     int points;     /* of both: products per tile */
     int uneven;     /* whether groups have different numbers of taps */
+    int64_t shared; /* taps along axis 0 that read the same slices, or 1 (winograd_slab.h) */
     int64_t groups; /* product over the axes */
     int64_t tiles;  /* of all sub-grids and images */
 } win_grid;
@@ -143,6 +147,14 @@ static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int t
     return FC_OK;
 }
 
+/* The taps along the depth, where tiles that share its slices transform fewer of them. */
+static inline int64_t win_grid_shares(const win_grid *g, const conv_problem *p) {
+    const tap_axis *t = &p->taps[0];
+    if (t->count < 2 || !g->two || g->row == 0 || p->src_step[0] != 1) return 1;
+    const int64_t deep = fc_min(p->grid[0], WIN_DEEP), span = t->off[t->count - 1] - t->off[0];
+    return fc_min(p->src_size[0], deep + span) < deep * t->count ? t->count : 1;
+}
+
 /* Transforms the last two axes that have several taps, by tiles of `out` outputs; FC_UNSUPPORTED
  * where none has, or tiles cannot be of that size. With `even` all groups of an axis have as many
  * taps, the last ones zero. */
@@ -173,6 +185,7 @@ static inline int win_grid_make(win_grid *g, const conv_problem *p, int out, int
     g->high = g->two ? g->axis[g->row].samples : 1;
     g->wide = g->axis[g->col].samples;
     g->points = g->high * g->wide;
+    g->shared = even ? 1 : win_grid_shares(g, p);
     return FC_OK;
 }
 

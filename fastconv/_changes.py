@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ._later import flush
+from ._later import flush, waiting
 
 
 class Memory:
@@ -57,24 +57,27 @@ def memory(t: Any) -> Memory:
     return found
 
 
-def changed(t: Any) -> None:
-    """Note that the memory of a tensor was written."""
-    box = t._version_box
-    box[0] += 1
-    found = box[1]
-    if found is not None:
-        found.packed = None
+def changed(*tensors: Any) -> None:
+    """Note that the memory of tensors was written."""
+    for t in tensors:
+        box = t._version_box
+        box[0] += 1
+        found = box[1]
+        if found is not None:
+            found.packed = None
 
 
-def forget(t: Any) -> None:
-    """Drop what was derived from the memory of a tensor, which is about to be written.
+def forget(*tensors: Any) -> None:
+    """Drop what was derived from the memory of tensors, which are about to be written.
 
     Results that wait to be written from it are written first.
     """
-    flush(t)
-    found = t._version_box[1]
-    if found is not None:
-        found.packed = None
+    for t in tensors:
+        if waiting:
+            flush(t)
+        found = t._version_box[1]
+        if found is not None:
+            found.packed = None
 
 
 def expose(t: Any) -> Any:

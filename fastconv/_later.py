@@ -62,25 +62,25 @@ class _Reference(weakref.ref):  # type: ignore[type-arg]
 
 #: References to tensors that wait, and to some that are gone or written: whoever goes through them
 #: drops those, and `wait` does it where they are more than this.
-_waiting: set[_Reference] = set()
+waiting: set[_Reference] = set()
 MANY = 64
 
 
 def wait(tensor: Any) -> None:
     """Let `tensor` be written before its sources change."""
-    if len(_waiting) > MANY:
+    if len(waiting) > MANY:
         _pending()
-    _waiting.add(_Reference(tensor))
+    waiting.add(_Reference(tensor))
 
 
 def _pending() -> list[tuple[Any, Later]]:
     """The tensors that wait, and what for."""
     found = []
-    for ref in list(_waiting):
+    for ref in list(waiting):
         tensor: Any = ref()
         later = None if tensor is None else tensor._later
         if later is None:
-            _waiting.discard(ref)
+            waiting.discard(ref)
         else:
             found.append((tensor, later))
     return found
@@ -88,19 +88,19 @@ def _pending() -> list[tuple[Any, Later]]:
 
 def flush(tensor: Any) -> None:
     """Write what waits and reads the memory of `tensor`, which is about to change."""
-    if not _waiting:
+    if not waiting:
         return
     array = tensor._array
-    for waiting, later in _pending():
+    for late, later in _pending():
         if any(s is not None and np.may_share_memory(s, array) for s in later.sources()):
-            waiting._array  # noqa: B018  (reading writes)
+            late._array  # noqa: B018  (reading writes)
 
 
 def settle() -> None:
     """Write what waits for this thread to leave the outermost module call."""
-    if not _waiting:
+    if not waiting:
         return
     me = threading.get_ident()
-    for waiting, later in _pending():
+    for late, later in _pending():
         if later.owner == me:
-            waiting._array  # noqa: B018  (reading writes)
+            late._array  # noqa: B018  (reading writes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import fastconv as fc
 import fastconv.nn as nn
 import fastconv.optim as optim
 from fastconv.optim import lr_scheduler as schedules
-from fastconv.optim.optimizer import BLOCK
+from fastconv.optim.optimizer import BLOCK, _kept
 
 RNG = np.random.default_rng(0)
 
@@ -344,3 +345,55 @@ def test_one_cycle_ends():
         s.step()
     with pytest.raises(ValueError, match="steps"):
         s.step()
+
+
+@pytest.mark.parametrize("method", ["SGD", "Adam"])
+def test_what_a_step_keeps_is_never_of_other_arrays(method: str) -> None:
+    """Whatever is exchanged between steps, they are those of an optimizer that keeps nothing."""
+
+    def make() -> tuple[list[Any], Any]:
+        fc.manual_seed(0)
+        params = [fc.randn(3, 4).requires_grad_(), fc.randn(5).requires_grad_()]
+        params.append(fc.randn(2).double().requires_grad_())
+        options = {"momentum": 0.5} if method == "SGD" else {"amsgrad": True}
+        return params, getattr(fc.optim, method)(params, lr=0.1, **options)
+
+    def exchange(step: int, params: list[Any], optimizer: Any) -> None:
+        if step == 2:
+            params[0].data = fc.ones(3, 4)
+        elif step == 3:
+            optimizer.load_state_dict(optimizer.state_dict())
+        elif step == 4:
+            del optimizer.state[params[1]]
+        elif step == 5:
+            params[1].grad = None
+        elif step == 6:
+            params[0].data = fc.ones(4, 3).t()
+        elif step == 7:
+            optimizer.add_param_group({"params": [fc.ones(2).requires_grad_()], "lr": 1.0})
+        elif step == 8:
+            optimizer.param_groups[0]["params"].reverse()
+        elif step == 9:
+            optimizer.param_groups[0]["lr"] = 0.25
+        elif step == 10:
+            params[0].data = fc.ones(3, 4)
+
+    found = []
+    for keeps in (True, False):
+        params, optimizer = make()
+        for step in range(13):
+            for i, p in enumerate(params):
+                g = fc.full(tuple(p.shape), float(step + i), dtype=p.dtype)
+                p.grad = g if step % 3 or g.ndim < 2 else g.t().contiguous().t()
+            exchange(step, params, optimizer)
+            if not keeps:
+                _kept.clear()
+            optimizer.step()
+        found.append([p.detach().numpy().copy() for p in params])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+    params[1]._array.flags.writeable = False
+    params[1].grad = fc.ones(5)
+    with pytest.raises(ValueError, match="read-only"):
+        optimizer.step()
+    assert copy.deepcopy(optimizer).param_groups[0]["lr"] == 0.25

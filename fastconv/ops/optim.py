@@ -6,7 +6,9 @@ place, whatever its memory order; kernels see C-contiguous arrays of one type.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import is_
+from typing import Any
 
 import numpy as np
 
@@ -14,35 +16,57 @@ from fastconv import plan
 from fastconv.ops.layout import Array
 
 
-class _Group:
-    """Some of the positions, of one type, as kernels want them."""
+class Arrays(list[Array]):
+    """Arrays that a kernel gets, the same objects at every step that gives it this list.
 
-    def __init__(self, kind: np.dtype, positions: list[int]) -> None:
+    Attributes
+    ----------
+    cache : dict
+        What backends derive from them, as from a geometry.
+    """
+
+    __slots__ = ("cache",)
+
+    def __init__(self, arrays: Iterable[Array]) -> None:
+        super().__init__(arrays)
+        self.cache: dict[Any, Any] = {}
+
+
+class _Group:
+    """Some of the positions, of one type, as kernels want them.
+
+    Attributes
+    ----------
+    written : list of Arrays
+        Those of the lists that the kernel writes: themselves, or copies that `home` brings back.
+    """
+
+    def __init__(
+        self, kind: np.dtype, positions: list[int], lists: Sequence[Sequence[Array]]
+    ) -> None:
         self.kind = kind
         self.positions = positions
         self.copies: list[tuple[Array, Array]] = []
+        self.written = [Arrays([self._own(arrays[i]) for i in positions]) for arrays in lists]
 
-    def changed(self, arrays: Sequence[Array]) -> list[Array]:
-        """Arrays that the kernel writes: themselves, or copies that `home` brings back."""
-        found = []
-        for i in self.positions:
-            a = arrays[i]
-            if a.flags.carray and a.dtype == self.kind:
-                found.append(a)
-                continue
-            if not a.flags.writeable:
-                raise ValueError(f"step: a parameter of shape {a.shape} is read-only")
-            copy = np.array(a, self.kind, order="C")
-            self.copies.append((a, copy))
-            found.append(copy)
-        return found
+    def _own(self, a: Array) -> Array:
+        if a.flags.carray and a.dtype == self.kind:
+            return a
+        if not a.flags.writeable:
+            raise ValueError(f"step: a parameter of shape {a.shape} is read-only")
+        copy = np.array(a, self.kind, order="C")
+        self.copies.append((a, copy))
+        return copy
 
     def read(self, arrays: Sequence[Array]) -> list[Array]:
         """Arrays that the kernel reads."""
-        kind = self.kind
-        return [np.ascontiguousarray(arrays[i], kind).reshape(arrays[i].shape)
-                if not arrays[i].flags.c_contiguous or arrays[i].dtype != kind else arrays[i]
-                for i in self.positions]  # fmt: skip
+        kind, found = self.kind, []
+        for i in self.positions:
+            a = arrays[i]
+            if a.dtype != kind or not a.flags.c_contiguous:
+                a = np.ascontiguousarray(a, kind).reshape(a.shape)
+            found.append(a)
+        return found
 
     def home(self) -> None:
         """Bring the results back to where copies were made."""
@@ -50,13 +74,41 @@ class _Group:
             a[...] = copy
 
 
-def _groups(params: Sequence[Array]) -> list[_Group]:
-    """The positions by type; types without kernels are computed in float32."""
+class Kept:
+    """The groups of the last step, for one on the same arrays."""
+
+    __slots__ = ("groups", "lists")
+
+    def __init__(self) -> None:
+        self.lists: list[list[Array]] = []
+        self.groups: list[_Group] = []
+
+    def same(self, lists: Sequence[Sequence[Array]]) -> bool:
+        """Whether these are the arrays of the last step, and may be written as they were."""
+        if [len(a) for a in lists] != [len(a) for a in self.lists]:
+            return False
+        for new, old in zip(lists, self.lists, strict=True):
+            if not all(map(is_, new, old)):
+                return False
+        return all([a.flags.carray for a in lists[0]])
+
+
+def _groups(lists: Sequence[Sequence[Array]], kept: Kept | None) -> list[_Group]:
+    """The positions by type, of parameters and what else is written.
+
+    Types without kernels are computed in float32.
+    """
+    if kept is not None and kept.lists and kept.same(lists):
+        return kept.groups
     by_kind: dict[np.dtype, list[int]] = {}
-    for i, p in enumerate(params):
+    for i, p in enumerate(lists[0]):
         kind = p.dtype if p.dtype.char in "fd" else np.dtype(np.float32)
         by_kind.setdefault(kind, []).append(i)
-    return [_Group(kind, positions) for kind, positions in by_kind.items()]
+    groups = [_Group(kind, positions, lists) for kind, positions in by_kind.items()]
+    if kept is not None:
+        lasting = not any(group.copies for group in groups)
+        kept.groups, kept.lists = (groups, [list(a) for a in lists]) if lasting else ([], [])
+    return groups
 
 
 def sgd_step(
@@ -71,6 +123,7 @@ def sgd_step(
     decay: float = 0.0,
     maximize: bool = False,
     nesterov: bool = False,
+    kept: Kept | None = None,
 ) -> None:
     """Step by SGD: ``d = ±g + decay p; v = momentum v + (1 - dampening) d; p -= rate v``.
 
@@ -83,13 +136,15 @@ def sgd_step(
         Whether a parameter's velocity begins here, as d.
     nesterov : bool
         ``p -= rate (d + momentum v)`` instead.
+    kept : Kept, optional
+        The caller's, for steps on the same arrays again and again.
     """
     step, sign = plan.kernel("sgd_step"), -1.0 if maximize else 1.0
-    for group in _groups(params):
-        p, g = group.changed(params), group.read(grads)
-        v = group.changed(velocities) if momentum else []
+    for group in _groups([params, velocities] if momentum else [params], kept):
+        p, *more = group.written
+        v = more[0] if more else []
         begins = [first[i] for i in group.positions]
-        step(p, g, v, begins, rate, momentum, 1 - dampening, decay, sign, nesterov)
+        step(p, group.read(grads), v, begins, rate, momentum, 1 - dampening, decay, sign, nesterov)
         group.home()
 
 
@@ -107,6 +162,7 @@ def adam_step(
     decay: float = 0.0,
     shrink: float = 1.0,
     maximize: bool = False,
+    kept: Kept | None = None,
 ) -> None:
     """Step by Adam: ``p = shrink p - rate m / (scale sqrt(s) + eps)``.
 
@@ -120,12 +176,14 @@ def adam_step(
     rates, scales : sequence of float
         The learning rate and ``1 / sqrt`` of the bias correction, by the parameter's own count of
         steps.
+    kept : Kept, optional
+        As for `sgd_step`.
     """
     step, sign = plan.kernel("adam_step"), -1.0 if maximize else 1.0
-    for group in _groups(params):
-        p, g = group.changed(params), group.read(grads)
-        m, s = group.changed(means), group.changed(squares)
-        most = group.changed(largest) if largest else []
+    lists = [params, means, squares, largest] if largest else [params, means, squares]
+    for group in _groups(lists, kept):
+        p, m, s, *more = group.written
+        most = more[0] if more else []
         rate, scale = ([x[i] for i in group.positions] for x in (rates, scales))
-        step(p, g, m, s, most, rate, scale, *betas, eps, decay, shrink, sign)
+        step(p, group.read(grads), m, s, most, rate, scale, *betas, eps, decay, shrink, sign)
         group.home()

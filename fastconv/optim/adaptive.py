@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..memory import zeros_like
-from ..ops.optim import adam_step
+from ..ops.optim import Kept, adam_step
 from .optimizer import Optimizer, State, blocks, check_unsupported
 
 
@@ -284,6 +284,7 @@ class Adam(Optimizer):
         arrays: list[np.ndarray],
         grads: list[np.ndarray],
         states: list[State],
+        kept: Kept,
     ) -> None:
         (beta1, beta2), lr, decay = group["betas"], group["lr"], group["weight_decay"]
         decoupled = group["decoupled_weight_decay"]
@@ -303,6 +304,7 @@ class Adam(Optimizer):
             decay=0.0 if decoupled else decay,
             shrink=1 - lr * decay if decoupled else 1.0,
             maximize=group["maximize"],
+            kept=kept,
         )
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..autograd import changed, enable_grad, forget
+from ..ops.optim import Kept
 from ..profiler import record_function
 from ..tensor import Tensor, wrap
 
 State = dict[str, Any]
+#: What each optimizer's steps keep from one to the next, by the group's number.
+_kept: WeakKeyDictionary[Optimizer, dict[int, Kept]] = WeakKeyDictionary()
 BLOCK = 1 << 14
 
 
@@ -136,19 +140,18 @@ class Optimizer:
         return loss
 
     def _advance(self) -> None:
-        for group in self.param_groups:
+        for i, group in enumerate(self.param_groups):
             found = [p for p in group["params"] if p._grad is not None]
             if found:
-                for p in found:
-                    forget(p)
+                forget(*found)
+                kept = _kept.setdefault(self, {}).setdefault(i, Kept())
                 arrays = [p._array for p in found]
                 grads = [p._grad._array for p in found]
                 states = [self.state[p] for p in found]
                 for array, state in zip(arrays, states, strict=True):
                     self.prepare(group, array, state)
-                self.update_all(group, arrays, grads, states)
-                for p in found:
-                    changed(p)
+                self.update_all(group, arrays, grads, states, kept)
+                changed(*found)
 
     def update_all(
         self,
@@ -156,8 +159,12 @@ class Optimizer:
         arrays: list[np.ndarray],
         grads: list[np.ndarray],
         states: list[State],
+        kept: Kept,
     ) -> None:
-        """Change the arrays of a group's parameters in place; here, one after the other."""
+        """Change the arrays of a group's parameters in place; here, one after the other.
+
+        `kept` is what a step over lists of arrays may keep for the group's next one.
+        """
         for array, grad, state in zip(arrays, grads, states, strict=True):
             self.update(group, array, grad, state)
 

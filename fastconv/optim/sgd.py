@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import memory
-from ..ops.optim import sgd_step
+from ..ops.optim import Kept, sgd_step
 from .optimizer import Optimizer, State, check_unsupported
 
 
@@ -64,6 +64,7 @@ class SGD(Optimizer):
         arrays: list[np.ndarray],
         grads: list[np.ndarray],
         states: list[State],
+        kept: Kept,
     ) -> None:
         first, velocities = [False] * len(arrays), []
         if group["momentum"]:
@@ -83,4 +84,5 @@ class SGD(Optimizer):
             decay=group["weight_decay"],
             maximize=group["maximize"],
             nesterov=group["nesterov"],
+            kept=kept,
         )

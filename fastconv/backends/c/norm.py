@@ -21,6 +21,7 @@ from fastconv.backends.c.library import (
     lib,
     thread_count,
 )
+from fastconv.backends.c.packing import dense_pointer
 from fastconv.spec import NormSpec
 
 DOUBLE = np.dtype(np.float64)
@@ -59,27 +60,25 @@ def _form(kept: _Norm, a: Array) -> int:
     return LAST if a.transpose(kept.axes).flags.c_contiguous else NCHW
 
 
-def _memory(kept: _Norm, a: Array, form: int) -> Array:
-    """The C-contiguous array over the memory of `a` in that format; a copy where it has another."""
-    if form == NCHW:
-        return a if a.flags.c_contiguous else np.ascontiguousarray(a)
-    view = a.transpose(kept.axes)
-    if view.flags.c_contiguous:
-        return view
-    return last_view(a.reshape(*a.shape[:2], 1, 1, -1))
-
-
 def _input(what: str, name: str, kept: _Norm, a: Array | None, form: int, dtype: Any) -> Any:
+    """The pointer to `a` in that format, copied where it has another."""
     if a is None:
         return NULL
-    check_same(what, name, a, kept.shape, dtype)
-    return from_buffer(_memory(kept, a, form))
+    if a.shape != kept.shape or a.dtype != dtype:
+        check_same(what, name, a, kept.shape, dtype)
+    try:
+        return from_buffer(a if form == NCHW else a.transpose(kept.axes))
+    except ValueError:  # not dense in that format
+        if form == NCHW:
+            return from_buffer(np.ascontiguousarray(a))
+        return from_buffer(last_view(a.reshape(*a.shape[:2], 1, 1, -1)))
 
 
 def _output(what: str, name: str, kept: _Norm, a: Array | None, form: int, dtype: Any) -> Any:
     if a is None:
         return NULL
-    check_same(what, name, a, kept.shape, dtype)
+    if a.shape != kept.shape or a.dtype != dtype:
+        check_same(what, name, a, kept.shape, dtype)
     view = a if form == NCHW else a.transpose(kept.axes)
     if not view.flags.c_contiguous:
         raise ValueError(f"{what}: {name} must be laid out as the input, got strides {a.strides}")
@@ -90,19 +89,20 @@ def _channels(what: str, name: str, kept: _Norm, a: Array | None, dtype: Any, ou
     """Values of the channels (C,): copied where they are not dense and only read."""
     if a is None:
         return NULL
-    check_same(what, name, a, kept.channels, dtype)
-    if out:
-        return from_buffer("char[]", a, True)
-    return from_buffer(a if a.flags.c_contiguous else np.ascontiguousarray(a))
+    if a.shape != kept.channels or a.dtype != dtype:
+        check_same(what, name, a, kept.channels, dtype)
+    return from_buffer("char[]", a, True) if out else dense_pointer(a)
 
 
 def _coefficients(what: str, kept: _Norm, a: Array, dtype: Any) -> Any:
-    check_same(what, "coef", a, kept.coef, dtype)
-    return from_buffer(a if a.flags.c_contiguous else np.ascontiguousarray(a))
+    if a.shape != kept.coef or a.dtype != dtype:
+        check_same(what, "coef", a, kept.coef, dtype)
+    return dense_pointer(a)
 
 
 def _stats(what: str, kept: _Norm, a: Array) -> Any:
-    check_same(what, "stats", a, kept.coef, DOUBLE)
+    if a.shape != kept.coef or a.dtype != DOUBLE:
+        check_same(what, "stats", a, kept.coef, DOUBLE)
     return from_buffer("double[]", a, True)
 
 
@@ -126,7 +126,8 @@ def norm_statistics(
     what = "norm_statistics"
     kept, code, dtype = _norm(spec), dtype_code(what, x), x.dtype
     form = _form(kept, x)
-    check_same(what, "coef", coef, kept.coef, dtype)
+    if coef.shape != kept.coef or coef.dtype != dtype:
+        check_same(what, "coef", coef, kept.coef, dtype)
     status = lib.fc_norm_statistics(
         code, kept.geometry[form], _input(what, "x", kept, x, form, dtype),
         _channels(what, "weight", kept, weight, dtype, False),

@@ -22,40 +22,31 @@ def _eps(name: str, eps: Any) -> float:
     return eps
 
 
-def _check_writable(name: str, **statistics: Tensor | None) -> None:
-    for argument, t in statistics.items():
-        if t is not None and not t._array.flags.writeable:
-            raise ValueError(f"{name}(): {argument} is read-only and cannot be updated")
-
-
-class _Running:
-    """The arrays of running statistics while a kernel moves them; each tensor may be None.
+def _moving(
+    name: str, op: Any, input: Tensor, mean: Tensor | None, var: Tensor | None, *args: Any
+) -> Any:
+    """``op`` with the arrays of the running statistics, which its kernel moves.
 
     They are the tensors' own where a kernel can write these: of the input's type, and dense.
     """
-
-    def __init__(self, dtype: np.dtype, *tensors: Tensor | None) -> None:
-        self.tensors = tensors
-        self.dtype = dtype
-
-    def __enter__(self) -> Any:
-        for t in self.tensors:
-            if t is not None:
-                forget(t)
-        self.arrays = tuple(
-            [
-                None if t is None else np.ascontiguousarray(t._array, self.dtype)
-                for t in self.tensors
-            ]
-        )
-        return self.arrays
-
-    def __exit__(self, *error: Any) -> None:
-        for t, a in zip(self.tensors, self.arrays, strict=True):
-            if t is not None:
-                if a is not t._array:
-                    t._array[...] = a
-                changed(t)
+    kind, arrays = input._array.dtype, []
+    for argument, t in (("running_mean", mean), ("running_var", var)):
+        a = None if t is None else t._array
+        if a is not None:
+            if not a.flags.writeable:
+                raise ValueError(f"{name}(): {argument} is read-only and cannot be updated")
+            if a.dtype is not kind or not a.flags.c_contiguous:
+                a = np.ascontiguousarray(a, kind)
+            forget(t)
+        arrays.append(a)
+    weight, bias, spec, eps, momentum = args
+    y = op.apply(input, weight, bias, spec, None, eps, arrays, momentum, late(input))
+    for t, a in zip((mean, var), arrays, strict=True):
+        if t is not None:
+            if a is not t._array:
+                t._array[...] = a
+            changed(t)
+    return y
 
 
 def _fit(input: Any, *tensors: Any) -> bool:
@@ -64,9 +55,12 @@ def _fit(input: Any, *tensors: Any) -> bool:
         shape, kind = input._array.shape, input._array.dtype
         if kind not in FLOATS or len(shape) < 2:
             return False
+        channels = shape[1:2]
         for t in tensors:
-            if t is not None and (t._array.shape != shape[1:2] or t._array.dtype is not kind):
-                return False
+            if t is not None:
+                a = t._array
+                if a.shape != channels or a.dtype is not kind:
+                    return False
     except AttributeError:
         return False
     return True
@@ -143,11 +137,10 @@ def batch_norm(
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {shape}"
         )
-    _check_writable(name, running_mean=running_mean, running_var=running_var)
-
-    spec = batch_norm_spec(shape)
-    with _Running(input._array.dtype, running_mean, running_var) as running:
-        return BatchNorm.apply(input, weight, bias, spec, None, eps, running, momentum, late(input))
+    return _moving(
+        name, BatchNorm, input, running_mean, running_var,
+        weight, bias, batch_norm_spec(shape), eps, momentum,
+    )  # fmt: skip
 
 
 def layer_norm(
@@ -224,10 +217,10 @@ def instance_norm(
         ("bias", bias),
     ):
         check_shape(name, argument, given, (shape[1],))
-    _check_writable(name, running_mean=running_mean, running_var=running_var)
-    spec = group_norm_spec(shape, shape[1])
-    with _Running(input._array.dtype, running_mean, running_var) as running:
-        return GroupNorm.apply(input, weight, bias, spec, None, eps, running, momentum, late(input))
+    return _moving(
+        name, GroupNorm, input, running_mean, running_var,
+        weight, bias, group_norm_spec(shape, shape[1]), eps, momentum,
+    )  # fmt: skip
 
 
 def local_response_norm(

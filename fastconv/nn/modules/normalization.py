@@ -127,9 +127,10 @@ class _BatchNorm(_NormBase):
         except KeyError:
             weight, bias, mean, var = self.weight, self.bias, self.running_mean, self.running_var
         if self.training and self.track_running_stats:
-            batches = self.num_batches_tracked
+            batches = self._buffers.get("num_batches_tracked")
             if batches is not None:
-                batches._array += 1
+                count = batches._array
+                count.fill(count.item() + 1)
                 changed(batches)
                 if self.momentum is None:
                     factor = 1.0 / float(batches._array)

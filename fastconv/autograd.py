@@ -211,9 +211,10 @@ def _owner(a: ndarray) -> ndarray:
     return base if type(base) is ndarray else a
 
 
-def _share(view: TensorBase, source: TensorBase) -> None:
+def share(view: TensorBase, source: TensorBase) -> None:
     """If the new tensor `view` shares memory with `source`, let it share its changes too."""
-    if _owner(view._array) is _owner(source._array):
+    a, b = view._array, source._array
+    if a is b or a.base is b or _owner(a) is _owner(b):
         base = source if source._view is None else source._view[0]
         view._version_box = source._version_box
         view._view = (base, base._node)
@@ -297,13 +298,13 @@ class Op:
                 ctx.record(inputs, results)
             if cls.view:
                 for r in results:
-                    _share(r, inputs[0])
+                    share(r, inputs[0])
             return results
         result = pending(out) if isinstance(out, Later) else wrap(out)
         if graph:
             ctx.record(inputs, (result,))
         if cls.view:
-            _share(result, inputs[0])
+            share(result, inputs[0])
         return result
 
     def run_forward(self, values: Sequence[Any]) -> Any:

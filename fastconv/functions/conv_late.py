@@ -23,7 +23,7 @@ from ..packed import Packed
 from ..spec import ConvSpec
 from . import joined
 from .conv import Convolution, gradients
-from .kept import kept, normalization
+from .kept import kept, normalization, normalized
 
 Array = np.ndarray
 
@@ -41,8 +41,10 @@ def conv_late(x: Any, weight: Any, bias: Any, spec: ConvSpec) -> Any:
     b = None if bias is None else bias._array
     unseen = reachable(x) or (bias is not None and reachable(bias))
     packed = kept(weight)
-    inputs = (x, weight) if bias is None else (x, weight, bias)
-    needs = tuple([t.requires_grad for t in inputs]) if mode.grad else ()
+    needs: tuple[bool, ...] = ()
+    if mode.grad:
+        inputs = (x, weight) if bias is None else (x, weight, bias)
+        needs = tuple([t.requires_grad for t in inputs])
     if True not in needs:
         if unseen or packed is None:
             return None
@@ -144,22 +146,23 @@ class ConvLater(Later):
 
     def normalize(self, tensor: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: Any) -> Any:
         """Batch norm of evaluation, still late; None if that cannot join, or is an error."""
-        if self.coef is not None or self.residual is not None or not self.free(tensor):
+        if self.coef is not None or self.residual is not None or self.node is not None:
             return None
-        if self.node is not None:
+        if tensor._requires or tensor._node is not None or len(self.shape) == self.spec.ndim + 1:
             return None
-        if (
-            type(eps) is not float
-            or not 0 <= eps < math.inf
-            or len(self.shape) == self.spec.ndim + 1
-        ):
+        if type(eps) is not float or not 0 <= eps < math.inf or mean is None or var is None:
             return None
-        if mean is None or var is None:
-            return None
-        for t in (mean, var, weight, bias):
-            if t is not None and not self.fits(t):
-                return None
-        return pending(self.also(normalization(mean, var, weight, bias, eps), None, None))
+        coef = None
+        if not mode.grad:  # what is kept was found to fit before
+            coef = normalized(mean, var, weight, bias, eps)
+            if coef is not None and (coef.shape[1] != self.shape[1] or coef.dtype != self.dtype):
+                coef = None
+        if coef is None:
+            for t in (mean, var, weight, bias):
+                if t is not None and not self.fits(t):
+                    return None
+            coef = normalization(mean, var, weight, bias, eps)
+        return pending(self.also(coef, None, None))
 
     def fits(self, t: Any) -> bool:
         """Whether `t` has one value for each channel, and no gradient to record."""

@@ -9,6 +9,7 @@ thread is NumPy's product, as is everything in the other backends.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,12 @@ def _spec(x: Array, w: Array) -> ConvSpec | None:
     if products < SMALL or x.ndim == 1 or switches().backend != "c":
         return None
     outs, ins = w.shape
-    return conv_spec((1, ins, x.size // ins), (outs, ins, 1), ndim=1, name="linear")
+    return _line(x.size // ins, ins, outs)
+
+
+@lru_cache(maxsize=4096)
+def _line(rows: int, ins: int, outs: int) -> ConvSpec:
+    return conv_spec((1, ins, rows), (outs, ins, 1), ndim=1, name="linear")
 
 
 def _product(

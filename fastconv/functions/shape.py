@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import dtypes
-from ..autograd import Op, TensorBase
+from .. import _watch, dtypes
+from .._grad_mode import mode
+from ..autograd import Op, TensorBase, share, wrap
 from ..ops import join
 from ._promote import cast, check_tensor, numpy_names, result_dtype, unbroadcast
 
@@ -231,7 +233,8 @@ def view(self: Any, *shape: Any) -> Any:
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """The axes from `start_dim` to `end_dim` made one, in row-major order."""
     check_tensor(input, "input", "flatten")
-    shape = input._array.shape
+    array = input._array
+    shape = array.shape
     if not shape:
         return Reshape.apply(input, (1,))
     first, last = axis(start_dim, len(shape), "flatten"), axis(end_dim, len(shape), "flatten")
@@ -239,10 +242,12 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
         raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     if first == last:
         return input
-    count = 1
-    for n in shape[first : last + 1]:
-        count *= n
-    return Reshape.apply(input, (*shape[:first], count, *shape[last + 1 :]))
+    sizes = (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
+    if mode.grad or _watch.recorder is not None:
+        return Reshape.apply(input, sizes)
+    result = wrap(array.reshape(sizes))
+    share(result, input)
+    return result
 
 
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:

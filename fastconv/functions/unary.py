@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import _watch
+from .._grad_mode import mode, quiet, unquiet
 from ..autograd import Op, TensorBase, wrap
 from ..ops import elementwise as ops
 from ..ops import select
@@ -151,6 +153,17 @@ class Relu(Unary):
     def backward(ctx: Any, g: ndarray) -> ndarray:
         (y,) = ctx.saved
         return ops.relu_backward(g, y, ctx.owned)
+
+
+def rectified(input: Any) -> Any:
+    """The ReLU of a floating-point Tensor; without a graph and a watcher, nothing but that."""
+    if mode.grad or _watch.recorder is not None:
+        return Relu.apply(input)
+    token = quiet()
+    try:
+        return wrap(ops.relu(input._array))
+    finally:
+        unquiet(token)
 
 
 class Erf(Unary):

@@ -100,7 +100,7 @@ def _forward(algorithm: str, kernel: int) -> Callable[..., None]:
         a = from_buffer(x) if plain else last_pointer(x)
         done = None
         if finish is not None:
-            done = finish_pointers(what, finish, kept.b_shape, wanted[2], dtype, form)
+            done = finish_pointers(what, kept, finish, wanted[2], dtype, form)
         if packed is not None and _run_packed(
             what, spec, kernel, code, kept, forms, a, w, packed, b, done, y
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastconv.backends.c.formats import LAST, element_strides, last_pointer
+from fastconv.backends.c.formats import element_strides, last_pointer
 from fastconv.backends.c.library import (
     NULL,
     SERIAL_FLOPS,
@@ -27,6 +27,7 @@ class Conv:
 
     __slots__ = (
         "b_shape",
+        "coef_shape",
         "empty",
         "fields",
         "geometry",
@@ -39,7 +40,7 @@ class Conv:
 
     def __init__(self, spec: ConvSpec) -> None:
         self.x_shape, self.w_shape, self.y_shape = spec.x_shape, spec.w_shape, spec.y_shape
-        self.b_shape = (spec.out_channels,)
+        self.b_shape, self.coef_shape = (spec.out_channels,), (3, spec.out_channels)
         self.parallel = spec.flops >= SERIAL_FLOPS
         self.empty = 0 in self.x_shape + self.w_shape + self.y_shape
         self.geometry: dict[int, Any] = {}
@@ -92,22 +93,19 @@ def form_of(
 
 
 def finish_pointers(
-    what: str,
-    finish: Finish | None,
-    channels: tuple[int],
-    shape: tuple[int, ...],
-    dtype: Any,
-    form: int = LAST,
+    what: str, kept: Conv, finish: Finish | None, shape: tuple[int, ...], dtype: Any, form: int
 ) -> tuple[float, float, Any, Any]:
-    """Slope, limit, and the pointers to residual and coefficients or NULL."""
+    """Slope, limit, and the pointers to residual (of this shape) and coefficients or NULL."""
     if finish is None:
         return NO_FINISH
     slope, limit, residual, coef = finish
     r = c = NULL
     if coef is not None:
-        check_same(what, "coef", coef, (3, *channels), dtype)
+        if coef.shape != kept.coef_shape or coef.dtype != dtype:
+            check_same(what, "coef", coef, kept.coef_shape, dtype)
         c = from_buffer(coef)
     if residual is not None:
-        check_same(what, "residual", residual, shape, dtype)
+        if residual.shape != shape or residual.dtype != dtype:
+            check_same(what, "residual", residual, shape, dtype)
         r = last_pointer(residual) if form else dense_pointer(residual)
     return slope, limit, r, c

@@ -90,7 +90,7 @@ def prepare_forward(what: str, kernel: int) -> Callable[[ConvSpec, Any, int], Re
             if finish is None and form is None:
                 status = plain(kernel, code, geometry, a, weight, b, y, threads)
             else:
-                slope, limit, r, c = finish_pointers(what, finish, kept.b_shape, y_shape, dtype)
+                slope, limit, r, c = finish_pointers(what, kept, finish, y_shape, dtype, LAST)
                 if form is None:
                     status = finished(
                         kernel, code, geometry, a, weight, b, c, r, slope, limit, y, threads

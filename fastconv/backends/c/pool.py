@@ -160,6 +160,8 @@ def _prepare(what: str, kernel: Callable[..., int], numbered: bool) -> Callable[
         x_shape, y_shape = spec.shapes.get(rank) or spec.shapes[5]
         if code is None or not math.prod(y_shape):
             return None
+        if numbered and math.prod(spec.taps) > 256:  # more than a byte can number
+            return None
         geometry, parallel, order = kept.at(LAST, LAST), kept.parallel, TO_LAST[rank]
         new, new_taps = last_results(y_shape, dtype), last_results(kept.y_shape, UINT8)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...autograd import TensorBase
 from ...functions import activation as ops
-from ...functions.unary import Relu, Sigmoid, Tanh
+from ...functions.unary import Sigmoid, Tanh, rectified
 from ...random import rng
 from ...spec import as_int
 from ...tensor import Tensor, wrap
@@ -39,7 +39,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
         joined = later.activate(input, 0, math.inf)
         if joined is not None:
             return joined
-    return Relu.apply(input) if input._array.dtype.kind == "f" else input.relu()
+    return rectified(input) if input._array.dtype.kind == "f" else input.relu()
 
 
 def relu_(input: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class ReLU(_Inplace):
     """max(x, 0)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.relu(input, self.inplace)
+        return F.relu(input, self.__dict__["inplace"])
 
 
 class SELU(_Inplace):

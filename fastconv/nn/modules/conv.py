@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ...spec import as_int, as_tuple
@@ -13,7 +14,6 @@ from ..parameter import Parameter
 from .module import Module, check_device, empty
 
 MODES = ("zeros", "reflect", "replicate", "circular")
-CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
@@ -21,6 +21,7 @@ class _ConvNd(Module):
     """What all convolutions share: arguments, parameters and their initial values."""
 
     ndim: int
+    convolve: Callable[..., Tensor]  # the function of this rank
     transposed = False
     _alone = True
 
@@ -184,33 +185,35 @@ class _Conv(_ConvNd):
         )
 
     def forward(self, input: Tensor) -> Tensor:
-        padding = self.padding
-        if self.padding_mode != "zeros":
-            input, padding = F.pad(input, self._borders, self.padding_mode), 0  # type: ignore[assignment]
+        fields = self.__dict__
+        padding = fields["padding"]
+        if fields["padding_mode"] != "zeros":
+            input, padding = F.pad(input, self._borders, self.padding_mode), 0
         weight: Any
         bias: Any
         try:  # without the detour through __getattr__
-            weight, bias = self._parameters["weight"], self._parameters["bias"]
+            parameters = fields["_parameters"]
+            weight, bias = parameters["weight"], parameters["bias"]
         except KeyError:
             weight, bias = self.weight, self.bias
-        return CONV[self.ndim](
-            input, weight, bias, self.stride, padding, self.dilation, self.groups
+        return type(self).convolve(
+            input, weight, bias, fields["stride"], padding, fields["dilation"], fields["groups"]
         )
 
 
 class Conv1d(_Conv):
     __doc__ = _Conv.__doc__
-    ndim = 1
+    ndim, convolve = 1, staticmethod(F.conv1d)
 
 
 class Conv2d(_Conv):
     __doc__ = _Conv.__doc__
-    ndim = 2
+    ndim, convolve = 2, staticmethod(F.conv2d)
 
 
 class Conv3d(_Conv):
     __doc__ = _Conv.__doc__
-    ndim = 3
+    ndim, convolve = 3, staticmethod(F.conv3d)
 
 
 class _ConvTranspose(_ConvNd):

@@ -79,7 +79,8 @@ class Linear(Module):
         weight: Any
         bias: Any
         try:  # without the detour through __getattr__
-            weight, bias = self._parameters["weight"], self._parameters["bias"]
+            parameters = self.__dict__["_parameters"]
+            weight, bias = parameters["weight"], parameters["bias"]
         except KeyError:
             weight, bias = self.weight, self.bias
         return F.linear(input, weight, bias)

@@ -60,14 +60,15 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        fields = self.__dict__
-        if not (mode.waits or self._alone):
+        # Attributes of an object with a __getattr__ cost several times a look into its __dict__.
+        fields, cls = self.__dict__, type(self)
+        if not (mode.waits or cls._alone):
             return self._call_outermost(args, kwargs)
-        if not (
-            fields["_forward_hooks"] or fields["_forward_pre_hooks"] or fields["_backward_hooks"]
-        ):
-            return self.forward(*args, **kwargs)
-        return self._call_with_hooks(args, kwargs)
+        if fields["_forward_hooks"] or fields["_forward_pre_hooks"] or fields["_backward_hooks"]:
+            return self._call_with_hooks(args, kwargs)
+        if "forward" in fields:
+            return fields["forward"](*args, **kwargs)
+        return cls.forward(self, *args, **kwargs)
 
     def _call_outermost(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Results of convolutions wait inside, and are written here."""

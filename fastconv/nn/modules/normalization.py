@@ -119,14 +119,19 @@ class _BatchNorm(_NormBase):
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_input(input)
-        factor = 0.0 if self.momentum is None else self.momentum
+        fields = self.__dict__
+        factor = fields["momentum"]
+        if factor is None:
+            factor = 0.0
         weight: Any
         try:  # without the detour through __getattr__
-            weight, bias = self._parameters["weight"], self._parameters["bias"]
-            mean, var = self._buffers["running_mean"], self._buffers["running_var"]
+            parameters, buffers = fields["_parameters"], fields["_buffers"]
+            weight, bias = parameters["weight"], parameters["bias"]
+            mean, var = buffers["running_mean"], buffers["running_var"]
         except KeyError:
             weight, bias, mean, var = self.weight, self.bias, self.running_mean, self.running_var
-        if self.training and self.track_running_stats:
+        training = fields["training"]
+        if training and fields["track_running_stats"]:
             batches = self._buffers.get("num_batches_tracked")
             if batches is not None:
                 count = batches._array
@@ -134,10 +139,10 @@ class _BatchNorm(_NormBase):
                 changed(batches)
                 if self.momentum is None:
                     factor = 1.0 / float(batches._array)
-        use_batch = self.training or (mean is None and var is None)
-        if self.training and not self.track_running_stats:
+        use_batch = training or (mean is None and var is None)
+        if training and not fields["track_running_stats"]:
             mean = var = None
-        return F.batch_norm(input, mean, var, weight, bias, use_batch, factor, self.eps)
+        return F.batch_norm(input, mean, var, weight, bias, use_batch, factor, fields["eps"])
 
 
 class BatchNorm1d(_BatchNorm):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ...spec import as_tuple
@@ -9,7 +10,6 @@ from ...tensor import Tensor
 from .. import functional as F
 from .module import Module
 
-MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 AVG = {2: F.avg_pool2d, 3: F.avg_pool3d}
 LP = {1: F.lp_pool1d, 2: F.lp_pool2d, 3: F.lp_pool3d}
 UNPOOL = {1: F.max_unpool1d, 2: F.max_unpool2d, 3: F.max_unpool3d}
@@ -21,6 +21,7 @@ class _MaxPool(Module):
     """Maximum of each window: see `functional.max_pool2d` for the arguments."""
 
     ndim: int
+    pool: Callable[..., Any]  # the function of this rank
 
     def __init__(
         self,
@@ -40,14 +41,15 @@ class _MaxPool(Module):
         self.ceil_mode = ceil_mode
 
     def forward(self, input: Tensor) -> Any:
-        return MAX[self.ndim](
+        fields = self.__dict__
+        return type(self).pool(
             input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.ceil_mode,
-            self.return_indices,
+            fields["kernel_size"],
+            fields["stride"],
+            fields["padding"],
+            fields["dilation"],
+            fields["ceil_mode"],
+            fields["return_indices"],
         )
 
     def extra_repr(self) -> str:
@@ -59,17 +61,17 @@ class _MaxPool(Module):
 
 class MaxPool1d(_MaxPool):
     __doc__ = _MaxPool.__doc__
-    ndim = 1
+    ndim, pool = 1, staticmethod(F.max_pool1d)
 
 
 class MaxPool2d(_MaxPool):
     __doc__ = _MaxPool.__doc__
-    ndim = 2
+    ndim, pool = 2, staticmethod(F.max_pool2d)
 
 
 class MaxPool3d(_MaxPool):
     __doc__ = _MaxPool.__doc__
-    ndim = 3
+    ndim, pool = 3, staticmethod(F.max_pool3d)
 
 
 class AvgPool1d(Module):

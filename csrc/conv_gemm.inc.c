@@ -30,7 +30,7 @@ static const tile_fn FN(tiles_by_cols)[TILE_MR][TILE_NRV] = {
 #define CONV_GEMM_BLOCKS
 /* Bytes: a packed block of X (rows x depth) takes a third of a 1 MiB L2; beside it stream one panel
  * of W (depth x TILE_NR) and the target's rows. */
-enum { ROW_BLOCK = 192, DEPTH_BLOCK_BYTES = 1536, PIXEL_BLOCK = 240, COL_BLOCK = 240 };
+enum { ROW_BLOCK = 192, DEPTH_BLOCK_BYTES = 1536, PIXEL_BLOCK = 128, COL_BLOCK = 240 };
 /* Sums along the depth in equal blocks: up to here the last one has a vector, too. */
 enum { DOTS_DEPTH = 1 << 14 };
 /* Packed weights of one call stay below this; more columns go in turns. */

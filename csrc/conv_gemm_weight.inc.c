@@ -1,57 +1,180 @@
 /* Backward weight as a GEMM over the positions: dW[k][d] = sum over rows of dY[row][k] * X[row][d],
- * the tile with A read by columns. X is packed in blocks of rows, or read as it lies where a row is
- * a pixel. */
+ * in blocks of rows. The tile reads one operand by columns, the other by rows, both as they lie as
+ * long as pixels are short; long ones, of which few would fit into the cache at a time, are
+ * transposed once for all panels, or copied panel by panel. X is packed where a row is no pixel. */
 
-/* One block of dW: `kb` output channels from k0 times the depth [d0, d0+len), summed over the rows
- * [row0, row0+rows) into acc[kb][ld], then laid out as (K, C/groups, taps). */
+TILE_EACH_NRV(TILE_AHEAD_ROWS, 6)
+TILE_EACH_NRV(TILE_AHEAD_COLS, 6)
+/* [A by rows][nrv - 1] */
+static const tile_ahead_fn FN(tiles_ahead)[2][TILE_NRV] = {
+    {TILE_EACH_NRV(TILE_AHEAD_COLS_NAME, 6)}, {TILE_EACH_NRV(TILE_AHEAD_ROWS_NAME, 6)}};
+
+#ifndef CONV_WEIGHT_BLOCKS
+#define CONV_WEIGHT_BLOCKS
+/* Pixels of so many bytes share few sets of L1, and are copied for a block with so many rows (or
+ * columns, where they are transposed) to use the copy. */
+enum { LONG_PIXEL = 2048, COPY_USES = 64, TURN_USES = 256 };
+#endif
+
+INLINE int FN(is_long)(int64_t pitch) { return pitch * (int64_t)sizeof(T) >= LONG_PIXEL; }
+
+/* One operand. */
+typedef struct {
+    const T *at;                /* NULL: X, packed block by block */
+    int64_t pitch, count, size; /* columns of a group; of a block */
+} FN(weight_side);
+
+/* All that the blocks share: the tile's rows are columns of `a`, its columns those of `b`. */
 typedef struct {
     const conv_problem *p;
-    const T *dy, *x;
-    T *dw;
-    int64_t group, k0, kb, d0, len, row0, rows;
-    T *pack, *acc;
+    const T *x;
+    FN(weight_side) a, b;
+    int swapped; /* a is X, b is dY: the sums are dW transposed */
+    int64_t pack_items, acc_items, turned_items, panel_items;
+} FN(weight_job);
+
+/* One block of dW: m columns of `a` from a0, n of `b` from b0, summed over the rows
+ * [row0, row0+rows). */
+typedef struct {
+    const FN(weight_job) * job;
+    T *dw, *scratch;
+    int64_t group, a0, m, b0, n, row0, rows;
 } FN(weight_block);
 
-static void FN(weight_run_block)(const FN(weight_block) * b) {
-    const conv_problem *p = b->p;
-    const int64_t C = p->channels, K = p->cols, dy_pitch = p->dst_stride[4];
-    /* The last vector of a pixel may reach past the array: only the packed copy allows that. */
-    const int whole = b->len % VL == 0, pointwise = whole && conv_is_pointwise(p);
-    const int64_t pitch = pointwise ? p->src_stride[4] : FN(pitch)(b->len);
-    /* With one tap dW is laid out as the sums are. */
-    const int in_place = whole && p->ntaps == 1;
-    const int64_t ld = in_place ? C : fc_round_up(b->len, VL);
-    T *acc = in_place ? b->dw + (b->group * K + b->k0) * C + b->d0 : b->acc;
-    const T *dy = b->dy + b->group * K + b->k0;
-    for (int64_t done = 0; done < b->rows; done += PIXEL_BLOCK) {
-        const int64_t row = b->row0 + done, n = fc_min(PIXEL_BLOCK, b->rows - done);
-        const T *x = b->pack;
-        if (pointwise) {
-            x = b->x + row * pitch + b->group * C + b->d0;
-        } else {
-            FN(pack_rows)(p, b->x, b->group * p->channels, row, n, b->d0, b->len, b->pack, pitch);
-        }
-        for (int64_t j = 0; j < b->len; j += TILE_NR) {
-            const int64_t nrv = fc_ceil_div(fc_min(TILE_NR, b->len - j), VL);
-            for (int64_t i = 0; i < b->kb; i += TILE_MR) {
-                const tile_fn f = FN(tiles_by_cols)[fc_min(TILE_MR, b->kb - i) - 1][nrv - 1];
-                f(n, dy + row * dy_pitch + i, dy_pitch, x + j, pitch, acc + i * ld + j, ld, NULL,
-                  done ? TILE_ADD : TILE_STORE);
-            }
+/* out[column][row] = from[row][column], in squares; the last ones overlap where a side is no whole
+ * number of them. */
+static void FN(turn)(const T *from, int64_t pitch, int64_t rows, int64_t cols, T *out,
+                     int64_t out_pitch) {
+    if (rows < VL || cols < VL) {
+        for (int64_t k = 0; k < cols; k++)
+            for (int64_t r = 0; r < rows; r++) out[k * out_pitch + r] = from[r * pitch + k];
+        return;
+    }
+    for (int64_t i = 0; i < rows; i += VL) {
+        const int64_t r = fc_min(i, rows - VL);
+        for (int64_t j = 0; j < cols; j += VL) {
+            const int64_t k = fc_min(j, cols - VL);
+            FN(transpose_square)(from + r * pitch + k, pitch, out + k * out_pitch + r, out_pitch);
         }
     }
-    if (in_place) return;
-    const int64_t taps = p->ntaps;
-    for (int64_t i = 0; i < b->kb; i++) {
-        T *o = b->dw + ((b->group * K + b->k0 + i) * C) * taps;
-        const T *a = b->acc + i * ld;
-        int64_t tap = b->d0 / C, c = b->d0 % C;
-        for (int64_t left = b->len; left > 0; tap++, c = 0) {
+}
+
+/* out[rows][nrv*VL] from rows of so many elements. */
+INLINE void FN(copy_vectors)(const int nrv, const T *from, int64_t pitch, int64_t rows, T *out) {
+    for (int64_t r = 0; r < rows; r++, from += pitch, out += nrv * VL) {
+        UNROLL
+        for (int j = 0; j < nrv; j++) vstore(out + j * VL, vload(from + j * VL));
+    }
+}
+
+/* out[rows][nr] from rows of `width` elements, zero behind them. */
+static void FN(copy_panel)(const T *from, int64_t pitch, int64_t rows, int64_t width, int64_t nr,
+                           T *out) {
+    if (width == TILE_NR) {
+        FN(copy_vectors)(TILE_NRV, from, pitch, rows, out);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++, from += pitch, out += nr) {
+        int64_t j = 0;
+        for (; j + VL <= width; j += VL) vstore(out + j, vload(from + j));
+        for (; j < nr; j++) out[j] = j < width ? from[j] : 0;
+    }
+}
+
+/* Columns of lines that the next block will read, `pitch` apart. */
+typedef struct {
+    const T *at[2];
+    int64_t pitch[2], lines[2];
+} FN(weight_next);
+
+/* acc[m][ld] (+)= a * panel[rows][ldb], tile by tile; each asks for a column of lines. */
+static void FN(weight_multiply)(int by_rows, int64_t m, int64_t rows, int64_t nrv, const T *a,
+                                int64_t lda, const T *panel, int64_t ldb, T *acc, int64_t ld,
+                                int add, FN(weight_next) * next) {
+    for (int64_t i = 0; i < m; i += TILE_MR) {
+        const T *ai = a + (by_rows ? i * lda : i);
+        T *c = acc + i * ld;
+        if (m - i < TILE_MR) {
+            const tile_fn f = (by_rows ? FN(tiles_by_rows) : FN(tiles_by_cols))[m - i - 1][nrv - 1];
+            f(rows, ai, lda, panel, ldb, c, ld, NULL, add ? TILE_ADD : TILE_STORE);
+            continue;
+        }
+        const int side = next->lines[0] == 0;
+        const int more = next->lines[side] > 0;
+        FN(tiles_ahead)
+        [by_rows][nrv - 1](rows, ai, lda, panel, ldb, c, ld, add, more ? next->at[side] : ai,
+                           more ? next->pitch[side] : 0);
+        next->lines[side] -= more;
+        next->at[side] += more ? 64 / sizeof(T) : 0;
+    }
+}
+
+/* The sums acc[m][ld] to dW (K, C/groups, taps). */
+static void FN(weight_lay_out)(const FN(weight_block) * b, const T *acc, int64_t ld) {
+    const conv_problem *p = b->job->p;
+    const int64_t C = p->channels, taps = p->ntaps;
+    T *dw = b->dw + b->group * p->cols * C * taps;
+    for (int64_t i = 0; i < b->m; i++, acc += ld) {
+        if (b->job->swapped) {
+            for (int64_t k = 0; k < b->n; k++) dw[(b->b0 + k) * C + b->a0 + i] = acc[k];
+            continue;
+        }
+        T *o = dw + (b->a0 + i) * C * taps;
+        const T *a = acc;
+        int64_t tap = b->b0 / C, c = b->b0 % C;
+        for (int64_t left = b->n; left > 0; tap++, c = 0) {
             const int64_t c1 = fc_min(C, c + left);
             left -= c1 - c;
             for (; c < c1; c++) o[c * taps + tap] = *a++;
         }
     }
+}
+
+static void FN(weight_run_block)(const FN(weight_block) * b) {
+    const FN(weight_job) *j = b->job;
+    const conv_problem *p = j->p;
+    T *const pack = b->scratch, *const turned = pack + j->pack_items;
+    T *const panel = turned + j->turned_items;
+    /* With one tap dW is laid out as the sums are. */
+    const int in_place = !j->swapped && b->n % VL == 0 && p->ntaps == 1;
+    const int64_t ld = in_place ? j->b.count : fc_round_up(b->n, VL);
+    T *acc = panel + j->panel_items;
+    if (in_place) acc = b->dw + (b->group * j->a.count + b->a0) * ld + b->b0;
+    /* Equal blocks of rows, equal panels of columns. */
+    const int64_t most = fc_ceil_div(b->rows, fc_max(1, fc_ceil_div(b->rows, PIXEL_BLOCK)));
+    const int64_t vectors = fc_ceil_div(b->n, VL);
+    const int64_t width = fc_ceil_div(vectors, fc_ceil_div(vectors, TILE_NRV)) * VL;
+    const int turns = FN(is_long)(j->a.pitch) && b->n >= TURN_USES;
+    const int64_t pitch = j->b.at ? j->b.pitch : FN(pitch)(b->n);
+    for (int64_t done = 0; done < b->rows; done += most) {
+        const int64_t row = b->row0 + done, rows = fc_min(most, b->rows - done);
+        const T *a = j->a.at + b->group * j->a.count + b->a0 + row * j->a.pitch, *from = pack;
+        const int64_t lines = done + rows < b->rows ? 64 / (int64_t)sizeof(T) : INT64_MAX;
+        FN(weight_next)
+        next = {{a + rows * j->a.pitch, NULL}, {j->a.pitch, pitch}, {b->m / lines, 0}};
+        if (j->b.at) {
+            from = j->b.at + b->group * j->b.count + b->b0 + row * pitch;
+            next.at[1] = from + rows * pitch;
+            next.lines[1] = b->n / lines;
+        } else {
+            FN(pack_rows)(p, j->x, b->group * p->channels, row, rows, b->b0, b->n, pack, pitch);
+        }
+        int64_t lda = j->a.pitch;
+        if (turns) {
+            lda = FN(pitch)(most);
+            FN(turn)(a, j->a.pitch, rows, b->m, turned, lda);
+            a = turned;
+        }
+        for (int64_t n = 0; n < b->n; n += width) {
+            const int64_t some = fc_min(width, b->n - n), nr = fc_round_up(some, VL);
+            /* The last vector of a pixel may reach past the array. */
+            const int copies = some < nr || (FN(is_long)(pitch) && b->m >= COPY_USES);
+            if (copies) FN(copy_panel)(from + n, pitch, rows, some, nr, panel);
+            FN(weight_multiply)(turns, b->m, rows, nr / VL, a, lda, copies ? panel : from + n,
+                                copies ? nr : pitch, acc + n, ld, done > 0, &next);
+        }
+    }
+    if (!in_place) FN(weight_lay_out)(b, acc, ld);
 }
 
 static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, const void *x,
@@ -68,62 +191,75 @@ static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, 
         conv_problem_free(&p);
         return status;
     }
+    FN(weight_job) job = {.p = &p, .x = x, .a = {dy, p.dst_stride[4], p.cols, 0}};
+    job.b = (FN(weight_side)){NULL, 0, p.depth, 0};
+    if (conv_is_pointwise(&p)) {
+        job.b = (FN(weight_side)){x, p.src_stride[4], p.channels, 0};
+        /* Few channels would not fill the tile's vectors: they are its rows. */
+        const int64_t K = p.cols, C = p.channels;
+        job.swapped =
+            C < K && K >= 2 * VL && (C <= VL || fc_round_up(C, VL) * K > fc_round_up(K, VL) * C);
+    }
+    if (job.swapped) {
+        const FN(weight_side) a = job.b;
+        job.b = job.a;
+        job.a = a;
+    }
     const int64_t weights = p.groups * p.cols * p.depth;
     int64_t splits = 1;
     if (weights < SMALL_WEIGHT) splits = fc_max(1, fc_min(MAX_SPLITS, p.rows / ROWS_PER_SPLIT));
-    /* Blocks of the depth and of K: smaller ones where they would not feed the threads. */
-    int64_t kb = fc_min(p.cols, COL_BLOCK), db = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);
-    db = fc_min(p.depth, fc_round_up(fc_ceil_div(p.depth, fc_ceil_div(p.depth, db)), TILE_NR));
-    kb = fc_ceil_div(p.cols, fc_ceil_div(p.cols, kb));
-    kb = fc_min(p.cols, fc_round_up(kb, TILE_MR));
-    while (threads > 1 && db > TILE_NR &&
-           p.groups * splits * fc_ceil_div(p.depth, db) * fc_ceil_div(p.cols, kb) < 4 * threads) {
-        db = fc_round_up(db / 2, TILE_NR);
+    /* Blocks of both sides: smaller ones where they would not feed the threads. */
+    FN(weight_side) *a = &job.a, *b = &job.b;
+    const int64_t wide = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);
+    b->size =
+        fc_min(b->count, fc_round_up(fc_ceil_div(b->count, fc_ceil_div(b->count, wide)), TILE_NR));
+    a->size = fc_ceil_div(a->count, fc_ceil_div(a->count, COL_BLOCK));
+    a->size = fc_min(a->count, fc_round_up(a->size, TILE_MR));
+    while (threads > 1 && b->size > TILE_NR &&
+           p.groups * splits * fc_ceil_div(b->count, b->size) * fc_ceil_div(a->count, a->size) <
+               4 * threads) {
+        b->size = fc_round_up(b->size / 2, TILE_NR);
     }
-    const int64_t nk = fc_ceil_div(p.cols, kb), nd = fc_ceil_div(p.depth, db);
-    const int64_t tasks = p.groups * splits * nk * nd;
+    const int64_t na = fc_ceil_div(a->count, a->size), nb = fc_ceil_div(b->count, b->size);
+    const int64_t tasks = p.groups * splits * na * nb;
     if (tasks < threads) threads = (int)tasks;
-    const int64_t pack_items = PIXEL_BLOCK * FN(pitch)(db) + TILE_NR;
-    const int64_t acc_items = kb * fc_round_up(db, VL);
-    T *pack = fc_scratch(threads * pack_items, sizeof(T));
-    T *acc = fc_scratch(threads * acc_items, sizeof(T));
+    if (!b->at) job.pack_items = fc_round_up(PIXEL_BLOCK * FN(pitch)(b->size) + TILE_NR, 16);
+    job.turned_items = a->size * FN(pitch)(PIXEL_BLOCK);
+    job.panel_items = PIXEL_BLOCK * TILE_NR;
+    job.acc_items = a->size * fc_round_up(b->size, VL);
+    const int64_t items =
+        fc_round_up(job.pack_items + job.turned_items + job.panel_items + job.acc_items, 16);
+    T *scratch = fc_scratch(threads * items, sizeof(T));
     T *partial = splits > 1 ? fc_scratch(splits * weights, sizeof(T)) : (T *)dw;
-    if (!pack || !acc || !partial) {
+    if (!scratch || !partial) {
         status = FC_NOMEM;
     } else {
         const int64_t chunk = fc_ceil_div(p.rows, splits);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (int64_t i = 0; i < tasks; i++) {
-            const int64_t d = i % nd, k = i / nd % nk, s = i / nd / nk % splits, me = fc_thread();
-            FN(weight_block)
-            block = {
-                .p = &p,
-                .dy = dy,
-                .x = x,
+            const int64_t ib = i % nb, ia = i / nb % na, s = i / nb / na % splits;
+            const FN(weight_block) block = {
+                .job = &job,
                 .dw = partial + s * weights,
-                .group = i / nd / nk / splits,
-                .k0 = k * kb,
-                .kb = fc_min(kb, p.cols - k * kb),
-                .d0 = d * db,
-                .len = fc_min(db, p.depth - d * db),
+                .scratch = scratch + fc_thread() * items,
+                .group = i / nb / na / splits,
+                .a0 = ia * a->size,
+                .m = fc_min(a->size, a->count - ia * a->size),
+                .b0 = ib * b->size,
+                .n = fc_min(b->size, b->count - ib * b->size),
                 .row0 = s * chunk,
                 .rows = fc_min(chunk, p.rows - s * chunk),
-                .pack = pack + me * pack_items,
-                .acc = acc + me * acc_items,
             };
             FN(weight_run_block)(&block);
         }
-        if (splits > 1) {
-            for (int64_t i = 0; i < weights; i++) {
-                T sum = 0;
-                for (int64_t s = 0; s < splits; s++) sum += partial[s * weights + i];
-                ((T *)dw)[i] = sum;
-            }
+        for (int64_t i = 0; i < weights && splits > 1; i++) {
+            T sum = 0;
+            for (int64_t s = 0; s < splits; s++) sum += partial[s * weights + i];
+            ((T *)dw)[i] = sum;
         }
     }
     if (partial != dw) fc_free(partial);
-    fc_free(acc);
-    fc_free(pack);
+    fc_free(scratch);
     conv_problem_free(&p);
     return status;
 }

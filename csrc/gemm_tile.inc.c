@@ -25,13 +25,19 @@ enum { TILE_STORE, TILE_BIAS, TILE_ADD };
 #endif
 
 #define tile_fn FN(tile_fn)
+#define tile_ahead_fn FN(tile_ahead_fn)
 /* A(i, d) = a[i*lda + d] for tile_rows, a[d*lda + i] for tile_cols. */
 typedef void (*tile_fn)(int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c,
                         int64_t ldc, const T *bias, int mode);
 
-INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, int64_t depth, const T *a,
-                     int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc, const T *bias,
-                     int mode) {
+/* The same without a bias, and with data that comes later: each step asks L2 for the line at
+ * `next`, `step` elements after the one before. */
+typedef void (*tile_ahead_fn)(int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c,
+                              int64_t ldc, int add, const T *next, int64_t step);
+
+INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, const int ahead, int64_t depth,
+                     const T *a, int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc,
+                     const T *bias, int mode, const T *next, int64_t step) {
     vec acc[TILE_MR][TILE_NRV];
     UNROLL
     for (int i = 0; i < mr; i++) {
@@ -40,16 +46,17 @@ INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, int64_t dep
     }
     /* Two bases keep the addresses of six rows within base + {0, 1, 2} * lda. */
     const T *a3 = a + (by_rows ? 3 * lda : 3);
-    /* Whole tiles prefetch, of A the rows that follow where they lie side by side, as pixels do;
-     * where A is read by columns, B a few rows ahead. */
+    /* Whole tiles prefetch what they are not told, too: of A the rows that follow where they lie
+     * side by side, as pixels do; where A is read by columns, B a few rows ahead. */
     const int whole = mr == TILE_MR && nrv == TILE_NRV, dense = by_rows && lda == depth;
-    const T *next = dense ? a + mr * lda : a;
+    if (!ahead) next = dense ? a + mr * lda : a, step = dense ? mr : 0;
     for (int64_t d = 0; d < depth; d++) {
-        if (whole && by_rows) __builtin_prefetch(next);
+        if (ahead) __builtin_prefetch(next, 0, 2);
+        if (!ahead && whole && by_rows) __builtin_prefetch(next);
         UNROLL
         for (int j = 0; j < nrv; j++)
-            if (whole && !by_rows) __builtin_prefetch(b + TILE_AHEAD * ldb + j * VL);
-        next += dense ? mr : 0;
+            if (!ahead && whole && !by_rows) __builtin_prefetch(b + TILE_AHEAD * ldb + j * VL);
+        next += step;
         vec bv[TILE_NRV];
         UNROLL
         for (int j = 0; j < nrv; j++) bv[j] = vload(b + j * VL);
@@ -93,13 +100,24 @@ INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, int64_t dep
     NOINLINE void FN(tile_rows_##mr##x##nrv)(int64_t depth, const T *a, int64_t lda, const T *b, \
                                              int64_t ldb, T *c, int64_t ldc, const T *bias,      \
                                              int mode) {                                         \
-        FN(tile)(mr, nrv, 1, depth, a, lda, b, ldb, c, ldc, bias, mode);                         \
+        FN(tile)(mr, nrv, 1, 0, depth, a, lda, b, ldb, c, ldc, bias, mode, NULL, 0);             \
     }                                                                                            \
     NOINLINE void FN(tile_cols_##mr##x##nrv)(int64_t depth, const T *a, int64_t lda, const T *b, \
                                              int64_t ldb, T *c, int64_t ldc, const T *bias,      \
                                              int mode) {                                         \
-        FN(tile)(mr, nrv, 0, depth, a, lda, b, ldb, c, ldc, bias, mode);                         \
+        FN(tile)(mr, nrv, 0, 0, depth, a, lda, b, ldb, c, ldc, bias, mode, NULL, 0);             \
     }
+#define TILE_AHEAD_DEFINE(order, by_rows, mr, nrv)                                          \
+    NOINLINE void FN(tile_ahead_##order##_##mr##x##nrv)(                                    \
+        int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc, \
+        int add, const T *next, int64_t step) {                                             \
+        FN(tile)(mr, nrv, by_rows, 1, depth, a, lda, b, ldb, c, ldc, NULL,                  \
+                 add ? TILE_ADD : TILE_STORE, next, step);                                  \
+    }
+#define TILE_AHEAD_ROWS(mr, nrv) TILE_AHEAD_DEFINE(rows, 1, mr, nrv)
+#define TILE_AHEAD_COLS(mr, nrv) TILE_AHEAD_DEFINE(cols, 0, mr, nrv)
+#define TILE_AHEAD_ROWS_NAME(mr, nrv) FN(tile_ahead_rows_##mr##x##nrv),
+#define TILE_AHEAD_COLS_NAME(mr, nrv) FN(tile_ahead_cols_##mr##x##nrv),
 #define TILE_DEFINE_ROW(mr) TILE_EACH_NRV(TILE_DEFINE, mr)
 #define TILE_NAME_ROWS(mr, nrv) FN(tile_rows_##mr##x##nrv),
 #define TILE_NAME_COLS(mr, nrv) FN(tile_cols_##mr##x##nrv),

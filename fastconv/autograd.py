@@ -328,14 +328,12 @@ class Op:
         nr = 0
         for r in results:
             if r._later is not None or r._array.dtype.kind == "f":
-                r._node = self
-                r._nr = nr
-                r._requires = True
+                r._node, r._nr, r._requires = self, nr, True
             nr += 1
         if nr > 1:
             self.outputs = tuple([(r._array.shape, r._array.dtype) for r in results])
         if self.saved:
-            self.watch((*inputs, *results))
+            self.watch(inputs, results)
 
     def join(self, edges: Sequence[Edge | None], result: TensorBase) -> None:
         """Make this the node of `result`, with the edges of the operations that it replaces."""
@@ -343,19 +341,24 @@ class Op:
         self.edges = edges
         result._node, result._nr, result._requires = self, 0, True
 
-    def watch(self, tensors: Iterable[TensorBase]) -> None:
-        """Remember the version of every saved array that is the memory of one of `tensors`."""
+    def watch(self, inputs: Iterable[TensorBase], results: Iterable[TensorBase] = ()) -> None:
+        """Remember the version of every saved array that is the memory of one of these tensors."""
         self.versions = versions = []
         for s in self.saved:
-            if type(s) is ndarray:
-                own = s.base if type(s.base) is ndarray else s
-                for t in tensors:
-                    if t._later is not None:
-                        continue
-                    a = t._array
-                    if a is own or (a.base is own and type(a.base) is ndarray):
-                        versions.append((t._version_box, t._version_box[0], s))
+            if type(s) is not ndarray:
+                continue
+            for t in inputs:
+                if t._array is s:
+                    box = t._version_box
+                    break
+            else:
+                own, box = _owner(s), None
+                for t in (*inputs, *results):
+                    if t._later is None and _owner(t._array) is own:
+                        box = t._version_box
                         break
+            if box is not None:
+                versions.append((box, box[0], s))
 
     def detach_from(self, array: ndarray) -> None:
         """Keep a copy of `array`, if it is saved, before it is overwritten."""

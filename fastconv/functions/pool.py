@@ -32,6 +32,17 @@ def max_pool(x: Any, spec: PoolSpec, return_indices: bool) -> Any:
     return MaxPool.apply(x, spec)[0]
 
 
+def avg_pool(x: Any, spec: PoolSpec) -> Any:
+    """Average pooling of a Tensor; without a graph and a watcher, nothing but the call."""
+    a = x._array
+    if not mode.grad and _watch.recorder is None and a.ndim == spec.ndim + 2:
+        call = ops.ready("avg_pool_forward", spec, a.dtype, a.ndim)
+        found = None if call is None else call(a)
+        if found is not None:
+            return wrap(found)
+    return AvgPool.apply(x, spec)
+
+
 def five(a: Array, single: bool) -> Array:
     """(N, C, *spatial), or (C, *spatial) if `single`, as a 5-D view."""
     return as_5d(a[None] if single else a)

@@ -22,26 +22,28 @@ def _eps(name: str, eps: Any) -> float:
     return eps
 
 
+def _written(name: str, argument: str, t: Tensor, kind: np.dtype) -> np.ndarray:
+    """The array of running statistics that a kernel moves: the tensor's own where it can be.
+
+    That is where it is of the input's type, and dense.
+    """
+    a = t._array
+    if not a.flags.writeable:
+        raise ValueError(f"{name}(): {argument} is read-only and cannot be updated")
+    forget(t)
+    return a if a.dtype is kind and a.flags.c_contiguous else np.ascontiguousarray(a, kind)
+
+
 def _moving(
     name: str, op: Any, input: Tensor, mean: Tensor | None, var: Tensor | None, *args: Any
 ) -> Any:
-    """``op`` with the arrays of the running statistics, which its kernel moves.
-
-    They are the tensors' own where a kernel can write these: of the input's type, and dense.
-    """
-    kind, arrays = input._array.dtype, []
-    for argument, t in (("running_mean", mean), ("running_var", var)):
-        a = None if t is None else t._array
-        if a is not None:
-            if not a.flags.writeable:
-                raise ValueError(f"{name}(): {argument} is read-only and cannot be updated")
-            if a.dtype is not kind or not a.flags.c_contiguous:
-                a = np.ascontiguousarray(a, kind)
-            forget(t)
-        arrays.append(a)
+    """``op`` with the arrays of the running statistics, which its kernel moves."""
+    kind = input._array.dtype
+    m = None if mean is None else _written(name, "running_mean", mean, kind)
+    v = None if var is None else _written(name, "running_var", var, kind)
     weight, bias, spec, eps, momentum = args
-    y = op.apply(input, weight, bias, spec, None, eps, arrays, momentum, late(input))
-    for t, a in zip((mean, var), arrays, strict=True):
+    y = op.apply(input, weight, bias, spec, None, eps, (m, v), momentum, late(input))
+    for t, a in ((mean, m), (var, v)):
         if t is not None:
             if a is not t._array:
                 t._array[...] = a

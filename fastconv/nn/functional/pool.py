@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...functions.pool import AvgPool, LPPool, MaxUnpool
+from ...functions.pool import LPPool, MaxUnpool
+from ...functions.pool import avg_pool as average
 from ...functions.pool import max_pool as pool
 from ...ops.check import index_array
 from ...ops.pool import unpool_size
@@ -125,7 +126,7 @@ def _avg(
         ndim,
         name,
     )
-    return AvgPool.apply(input, spec)
+    return average(input, spec)
 
 
 def avg_pool1d(
@@ -196,7 +197,7 @@ def avg_pool3d(
 def _adaptive_avg(ndim: int, input: Tensor, output_size: Any) -> Tensor:
     name = f"adaptive_avg_pool{ndim}d"
     shape = _batched(input, ndim, name)
-    return AvgPool.apply(input, adaptive_pool_spec(shape, output_size, ndim, name))
+    return average(input, adaptive_pool_spec(shape, output_size, ndim, name))
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:

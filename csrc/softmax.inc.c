@@ -1,116 +1,84 @@
 /* Softmax, its logarithm and the cross-entropy of class indices, with their gradients, along the
  * middle axis of arrays (outer, classes, inner).
  *
- * Work is a block [count][width] of vectors in scratch memory that stays in cache, and goes down
- * its columns. Where positions are enough they are the lanes: `count` classes, `width` positions,
- * transposed on the way in and out where the classes are innermost. Otherwise a row of classes is
- * cut into `count` vectors (width = VL), and the lanes are folded after each sum. A position is
- * computed alike in whatever block it is. */
+ * Where positions are enough they are the lanes: work is a block [classes][width] in scratch memory
+ * that stays in cache, transposed on the way in and out where the classes are innermost, and goes
+ * down its columns. With many classes a row of them is the work, read and written where it lies;
+ * its lanes are folded after each sum. A position is computed alike in whatever block it is. */
 
 enum { FN(SOFTMAX_BLOCK) = 256, FN(SOFTMAX_BYTES) = 1 << 15 };
 
 typedef struct {
-    int kind, across; /* across: the lanes are classes */
-    int64_t classes, inner, width, count;
+    int kind;
+    int64_t classes, inner, width;
     const T *a, *b, *weight, *grad;
     const int64_t *labels;
     int64_t ignore, grad_step;
     T *out, *loss, *sample;
 } FN(softmax_job);
 
-INLINE vec FN(fold_max)(int across, vec v) {
-    if (!across) return v;
-    T m = v[0];
-    for (int i = 1; i < VL; i++) m = v[i] > m ? v[i] : m;
-    return vset1(m);
-}
-
-INLINE vec FN(fold_sum)(int across, vec v) {
-    if (!across) return v;
-    T s = v[0];
-    for (int i = 1; i < VL; i++) s += v[i];
-    return vset1(s);
-}
-
 /* z[c] -= max, or exp(z - max); returns the sum of exp(z - max). With a label, `chosen` is z - max
  * there. */
-INLINE vec FN(softmax_sum)(int across, int keep_exp, int64_t count, int64_t width, T *z,
-                           const ivec *label, vec *chosen) {
-    vec most = vset1((T)-INFINITY), total = {0}, at = {0};
-    for (int64_t c = 0; c < count; c++) {
+INLINE vec FN(softmax_sum)(int keep_exp, int64_t C, int64_t width, T *z, const ivec *label,
+                           vec *chosen) {
+    vec most = vset1((T)-INFINITY), total = {0};
+    for (int64_t c = 0; c < C; c++) {
         const vec v = vload(z + c * width);
         most = vselect((ivec)(v > most), v, most);
     }
-    most = FN(fold_max)(across, most);
     ivec class = {0};
-    if (across)
-        for (int i = 0; i < VL; i++) class[i] = i;
-    for (int64_t c = 0; c < count; c++) {
-        const vec v = vload(z + c * width) - most, e = FN(vexp)(v);
-        if (label) at = vselect((ivec)(class == *label), v, at);
-        class += across ? VL : 1;
+    for (int64_t c = 0; c < C; c++, class += 1) {
+        const vec v = vload(z + c * width) - most, e = FN(vexp_falling)(v);
+        if (label) *chosen = vselect((ivec)(class == *label), v, *chosen);
         total += e;
         vstore(z + c * width, keep_exp ? e : v);
     }
-    if (label) *chosen = FN(fold_sum)(across, at);
-    return FN(fold_sum)(across, total);
+    return total;
 }
 
 /* One column of vectors. z: x or the gradient, then the result; y: the output of forward. */
-INLINE void FN(softmax_column)(const FN(softmax_job) * j, int kind, int across, int64_t width, T *z,
-                               const T *y, const lane_int *labels, const T *scale, T *loss) {
-    const int64_t count = j->count;
+INLINE void FN(softmax_column)(const FN(softmax_job) * j, int kind, int64_t width, T *z, const T *y,
+                               const lane_int *labels, const T *scale, T *loss) {
+    const int64_t C = j->classes;
     vec total = {0}, chosen = {0};
     if (kind == FC_SOFTMAX) {
-        const vec share = 1 / FN(softmax_sum)(across, 1, count, width, z, NULL, NULL);
-        for (int64_t c = 0; c < count; c++) vstore(z + c * width, vload(z + c * width) * share);
+        const vec share = 1 / FN(softmax_sum)(1, C, width, z, NULL, NULL);
+        for (int64_t c = 0; c < C; c++) vstore(z + c * width, vload(z + c * width) * share);
     } else if (kind == FC_LOG_SOFTMAX) {
-        total = FN(vlog)(FN(softmax_sum)(across, 0, count, width, z, NULL, NULL));
-        for (int64_t c = 0; c < count; c++) vstore(z + c * width, vload(z + c * width) - total);
+        total = FN(vlog)(FN(softmax_sum)(0, C, width, z, NULL, NULL));
+        for (int64_t c = 0; c < C; c++) vstore(z + c * width, vload(z + c * width) - total);
     } else if (kind == FC_SOFTMAX_BACKWARD) {
-        for (int64_t c = 0; c < count; c++) total += vload(z + c * width) * vload(y + c * width);
-        total = FN(fold_sum)(across, total);
-        for (int64_t c = 0; c < count; c++)
+        for (int64_t c = 0; c < C; c++) total += vload(z + c * width) * vload(y + c * width);
+        for (int64_t c = 0; c < C; c++)
             vstore(z + c * width, vload(y + c * width) * (vload(z + c * width) - total));
     } else if (kind == FC_LOG_SOFTMAX_BACKWARD) {
-        for (int64_t c = 0; c < count; c++) total += vload(z + c * width);
-        total = FN(fold_sum)(across, total);
-        for (int64_t c = 0; c < count; c++)
+        for (int64_t c = 0; c < C; c++) total += vload(z + c * width);
+        for (int64_t c = 0; c < C; c++)
             vstore(z + c * width, vload(z + c * width) - FN(vexp)(vload(y + c * width)) * total);
     } else {
-        ivec label;
-        if (across) label = labels[0] - (ivec){0};
-        else label = *(const ivec_u *)labels;
-        const ivec kept = (ivec)(label >= 0);
-        const vec by = across ? vset1(scale[0]) : vload(scale);
+        const ivec label = *(const ivec_u *)labels, kept = (ivec)(label >= 0);
+        const vec by = vload(scale);
         if (kind == FC_CROSS_ENTROPY) {
-            total = FN(softmax_sum)(across, 1, count, width, z, &label, &chosen);
+            total = FN(softmax_sum)(1, C, width, z, &label, &chosen);
             const vec share = 1 / total, v = (FN(vlog)(total) - chosen) * by;
             vstore(loss, FN(keep)(kept, v));
-            for (int64_t c = 0; c < count; c++) vstore(z + c * width, vload(z + c * width) * share);
+            for (int64_t c = 0; c < C; c++) vstore(z + c * width, vload(z + c * width) * share);
         } else {
             const vec one = vset1(1);
             ivec class = {0};
-            if (across)
-                for (int i = 0; i < VL; i++) class[i] = i;
-            for (int64_t c = 0; c < count; c++) {
+            for (int64_t c = 0; c < C; c++, class += 1) {
                 const vec hit = FN(keep)((ivec)(class == label), one);
                 const vec v = (vload(z + c * width) - hit) * by;
                 vstore(z + c * width, FN(keep)(kept, v));
-                class += across ? VL : 1;
             }
         }
     }
 }
 
-#define SOFTMAX_COLUMNS(kind)                                                                      \
-    case kind:                                                                                     \
-        for (int64_t i = 0; i < width; i += VL)                                                    \
-            if (j->across)                                                                         \
-                FN(softmax_column)(j, kind, 1, VL, z + i, y + i, labels + i, scale + i, loss + i); \
-            else                                                                                   \
-                FN(softmax_column)(j, kind, 0, width, z + i, y + i, labels + i, scale + i,         \
-                                   loss + i);                                                      \
+#define SOFTMAX_COLUMNS(kind)                                                                  \
+    case kind:                                                                                 \
+        for (int64_t i = 0; i < width; i += VL)                                                \
+            FN(softmax_column)(j, kind, width, z + i, y + i, labels + i, scale + i, loss + i); \
         break;
 
 NOINLINE void FN(softmax_columns)(const FN(softmax_job) * j, T *z, const T *y,
@@ -138,14 +106,9 @@ INLINE void FN(classes_last)(int64_t rows, int64_t C, int64_t width, const T *z,
 }
 
 /* `rows` positions from p on into the block; what is left of it is `fill`. */
-static void FN(softmax_load)(const FN(softmax_job) * j, int64_t p, int64_t rows, const T *src, T *z,
-                             T fill) {
+static void FN(softmax_load)(const FN(softmax_job) * j, int64_t p, int64_t rows, const T *src,
+                             T *z) {
     const int64_t C = j->classes, W = j->width;
-    if (j->across) {
-        memcpy(z, src + p * C, (size_t)C * sizeof(T));
-        for (int64_t c = C; c < j->count * VL; c++) z[c] = fill;
-        return;
-    }
     if (rows < W) memset(z, 0, (size_t)(C * W) * sizeof(T));
     if (j->inner > 1) {
         const T *s = src + p / j->inner * C * j->inner + p % j->inner;
@@ -158,9 +121,7 @@ static void FN(softmax_load)(const FN(softmax_job) * j, int64_t p, int64_t rows,
 
 static void FN(softmax_store)(const FN(softmax_job) * j, int64_t p, int64_t rows, const T *z) {
     const int64_t C = j->classes, W = j->width;
-    if (j->across) {
-        memcpy(j->out + p * C, z, (size_t)C * sizeof(T));
-    } else if (j->inner > 1) {
+    if (j->inner > 1) {
         T *d = j->out + p / j->inner * C * j->inner + p % j->inner;
         for (int64_t c = 0; c < C; c++)
             memcpy(d + c * j->inner, z + c * W, (size_t)rows * sizeof(T));
@@ -168,6 +129,125 @@ static void FN(softmax_store)(const FN(softmax_job) * j, int64_t p, int64_t rows
     else if (C >= VL && rows == W) FN(transpose_part)(C, W, z, j->out + p * C, 0, C, 0, W);
     else FN(classes_last)(rows, C, W, z, j->out + p * C);
 }
+
+/* ---------------------------------------------------------------- rows of many classes */
+
+/* statement for every vector of a row, at x[c]; of the last one, the lanes that are left, padded
+ * with `fill`. What is assigned to v is stored if `keep`. */
+#define SOFTMAX_ROW(fill, keep, statement)                                \
+    {                                                                     \
+        int64_t c = 0;                                                    \
+        for (; c + VL <= C; c += VL) {                                    \
+            vec v = vload(x + c);                                         \
+            const vec w = vload(y + c);                                   \
+            (void)w;                                                      \
+            statement;                                                    \
+            if (keep) vstore(out + c, v);                                 \
+        }                                                                 \
+        if (c < C) {                                                      \
+            const size_t rest = (size_t)(C - c) * sizeof(T);              \
+            T lanes[2][VL];                                               \
+            vstore(lanes[0], vset1(fill)), vstore(lanes[1], vset1(0));    \
+            memcpy(lanes[0], x + c, rest), memcpy(lanes[1], y + c, rest); \
+            vec v = vload(lanes[0]);                                      \
+            const vec w = vload(lanes[1]);                                \
+            (void)w;                                                      \
+            statement;                                                    \
+            vstore(lanes[0], v);                                          \
+            if (keep) memcpy(out + c, lanes[0], rest);                    \
+        }                                                                 \
+    }
+
+/* The largest of a row, NaN apart: chains of four. */
+INLINE vec FN(row_most)(const T *x, int64_t C) {
+    vec most[4];
+    UNROLL
+    for (int k = 0; k < 4; k++) most[k] = vset1((T)-INFINITY);
+    int64_t c = 0;
+    for (; c + 4 * VL <= C; c += 4 * VL) {
+        UNROLL
+        for (int k = 0; k < 4; k++) {
+            const vec v = vload(x + c + k * VL);
+            most[k] = vselect((ivec)(v > most[k]), v, most[k]);
+        }
+    }
+    for (; c < C; c += VL) { /* the last one again in part; there are VL of them */
+        const vec v = vload(x + (c + VL <= C ? c : C - VL));
+        most[0] = vselect((ivec)(v > most[0]), v, most[0]);
+    }
+    UNROLL
+    for (int n = 2; n; n /= 2)
+        for (int k = 0; k < n; k++)
+            most[k] = vselect((ivec)(most[k + n] > most[k]), most[k + n], most[k]);
+    return FN(max_lanes)(most[0]);
+}
+
+/* A row x of C >= VL classes, y: the output of forward (or x), label: -1 for none. */
+INLINE void FN(softmax_row_any)(int kind, int64_t C, const T *x, const T *y, int64_t label, T scale,
+                                T *out, T *loss) {
+    vec total = {0};
+    if (kind == FC_SOFTMAX || kind == FC_LOG_SOFTMAX || kind == FC_CROSS_ENTROPY) {
+        const vec most = FN(row_most)(x, C);
+        SOFTMAX_ROW((T)-INFINITY, kind != FC_LOG_SOFTMAX, __builtin_prefetch(x + C + c);
+                    v = FN(vexp_falling)(v - most); total += v)
+        total = FN(sum_lanes)(total);
+        const vec log = kind == FC_SOFTMAX ? total : FN(vlog)(total);
+        if (kind == FC_LOG_SOFTMAX) {
+            SOFTMAX_ROW(0, 1, v = (v - most) - log)
+            return;
+        }
+        if (kind == FC_CROSS_ENTROPY)
+            *loss = label < 0 ? 0 : (log[0] - (x[label] - most[0])) * scale;
+        const vec share = 1 / total;
+        x = out;
+        SOFTMAX_ROW(0, 1, v = v * share)
+    } else if (kind == FC_SOFTMAX_BACKWARD) {
+        SOFTMAX_ROW(0, 0, total += v * w)
+        total = FN(sum_lanes)(total);
+        SOFTMAX_ROW(0, 1, v = w * (v - total))
+    } else if (kind == FC_LOG_SOFTMAX_BACKWARD) {
+        SOFTMAX_ROW(0, 0, total += v)
+        total = FN(sum_lanes)(total);
+        SOFTMAX_ROW(0, 1, v = v - FN(vexp)(w) * total)
+    } else if (label < 0) {
+        memset(out, 0, (size_t)C * sizeof(T));
+    } else {
+        const vec by = vset1(scale);
+        SOFTMAX_ROW(0, 1, v = v * by)
+        out[label] = (x[label] - 1) * scale;
+    }
+}
+#undef SOFTMAX_ROW
+
+#define SOFTMAX_ROWS(kind)                                                                  \
+    case kind:                                                                              \
+        FN(softmax_row_any)(kind, C, j->a + p * C, y + p * C, label, scale, j->out + p * C, \
+                            j->loss + p);                                                   \
+        break;
+
+NOINLINE void FN(softmax_row)(const FN(softmax_job) * j, int64_t p) {
+    const int64_t C = j->classes;
+    const T *y = j->b ? j->b : j->a;
+    int64_t label = -1;
+    T scale = 0;
+    if (j->labels) {
+        label = j->labels[p];
+        if (label == j->ignore || label < 0 || label >= C) label = -1;
+        scale = label < 0 ? 0 : j->weight ? j->weight[label] : 1;
+        if (j->sample) j->sample[p] = scale;
+        if (j->grad) scale *= j->grad[p * j->grad_step];
+    }
+    switch (j->kind) {
+        SOFTMAX_ROWS(FC_SOFTMAX)
+        SOFTMAX_ROWS(FC_LOG_SOFTMAX)
+        SOFTMAX_ROWS(FC_SOFTMAX_BACKWARD)
+        SOFTMAX_ROWS(FC_LOG_SOFTMAX_BACKWARD)
+        SOFTMAX_ROWS(FC_CROSS_ENTROPY)
+        SOFTMAX_ROWS(FC_CROSS_ENTROPY_BACKWARD)
+    }
+}
+
+/* ---------------------------------------------------------------- blocks of positions */
 
 /* Positions p to p + rows, of one image. z, y: scratch for a block. */
 static void FN(softmax_block)(const FN(softmax_job) * j, int64_t p, int64_t rows, T *z, T *y) {
@@ -184,8 +264,8 @@ static void FN(softmax_block)(const FN(softmax_job) * j, int64_t p, int64_t rows
         if (j->grad)
             for (int64_t i = 0; i < rows; i++) scale[i] *= j->grad[(p + i) * j->grad_step];
     }
-    FN(softmax_load)(j, p, rows, j->a, z, j->b ? 0 : (T)-INFINITY);
-    if (j->b) FN(softmax_load)(j, p, rows, j->b, y, 0);
+    FN(softmax_load)(j, p, rows, j->a, z);
+    if (j->b) FN(softmax_load)(j, p, rows, j->b, y);
     FN(softmax_columns)(j, z, y, labels, scale, loss);
     FN(softmax_store)(j, p, rows, z);
     if (j->loss) memcpy(j->loss + p, loss, (size_t)rows * sizeof(T));
@@ -200,14 +280,17 @@ static int FN(softmax)(int kind, const fc_softmax_geom *g, const void *a, const 
     const int64_t C = g->classes;
     if (C < 1 || g->outer < 1 || g->inner < 1) return FC_OK;
     if (C > INT32_MAX - 64) return FC_OVERFLOW;
-    j.across = g->inner == 1 && (C > 64 || (C > VL && g->outer < VL));
+    if (g->inner == 1 && (C > 64 || (C >= VL && g->outer < VL))) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t p = 0; p < g->outer; p++) FN(softmax_row)(&j, p);
+        return FC_OK;
+    }
     int64_t limit = FN(SOFTMAX_BYTES) / (int64_t)sizeof(T) / C / VL * VL;
     limit = limit < VL ? VL : limit < FN(SOFTMAX_BLOCK) ? limit : FN(SOFTMAX_BLOCK);
     const int64_t run = g->inner > 1 ? g->inner : g->outer, lanes = (run + VL - 1) / VL * VL;
-    j.width = j.across ? VL : limit < lanes ? limit : lanes;
-    j.count = j.across ? (C + VL - 1) / VL : C;
-    const int64_t step = j.across ? 1 : j.width, parts = (run + step - 1) / step;
-    const int64_t tasks = g->inner > 1 ? g->outer * parts : parts, size = j.count * j.width;
+    j.width = limit < lanes ? limit : lanes;
+    const int64_t step = j.width, parts = (run + step - 1) / step;
+    const int64_t tasks = g->inner > 1 ? g->outer * parts : parts, size = C * j.width;
     T *scratch = fc_scratch(2 * size * threads, sizeof(T));
     if (!scratch) return FC_NOMEM;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
@@ -223,3 +306,4 @@ static int FN(softmax)(int kind, const fc_softmax_geom *g, const void *a, const 
     return FC_OK;
 }
 #undef SOFTMAX_COLUMNS
+#undef SOFTMAX_ROWS

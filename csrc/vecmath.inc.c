@@ -60,10 +60,18 @@ INLINE vec FN(vexp)(vec x) {
     return p * FN(vpower_of_two)(half) * FN(vpower_of_two)(n - half);
 }
 
+/* exp(x) for x <= 0 (or NaN): no overflow, and one factor, kept normal by 2^64, which then goes. */
+INLINE vec FN(vexp_falling)(vec x) {
+    const vec low = vset1(EXP_LOW);
+    ivec n;
+    const vec p = FN(vexp_rest)(vselect((ivec)(x < low), low, x), &n) + 1;
+    return p * FN(vpower_of_two)(n + 64) * (T)0x1p-64;
+}
+
 /* 1 / (1 + exp(-x)), by exp(-|x|): nothing overflows, and small results are exact as well. */
 INLINE vec FN(vsigmoid)(vec x) {
     const ivec up = (ivec)(x > 0);
-    const vec e = FN(vexp)(vselect(up, -x, x));
+    const vec e = FN(vexp_falling)((vec)((ivec)x | (ivec)vset1((T)-0.0)));
     return vselect(up, vset1(1), e) / (1 + e);
 }
 

@@ -70,6 +70,22 @@ def test_forward(op, variant, special):
             assert np.array_equal(given, x, equal_nan=True)
 
 
+@_cases(["softmax"])
+def test_denormal_results(op, variant):
+    """The smallest numbers come out rounded, not as zero."""
+    for dtype, low in zip(DTYPES, (-104.0, -745.0), strict=True):
+        least = float(np.finfo(dtype).smallest_subnormal)
+        for shape in ((3, 131, 1), (40, 17, 1), (2, 5, 33)):
+            x = np.random.default_rng(1).uniform(low, 0.8 * low, shape)
+            x[:, 0] = 0.0
+            x, want = x.astype(dtype), np.empty(shape)
+            naive.softmax(x.astype(float), want)
+            (got,) = _both_threads(op, variant, [x], [(shape, dtype)])
+            rtol = 16 * np.finfo(dtype).eps
+            np.testing.assert_allclose(got, want, rtol, 2 * least, err_msg=f"{variant} {shape}")
+            assert ((got > 0) & (got < np.finfo(dtype).tiny)).any()
+
+
 @_cases(BACKWARD)
 def test_backward(op, variant):
     for shape in SHAPES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -226,3 +227,22 @@ def test_empty_batches():
     assert y.shape == (0, 3)
     y.sum().backward()
     assert x.grad.shape == x.shape and net[0].weight.grad.abs().sum().item() == 0
+
+
+@pytest.mark.parametrize("order", ["contiguous", "channels last", "Fortran"])
+@pytest.mark.parametrize(
+    "shape", [(3, 4), (2, 3, 7), (2, 3, 5, 6), (1, 40, 20, 30), (2, 3, 4, 5, 6)]
+)
+def test_constant_padding_and_cropping(shape: tuple[int, ...], order: str) -> None:
+    a = RNG.standard_normal(shape).astype(np.float32)
+    if order == "channels last":
+        a = np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
+    elif order == "Fortran":
+        a = np.asfortranarray(a)
+    for before, after in itertools.product((-1, 0, 2), repeat=2):
+        kept = a[..., max(-before, 0) : a.shape[-2] - max(-after, 0), 1:]
+        borders = [(0, 0)] * (a.ndim - 2) + [(max(before, 0), max(after, 0)), (0, 3)]
+        got = F.pad(fc.from_numpy(a), (-1, 3, before, after), value=2.5)
+        assert np.array_equal(got.numpy(), np.pad(kept, borders, constant_values=2.5))
+        if order == "channels last" and a.ndim == 4:
+            assert got.numpy().transpose(0, 2, 3, 1).flags.c_contiguous

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op
+from ..ops import join as ops
 
 Array = np.ndarray
 #: (axis, before, after); negative values crop, in mode constant alone.
@@ -60,10 +61,12 @@ class Pad(Op):
         shape = list(x.shape)
         for axis, before, after in pads:
             shape[axis] += before + after
-        y = np.empty_like(x, shape=shape)
-        if mode == "constant":
-            y.fill(value)
+        y = ops.resized(x, tuple(shape))
         inside = centre(y.shape, pads)
+        if mode == "constant":
+            for axis, _, _ in pads:
+                y[window(y.ndim, axis, slice(0, inside[axis].start))] = value
+                y[window(y.ndim, axis, slice(inside[axis].stop, None))] = value
         y[inside] = x[crop(x.shape, pads)]
         if mode != "constant":
             for axis, _, _ in pads:

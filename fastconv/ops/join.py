@@ -27,6 +27,14 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype, last: bool) -> Array:
     return empty((shape[0], *shape[2:], shape[1]), dtype).transpose(0, n - 1, *range(1, n - 1))
 
 
+def resized(a: Array, shape: tuple[int, ...]) -> Array:
+    """An uninitialised array of another shape in the memory order of `a`."""
+    last = _channels_last(a)
+    if last or a.flags.c_contiguous:
+        return _empty(shape, a.dtype, last)
+    return np.empty_like(a, shape=shape)
+
+
 def concatenate(arrays: Sequence[Array], axis: int) -> Array:
     """The arrays joined along an axis; large ones channels-last where one of them is."""
     first = arrays[0]

@@ -23,6 +23,8 @@ def _limit() -> int:
 
 
 limit = _limit()
+#: A weight remembers operands for so many geometries.
+MOST_OPERANDS = 64
 _sizes: dict[int, int] = {}  # bytes of every form there is, by its id
 _owners: weakref.WeakValueDictionary[int, Packed] = weakref.WeakValueDictionary()
 
@@ -58,6 +60,12 @@ class Packed:
         self.array = array
         self.forms: dict[Any, Form] = {}
         self.operands: dict[Any, Any] = {}
+
+    def remember(self, key: Any, operands: Any) -> None:
+        """Keep what a backend wants to find again; those of many geometries make room."""
+        if len(self.operands) >= MOST_OPERANDS:
+            self.operands.clear()
+        self.operands[key] = operands
 
     def keep(self, name: Any, form: Form) -> None:
         """Keep a form."""

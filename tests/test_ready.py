@@ -174,6 +174,21 @@ def test_no_graph_is_watched() -> None:
             assert [e.name for e in _profile(run)] == [name]
 
 
+def test_many_sizes() -> None:
+    """What a weight remembers stays bounded, and is that of the size."""
+    _, w, b = layer()
+    with fastconv.no_grad(), fastconv.algorithm("gemm"):
+        for size in (*range(3, 3 + 2 * packed.MOST_OPERANDS), 5, 3):
+            x = fastconv.ones(1, 24, size, 3)
+            assert F.conv2d(x, w, b).shape == (1, 40, size - 2, 1)
+            np.testing.assert_array_equal(
+                F.conv2d(x, w, b)._array[0, :, 0, 0], w._array.sum((1, 2, 3)) + b._array
+            )
+    place = kept(w)
+    assert place is not None
+    assert 0 < len(place.operands) <= packed.MOST_OPERANDS
+
+
 def test_two_threads() -> None:
     x, w, b = layer()
     with fastconv.backend("naive"):

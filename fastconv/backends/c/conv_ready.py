@@ -72,7 +72,7 @@ def prepare_forward(what: str, kernel: int) -> Callable[[ConvSpec, Any, int], Re
                 found = bias, layout.isa, None, b, form, layout.size
             refused = form is None and layout.size
             if packed.array is w and not refused and (bias is None or bias.flags.c_contiguous):
-                packed.operands[key] = found
+                packed.remember(key, found)
             return found
 
         def call(

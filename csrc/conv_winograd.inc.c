@@ -29,13 +29,6 @@ typedef struct {
     int apart;             /* ... for which their products are too many: each part for itself */
 } WN(division);
 
-/* Of a tile and a point: V, of all slices that are shared, and products. */
-static int64_t WN(row_items)(const WN(part) * q) {
-    int64_t first;
-    const int64_t deep = q->grid.shared > 1 ? fc_min(q->p->grid[0], WIN_DEEP) : 1;
-    return fc_ceil_div(q->size.pitch * win_slices(q->p, &q->grid, 0, deep, &first), deep) + TILE_NR;
-}
-
 /* Few tiles, or more weights than stay in L3, or a depth of several groups of which L2 holds few
  * tiles: each block of tiles transforms what it needs. */
 static WN(division) WN(divide)(WN(job) * j, int threads) {
@@ -45,7 +38,8 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
     int whole = 1;
     double products = 0;
     for (const WN(part) *q = j->parts; q < j->parts + j->count; q++) {
-        const int64_t bytes = q->grid.points * WN(row_items)(q) * (int64_t)sizeof(T);
+        const int64_t bytes = q->grid.points * (int64_t)sizeof(T) *
+                              (win_slab_share(q->p, &q->grid, q->size.pitch) + TILE_NR);
         tiles = fc_max(tiles, q->grid.tiles);
         one = fc_max(one, bytes);
         all += bytes;
@@ -70,7 +64,7 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
         j->parts->first_block = 0;
         d.slab = win_slab_extent(j->parts->p, &j->parts->grid, d.tiles);
         d.blocks = win_slab_count(j->parts->p, &j->parts->grid, &d.slab);
-        d.tiles = d.slab.images * d.slab.deep * d.slab.flat;
+        d.tiles = win_slab_places(&d.slab);
         return d;
     }
     d.slab = (win_extent){1, 1, d.tiles};

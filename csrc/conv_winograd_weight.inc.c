@@ -11,7 +11,9 @@
 #ifndef WIN_GRAD_BLOCKS
 #define WIN_GRAD_BLOCKS
 enum { WIN_CHUNK_BYTES = 12 << 20, WIN_GRAD_TILES = 8, WIN_LEAST_ROWS = 24, WIN_MOST_ROWS = 240 };
-/* Blocks of dW: more of them would transform each tile too often. */
+/* Blocks of dW: more of them would transform each tile too often (more than one where tiles share
+ * slices, of which chunks are cheap). V and Z have so many bytes of 1 MiB of L2, and a quarter of
+ * what there is above. */
 enum { WIN_MOST_BLOCKS = 4, WIN_PART_BYTES = 512 << 10, WIN_PARTS = 16, WIN_PART_TILES = 256 };
 #endif
 
@@ -40,16 +42,15 @@ static void FN(win_load_grad)(const FN(win_block) * b, const FN(win_transform) *
 
 /* One chunk of tiles for one group. */
 typedef struct {
-    FN(win_block) block; /* count tiles from first; v = V */
+    FN(win_block) block; /* a slab; v = V */
     const FN(win_transform) * grad;
-    win_rows before, rows; /* of all points: before the chunk, in it */
     const T *dy;
     int64_t z_pitch, taps;
     T *z;                    /* Z[point][tile][k] */
     T *sum, *dw;             /* sum[k][tap][depth], and where its first element belongs in dW */
     int64_t row;             /* of dW: its channels times taps */
     int64_t m_rows, m_pitch; /* of a cut's products */
-    int64_t part;            /* of the depth: one group of taps where they differ, else all */
+    int64_t part;            /* of the depth: one group of taps where they differ, else V's */
     int begin, end;          /* the first, the last chunk */
 } FN(win_chunk);
 
@@ -57,7 +58,7 @@ typedef struct {
 static FN(win_chunk) FN(win_chunk_of)(const conv_problem *p, const win_grid *grid) {
     const int64_t line = 64 / sizeof(T);
     const FN(win_sizes) size = FN(win_sizes_of)(p, grid);
-    const int64_t part = grid->uneven ? p->channels : size.depth;
+    const int64_t part = grid->uneven ? p->channels : size.inner;
     const int64_t m_pitch = fc_min(TILE_NR, part);
     const int64_t z_pitch = (fc_ceil_div(fc_round_up(p->cols, VL), line) | 1) * line;
     const int64_t point_bytes = grid->points * (int64_t)sizeof(T), l2 = fc_l2_bytes();
@@ -81,23 +82,68 @@ INLINE int64_t FN(win_local_items)(const FN(win_chunk) * c) {
     return c->block.size.samples * fc_max(c->block.size.depth, c->z_pitch) + VL;
 }
 
-/* Tiles [i, end) of the chunk into V and Z. */
-static void FN(win_chunk_tiles)(const FN(win_chunk) * c, int64_t i, int64_t end) {
+/* The chunk's tiles: the rows that each point has of a line. */
+static void FN(win_chunk_slab)(FN(win_chunk) * c, const win_extent *size, int64_t i) {
+    FN(win_block) *b = &c->block;
+    const win_grid *g = b->grid;
+    b->slab = win_slab_at(b->p, g, size, i);
+    const int64_t first = win_slab_line(b->p, g, &b->slab, 0, 0);
+    const win_rows before = win_rows_before(b->p, g, first);
+    win_rows rows = win_rows_before(b->p, g, first + b->slab.size.flat);
+    win_rows_subtract(&rows, &before);
+    for (int x = 0; x < g->points; x++) b->rows[x] = win_row_of(g, &rows, x / g->wide, x % g->wide);
+}
+
+/* What V and Z take for a tile; slices that tiles share are counted in part. */
+static int64_t FN(win_tile_items)(const FN(win_chunk) * c) {
     const FN(win_block) *b = &c->block;
-    const int64_t n = b->count;
-    int64_t at_v[WIN_IN * WIN_IN] = {0}, at_z[WIN_IN * WIN_IN] = {0};
-    win_rows rows = win_rows_before(b->p, b->grid, b->first + i);
-    win_rows_subtract(&rows, &c->before);
-    FN(win_spread)(b->grid, &rows, n * b->size.pitch, b->size.pitch, at_v);
-    FN(win_spread)(b->grid, &rows, n * c->z_pitch, c->z_pitch, at_z);
-    win_walk walk = win_walk_at(b->p, b->grid, b->first + i);
-    for (; i < end; i++, win_walk_next(b->p, b->grid, &walk)) {
-        if (!walk.tile.count[0]) continue;
-        FN(win_load)(b, &walk.tile, b->v, at_v);
-        FN(win_advance)(b->grid, &walk.tile, b->size.pitch, at_v);
-        FN(win_load_grad)(b, c->grad, c->dy, &walk.tile, c->z, at_z);
-        FN(win_advance)(b->grid, &walk.tile, c->z_pitch, at_z);
+    return b->grid->points * (win_slab_share(b->p, b->grid, b->size.pitch) + c->z_pitch);
+}
+
+/* Tiles [t, end) of one line of the source's slices into V, or of dy's into Z. */
+static void FN(win_chunk_line)(const FN(win_chunk) * c, int is_grad, int64_t line, int64_t t,
+                               int64_t end) {
+    const FN(win_block) *b = &c->block;
+    const win_grid *g = b->grid;
+    const win_slab *s = &b->slab;
+    const int64_t lines = is_grad ? s->size.deep : s->slices, at_line = line % lines;
+    const int64_t pitch = is_grad ? c->z_pitch : b->size.pitch;
+    const int64_t plane = (is_grad ? s->places : s->inputs) * pitch;
+    const int64_t first = win_slab_line(b->p, g, s, line / lines, is_grad ? s->d + at_line : 0);
+    int64_t at[WIN_IN * WIN_IN] = {0};
+    win_rows rows = {{{0}}};
+    if (t > 0) {
+        const win_rows before = win_rows_before(b->p, g, first);
+        rows = win_rows_before(b->p, g, first + t);
+        win_rows_subtract(&rows, &before);
     }
+    FN(win_spread)(g, &rows, plane, pitch, at);
+    for (int x = 0; x < g->points; x++)
+        at[x / g->wide * WIN_IN + x % g->wide] += line * b->rows[x] * pitch;
+    win_walk walk = win_walk_at(b->p, g, first + t);
+    for (; t < end; t++, win_walk_next(b->p, g, &walk)) {
+        win_tile tile = walk.tile;
+        if (!tile.count[0]) continue;
+        if (!is_grad && g->shared > 1) tile.first[0] = s->slice + at_line - g->axis[0].origin[0];
+        if (is_grad) FN(win_load_grad)(b, c->grad, c->dy, &tile, c->z, at);
+        else FN(win_load)(b, &tile, b->v, at);
+        FN(win_advance)(g, &tile, pitch, at);
+    }
+}
+
+/* Pieces of the chunk's lines, each up to so many tiles. */
+static int64_t FN(win_chunk_pieces)(const FN(win_chunk) * c, int64_t tiles) {
+    const win_slab *s = &c->block.slab;
+    return s->size.images * (s->slices + s->size.deep) * fc_ceil_div(s->size.flat, tiles);
+}
+
+static void FN(win_chunk_piece)(const FN(win_chunk) * c, int64_t tiles, int64_t i) {
+    const win_slab *s = &c->block.slab;
+    const int64_t each = fc_ceil_div(s->size.flat, tiles), t = i % each * tiles;
+    const int64_t lines = s->size.images * s->slices, line = i / each;
+    const int is_grad = line >= lines;
+    FN(win_chunk_line)(c, is_grad, is_grad ? line - lines : line, t,
+                       fc_min(s->size.flat, t + tiles));
 }
 
 /* Neighbouring taps of n channels: from[tap][pitch] to out[channel][step]. */
@@ -159,29 +205,39 @@ INLINE void FN(win_cut_group)(const FN(win_chunk) * c, const FN(win_cut) * cut, 
     win_group_at(c->block.grid, cut->d0 / c->part, group);
 }
 
+/* Products of a point over `count` tiles, stored to m or added to it. */
+INLINE void FN(win_chunk_chains)(const FN(win_chunk) * c, const FN(win_cut) * cut, int64_t count,
+                                 const T *z, const T *v, T *m, int add) {
+    const int64_t pitch = c->block.size.pitch, ld = c->m_pitch;
+    for (int64_t t = 0; t < count; t += WIN_SUM) {
+        const int64_t some = fc_min(WIN_SUM, count - t);
+        const int mode = t || add ? TILE_ADD : TILE_STORE;
+        for (int64_t i = 0; i < cut->rows; i += TILE_MR) FN(tiles_by_cols)
+        [fc_min(TILE_MR, cut->rows - i) - 1][cut->width / VL - 1](some, z + t *c->z_pitch + i,
+                                                                  c->z_pitch, v + t *pitch, pitch,
+                                                                  m + i *ld, ld, NULL, mode);
+    }
+}
+
 /* The chunk's products of a block, stored to m[point][row][m_pitch] or added to it. */
 static void FN(win_chunk_multiply)(const FN(win_chunk) * c, const FN(win_cut) * cut, T *m,
                                    int add) {
     const FN(win_block) *b = &c->block;
     const win_grid *g = b->grid;
-    const int64_t n = b->count, pitch = b->size.pitch, ld = c->m_pitch;
-    int64_t group[3];
+    const win_slab *s = &b->slab;
+    const int64_t pitch = b->size.pitch, inner = b->size.inner, ld = c->m_pitch;
+    int64_t group[3], first, end;
     FN(win_cut_group)(c, cut, group);
+    const int64_t slice = win_slab_tap(g, s, cut->d0 / inner, &first, &end);
     for (int x = 0; x < g->points; x++, m += c->m_rows * ld) {
         if (!win_group_has(g, group, x)) continue;
-        const T *z = c->z + x * n * c->z_pitch + cut->k0;
-        const T *v = b->v + x * n * pitch + cut->d0;
-        const int64_t count = win_row_of(g, &c->rows, x / g->wide, x % g->wide);
+        const int64_t line = b->rows[x], count = (end - first) * line;
         if (!count && !add) memset(m, 0, (size_t)(c->m_rows * ld) * sizeof(T));
-        for (int64_t t = 0; t < count; t += WIN_SUM) {
-            const int64_t some = fc_min(WIN_SUM, count - t);
-            const int mode = t || add ? TILE_ADD : TILE_STORE;
-            for (int64_t i = 0; i < cut->rows; i += TILE_MR) {
-                const int64_t mr = fc_min(TILE_MR, cut->rows - i);
-                FN(tiles_by_cols)
-                [mr - 1][cut->width / VL - 1](some, z + t *c->z_pitch + i, c->z_pitch, v + t *pitch,
-                                              pitch, m + i *ld, ld, NULL, mode);
-            }
+        for (int64_t i = 0; i < s->size.images; i++) {
+            const int64_t row_z = x * s->places + (i * s->size.deep + first) * line;
+            const int64_t row_v = x * s->inputs + (i * s->slices + slice) * line;
+            FN(win_chunk_chains)(c, cut, count, c->z + row_z * c->z_pitch + cut->k0,
+                                 b->v + row_v * pitch + cut->d0 % inner, m, add || i);
         }
     }
 }
@@ -214,19 +270,16 @@ static void FN(win_chunk_block)(const FN(win_chunk) * c, int64_t i) {
     FN(win_chunk_back)(c, &cut, c->block.m, c->begin, c->end);
 }
 
-/* Tiles [first, end) to the sums, a few at a time: block.count is the most of a chunk. */
-static void FN(win_sum_tiles)(const FN(win_chunk) * part, int64_t first, int64_t end) {
+/* Slabs [first, end) of an extent to the sums. */
+static void FN(win_sum_slabs)(const FN(win_chunk) * part, const win_extent *size, int64_t first,
+                              int64_t end) {
     FN(win_chunk) c = *part;
     FN(win_block) *b = &c.block;
-    const int64_t most = b->count, cuts = FN(win_cuts)(&c);
-    const int64_t items = FN(win_cut_items)(&c);
-    for (int64_t at = first; at < end; at += most) {
-        b->first = at;
-        b->count = fc_min(most, end - at);
-        c.before = win_rows_before(b->p, b->grid, at);
-        c.rows = win_rows_before(b->p, b->grid, at + b->count);
-        win_rows_subtract(&c.rows, &c.before);
-        FN(win_chunk_tiles)(&c, 0, b->count);
+    const int64_t cuts = FN(win_cuts)(&c), items = FN(win_cut_items)(&c);
+    for (int64_t at = first; at < end; at++) {
+        FN(win_chunk_slab)(&c, size, at);
+        const int64_t pieces = FN(win_chunk_pieces)(&c, size->flat);
+        for (int64_t i = 0; i < pieces; i++) FN(win_chunk_piece)(&c, size->flat, i);
         for (int64_t i = 0; i < cuts; i++) {
             const FN(win_cut) cut = FN(win_cut_at)(&c, i);
             FN(win_chunk_multiply)(&c, &cut, b->m + i * items, at > first);
@@ -281,14 +334,17 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
     int64_t k0, c0;
     const conv_problem first = FN(win_block_at)(w, 0, &k0, &c0);
     const FN(win_chunk) most = FN(win_chunk_of)(&first, grid);
-    const int64_t pitches = most.block.size.pitch + most.z_pitch;
-    const int64_t parts = fc_max(1, fc_min(WIN_PARTS / w->count, grid->tiles / WIN_PART_TILES));
-    const int64_t part_tiles = fc_ceil_div(grid->tiles, parts);
-    int64_t count = WIN_PART_BYTES / ((int64_t)sizeof(T) * grid->points * pitches);
+    const int64_t items = FN(win_tile_items)(&most);
+    int64_t parts = fc_max(1, fc_min(WIN_PARTS / w->count, grid->tiles / WIN_PART_TILES));
+    const int64_t bytes = WIN_PART_BYTES + (fc_l2_bytes() - (1 << 20)) / 4;
+    int64_t count = bytes / ((int64_t)sizeof(T) * items);
     count = fc_max(WIN_GRAD_TILES, fc_min(WIN_SUM, count));
-    count = fc_ceil_div(part_tiles, fc_max(1, fc_ceil_div(part_tiles, count)));
-    const int64_t v_items = grid->points * count * most.block.size.pitch;
-    const int64_t z_items = grid->points * count * most.z_pitch;
+    count = win_equal(fc_ceil_div(grid->tiles, parts), count);
+    const win_extent slab = win_slab_extent(p, grid, count);
+    const int64_t slabs = win_slab_count(p, grid, &slab), each_part = fc_ceil_div(slabs, parts);
+    parts = fc_ceil_div(slabs, each_part);
+    const int64_t v_items = grid->points * win_slab_inputs(p, grid, &slab) * most.block.size.pitch;
+    const int64_t z_items = grid->points * win_slab_places(&slab) * most.z_pitch;
     const int64_t m_items = FN(win_cuts)(&most) * FN(win_cut_items)(&most);
     const int64_t each = v_items + z_items + m_items + FN(win_local_items)(&most);
     const int64_t sums = w->kb * most.taps * most.block.size.depth;
@@ -313,13 +369,12 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 part.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
                 part.sum = sum ? sum + i * sums : NULL;
                 part.end = parts == 1;
-                part.block.count = count;
                 part.block.v = mine;
                 part.z = mine + v_items;
                 part.block.m = mine + v_items + z_items;
                 part.block.local = part.block.m + m_items;
-                FN(win_sum_tiles)(&part, i % parts * part_tiles,
-                                  fc_min(grid->tiles, (i % parts + 1) * part_tiles));
+                FN(win_sum_slabs)(&part, &slab, i % parts * each_part,
+                                  fc_min(slabs, (i % parts + 1) * each_part));
             }
 #pragma omp for schedule(dynamic)
             for (int64_t i = 0; i < (sum ? w->count : 0); i++) {
@@ -349,14 +404,14 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
     FN(win_chunk) all = *like;
     const win_grid *grid = all.block.grid;
     const FN(win_sizes) size = all.block.size;
-    int64_t count =
-        WIN_CHUNK_BYTES / ((int64_t)sizeof(T) * grid->points * (size.pitch + all.z_pitch));
-    count = fc_max(count, 2 * TILE_MR);
-    count = fc_ceil_div(grid->tiles, fc_max(1, fc_ceil_div(grid->tiles, count)));
+    const int64_t most = WIN_CHUNK_BYTES / ((int64_t)sizeof(T) * FN(win_tile_items)(&all));
+    const int64_t count = win_equal(grid->tiles, fc_max(most, 2 * TILE_MR));
+    const win_extent slab = win_slab_extent(p, grid, count);
+    const int64_t slabs = win_slab_count(p, grid, &slab);
     const int64_t m_items = FN(win_cut_items)(&all), cuts = FN(win_cuts)(&all);
     const int64_t each = m_items + FN(win_local_items)(&all);
-    T *v = fc_scratch(grid->points * count * size.pitch, sizeof(T));
-    T *z = fc_scratch(grid->points * count * all.z_pitch, sizeof(T));
+    T *v = fc_scratch(grid->points * win_slab_inputs(p, grid, &slab) * size.pitch, sizeof(T));
+    T *z = fc_scratch(grid->points * win_slab_places(&slab) * all.z_pitch, sizeof(T));
     T *scratch = fc_scratch(threads * each, sizeof(T));
     T *sum = fc_scratch(p->cols * all.taps * size.depth, sizeof(T));
     const int status = v && z && scratch && sum ? FC_OK : FC_NOMEM;
@@ -369,23 +424,18 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
     for (int64_t group = 0; status == FC_OK && group < p->groups; group++) {
         all.block.group = group;
         all.dw = dw + group * p->cols * all.row;
-        for (int64_t first = 0; first < grid->tiles; first += count) {
-            const int64_t n = fc_min(count, grid->tiles - first);
-            all.block.first = first;
-            all.block.count = n;
-            all.begin = first == 0;
-            all.end = first + n == grid->tiles;
-            all.before = win_rows_before(p, grid, first);
-            all.rows = win_rows_before(p, grid, first + n);
-            win_rows_subtract(&all.rows, &all.before);
+        for (int64_t at = 0; at < slabs; at++) {
+            FN(win_chunk_slab)(&all, &slab, at);
+            const int64_t pieces = FN(win_chunk_pieces)(&all, WIN_GRAD_TILES);
+            all.begin = at == 0;
+            all.end = at == slabs - 1;
 #pragma omp parallel num_threads(threads) if (threads > 1)
             {
                 FN(win_chunk) chunk = all;
                 chunk.block.m = scratch + fc_thread() * each;
                 chunk.block.local = chunk.block.m + m_items;
-#pragma omp for schedule(static)
-                for (int64_t i = 0; i < n; i += WIN_GRAD_TILES)
-                    FN(win_chunk_tiles)(&chunk, i, fc_min(n, i + WIN_GRAD_TILES));
+#pragma omp for schedule(dynamic)
+                for (int64_t i = 0; i < pieces; i++) FN(win_chunk_piece)(&chunk, WIN_GRAD_TILES, i);
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < cuts; i++) FN(win_chunk_block)(&chunk, i);
             }
@@ -412,7 +462,7 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
     like.block.input = &input;
     like.grad = &grad;
     const FN(win_blocks) blocks = FN(win_blocks_of)(p, grid);
-    if (blocks.count <= WIN_MOST_BLOCKS)
+    if (blocks.count <= (grid->shared > 1 ? 1 : WIN_MOST_BLOCKS))
         return FN(win_weight_blocks)(&blocks, &like, dy, x, dw, threads);
     return FN(win_weight_chunks)(p, &like, dy, x, dw, threads);
 }
@@ -428,7 +478,6 @@ static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *
     win_grid grid = {0};
     status = conv_problem_forward(&p, g);
     if (status == FC_OK) status = win_grid_make(&grid, &p, WIN_OUT, p.channels % VL != 0);
-    grid.shared = 1;
     if (status == FC_OK) status = FN(win_weight_solve)(&p, &grid, dy, x, dw, threads);
     win_grid_free(&grid);
     conv_problem_free(&p);

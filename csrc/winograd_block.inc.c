@@ -151,7 +151,7 @@ typedef struct {
     WN(sizes) size;
     const T *src, *bias; /* bias: the group's, padded */
     T *dst;
-    int64_t group, first, count, tap0;
+    int64_t group, tap0;
     win_slab slab;
     T *v, *m;
     int64_t rows[WIN_IN * WIN_IN]; /* of each point, in a line of tiles */
@@ -413,7 +413,8 @@ static void WN(load_all)(WN(block) * b) {
     int64_t at[WIN_IN * WIN_IN] = {0};
     WN(spread)(g, &none, s->inputs * pitch, pitch, at);
     for (int64_t line = 0; line < lines; line++) {
-        win_walk walk = win_slab_walk(b->p, g, s, line / s->slices, 0);
+        const int64_t first = win_slab_line(b->p, g, s, line / s->slices, 0);
+        win_walk walk = win_walk_at(b->p, g, first);
         for (int64_t i = 0; i < s->size.flat; i++, win_walk_next(b->p, g, &walk)) {
             win_tile tile = walk.tile;
             if (!tile.count[0]) continue;
@@ -437,7 +438,8 @@ static void WN(store_all)(const WN(block) * b, int64_t col, int64_t width) {
     int64_t at[WIN_IN * WIN_IN] = {0};
     WN(spread)(g, &none, s->places * nr, nr, at);
     for (int64_t line = 0; line < s->size.images * s->size.deep; line++) {
-        win_walk walk = win_slab_walk(b->p, g, s, line / s->size.deep, s->d + line % s->size.deep);
+        const int64_t image = line / s->size.deep, d = s->d + line % s->size.deep;
+        win_walk walk = win_walk_at(b->p, g, win_slab_line(b->p, g, s, image, d));
         for (int64_t i = 0; i < s->size.flat; i++, win_walk_next(b->p, g, &walk)) {
             if (!walk.tile.count[0]) continue;
             WN(store)(b, &walk.tile, col, width, b->m, at);

@@ -60,6 +60,10 @@ static inline int64_t win_slab_count(const conv_problem *p, const win_grid *g,
            fc_ceil_div(all.flat, size->flat);
 }
 
+static inline int64_t win_slab_places(const win_extent *size) {
+    return size->images * size->deep * size->flat;
+}
+
 /* Slab number i; empty behind the last one. */
 static inline win_slab win_slab_at(const conv_problem *p, const win_grid *g, const win_extent *size,
                                    int64_t i) {
@@ -73,7 +77,7 @@ static inline win_slab win_slab_at(const conv_problem *p, const win_grid *g, con
                           fc_min(size->deep, all.deep - s.d), fc_min(size->flat, all.flat - s.t)};
     s.slices = win_slices(p, g, s.d, s.size.deep, &s.slice);
     s.inputs = s.size.images * s.slices * s.size.flat;
-    s.places = s.size.images * s.size.deep * s.size.flat;
+    s.places = win_slab_places(&s.size);
     return s;
 }
 
@@ -86,11 +90,18 @@ static inline int64_t win_slab_inputs(const conv_problem *p, const win_grid *g,
     return size->images * fc_max(1, slices) * size->flat;
 }
 
-/* The first tile of a line of the slab: of an image at a position of the depth. */
-static inline win_walk win_slab_walk(const conv_problem *p, const win_grid *g, const win_slab *s,
-                                     int64_t image, int64_t d) {
+/* What V takes for a tile of rows of `pitch`, most of which it shares. */
+static inline int64_t win_slab_share(const conv_problem *p, const win_grid *g, int64_t pitch) {
+    int64_t first;
+    const int64_t deep = g->shared > 1 ? win_equal(p->grid[0], WIN_DEEP) : 1;
+    return fc_ceil_div(pitch * win_slices(p, g, 0, deep, &first), deep);
+}
+
+/* The index of the first tile of a line of the slab: of an image at a position of the depth. */
+static inline int64_t win_slab_line(const conv_problem *p, const win_grid *g, const win_slab *s,
+                                    int64_t image, int64_t d) {
     const win_extent all = win_extent_of(p, g);
-    return win_walk_at(p, g, ((s->image + image) * all.deep + d) * all.flat + s->t);
+    return ((s->image + image) * all.deep + d) * all.flat + s->t;
 }
 
 /* The positions of a slab, [*first, *end) of size.deep, whose tap k meets the source; what they

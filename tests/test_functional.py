@@ -233,7 +233,7 @@ def test_empty_batches():
 @pytest.mark.parametrize(
     "shape", [(3, 4), (2, 3, 7), (2, 3, 5, 6), (1, 40, 20, 30), (2, 3, 4, 5, 6)]
 )
-def test_constant_padding_and_cropping(shape: tuple[int, ...], order: str) -> None:
+def test_constant_padding_and_cropping(shape, order):
     a = RNG.standard_normal(shape).astype(np.float32)
     if order == "channels last":
         a = np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 1, -1)), -1, 1)
@@ -246,3 +246,16 @@ def test_constant_padding_and_cropping(shape: tuple[int, ...], order: str) -> No
         assert np.array_equal(got.numpy(), np.pad(kept, borders, constant_values=2.5))
         if order == "channels last" and a.ndim == 4:
             assert got.numpy().transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("pool", [F.adaptive_avg_pool2d, F.adaptive_max_pool2d, F.avg_pool2d])
+def test_pooled_gradients_lie_as_their_input(pool, size):
+    """Also where one position is left, whose gradient is in both memory formats."""
+    for last in (False, True):
+        values = RNG.standard_normal((2, 6, 6, 5)).astype(np.float32)
+        x = fc.from_numpy(values.transpose(0, 3, 1, 2) if last else values).requires_grad_()
+        rows, columns = x.shape[2:]
+        whole = size if pool is not F.avg_pool2d else (rows // size, columns // size)
+        pool(x, whole).sum().backward()
+        assert x.grad.numpy().strides == x.detach().numpy().strides

@@ -99,12 +99,15 @@ class AvgPool(Op):
     @staticmethod
     def forward(ctx: Any, x: Array, spec: PoolSpec) -> Array:
         ctx.spec, ctx.single = spec, x.ndim == spec.ndim + 1
-        y = ops.avg_forward(spec, x[None] if ctx.single else x)
+        if ctx.single:
+            x = x[None]
+        ctx.last = is_channels_last(x)  # g does not show it where one position is left
+        y = ops.avg_forward(spec, x)
         return y[0] if ctx.single else y
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
-        gx = ops.avg_backward(ctx.spec, five(g, ctx.single))
+        gx = ops.avg_backward(ctx.spec, five(g, ctx.single), ctx.last)
         return back(gx, ctx.spec.ndim, ctx.single)
 
 

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -464,3 +465,20 @@ def test_state_from_before_batches_were_counted():
     del state["1.running_mean"]
     with pytest.raises(RuntimeError, match="running_mean"):
         net.load_state_dict(state)
+
+
+def test_forward_may_be_exchanged_and_take_any_arguments() -> None:
+    class Two(nn.Module):
+        def forward(self, a: Any, b: Any = 1, *, c: Any = 0) -> Any:
+            return a * 100 + b * 10 + c
+
+    module = Two()
+    assert module(1) == 110
+    assert module(1, 2) == 120
+    assert module(a=1) == 110
+    assert module(1, c=3) == 113
+    with pytest.raises(TypeError):
+        module()
+    module.forward = lambda *args: args
+    assert module(1, 2) == (1, 2)
+    assert nn.Sequential(module, nn.Identity())(5) == (5,)

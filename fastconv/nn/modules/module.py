@@ -68,6 +68,8 @@ class Module:
             return self._call_with_hooks(args, kwargs)
         if "forward" in fields:
             return fields["forward"](*args, **kwargs)
+        if len(args) == 1 and not kwargs:  # quicker than to unpack
+            return cls.forward(self, args[0])
         return cls.forward(self, *args, **kwargs)
 
     def _call_outermost(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

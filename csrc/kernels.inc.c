@@ -11,6 +11,8 @@
 #include "peak.inc.c"
 #include "pool.inc.c"
 #include "pool_taps.inc.c"
+#include "resample.inc.c"
+#include "pool_avg.inc.c"
 #include "finish.inc.c"
 #include "vecmath.inc.c"
 #include "elementwise.inc.c"
@@ -24,7 +26,6 @@
 #include "conv_depthwise.inc.c"
 #include "conv_depthwise_weight.inc.c"
 #include "conv_grouped.inc.c"
-#include "resample.inc.c"
 #define WIN_OUT 4
 #include "winograd_tile.inc.c"
 #include "winograd_block.inc.c"

@@ -203,7 +203,7 @@ NOINLINE void FN(avg_pixel)(const fc_pool_geom *g, const T *x, const T *x_end, T
     }
 }
 
-static int FN(avg_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_, int threads) {
+static int FN(avg_windows)(const fc_pool_geom *g, const void *x_, void *y_, int threads) {
     const T *x = x_;
     T *y = y_;
     const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];

@@ -332,10 +332,4 @@ static int FN(max_pool_taps_backward)(const fc_pool_geom *g, const void *dy, con
     return FN(gather)(g, dy, taps, dx, threads);
 }
 
-static int FN(avg_pool_backward)(const fc_pool_geom *g, const void *dy, void *dx, int threads) {
-    if (fc_channels_last(g->x_stride) && fc_channels_last(g->y_stride))
-        return FN(gather)(g, dy, NULL, dx, threads);
-    FN(avg_backward_planes)(g, dy, dx, threads);
-    return FC_OK;
-}
 #undef bytes

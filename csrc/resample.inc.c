@@ -7,38 +7,70 @@
  * of x (D and H), and then of its elements (W): the sum stays in L1 or L2, so large tensors are at
  * the bandwidth of the memory. */
 
-/* out[i] = sum of weight * x, n elements; a vector at a time, the tail by elements. */
-INLINE void FN(resample_sum)(const int count, const T *const *x, const T *weight, int64_t n,
-                             T *out) {
+#ifndef RESAMPLE_TERMS
+#define RESAMPLE_TERMS 4 /* of a sum in registers */
+#endif
+
+/* One vector of a sum of `count` terms. */
+INLINE vec FN(resample_vec)(const int count, const T *const *from, const vec *by, int64_t i) {
+    vec sum = by[0] * vload(from[0] + i);
+    UNROLL
+    for (int k = 1; k < count; k++) sum += by[k] * vload(from[k] + i);
+    return sum;
+}
+
+/* out[i] = sum over k of weight[k] * x[index[k] * step + i], n elements; where there is a vector,
+ * the last one ends with them. count: at most RESAMPLE_TERMS, a constant. */
+INLINE void FN(resample_sum)(const int count, const T *x, const int64_t *index, int64_t step,
+                             const T *weight, int64_t n, T *out) {
+    const T *from[RESAMPLE_TERMS];
+    vec by[RESAMPLE_TERMS];
+    UNROLL
+    for (int k = 0; k < count; k++) {
+        from[k] = x + index[k] * step;
+        by[k] = vset1(weight[k]);
+    }
     int64_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        vec sum = weight[0] * vload(x[0] + i);
-        UNROLL
-        for (int k = 1; k < count; k++) sum += weight[k] * vload(x[k] + i);
-        vstore(out + i, sum);
+    for (; i + VL <= n; i += VL) vstore(out + i, FN(resample_vec)(count, from, by, i));
+    if (i < n && n >= VL) {
+        vstore(out + n - VL, FN(resample_vec)(count, from, by, n - VL));
+        return;
     }
     for (; i < n; i++) {
-        T sum = weight[0] * x[0][i];
-        for (int k = 1; k < count; k++) sum += weight[k] * x[k][i];
+        T sum = weight[0] * from[0][i];
+        for (int k = 1; k < count; k++) sum += weight[k] * from[k][i];
         out[i] = sum;
     }
 }
 
-/* The same for any count; nothing gives zeros. */
-INLINE void FN(resample_any)(int64_t count, const T *const *x, const T *weight, int64_t n, T *out) {
-    if (count == 1 && weight[0] == 1) {
-        if (n < VL)
-            for (int64_t i = 0; i < n; i++) out[i] = x[0][i];
-        else memcpy(out, x[0], (size_t)n * sizeof(T));
-    } else if (count == 1) FN(resample_sum)(1, x, weight, n, out);
-    else if (count == 2) FN(resample_sum)(2, x, weight, n, out);
-    else if (count == 3) FN(resample_sum)(3, x, weight, n, out);
-    else if (count == 4) FN(resample_sum)(4, x, weight, n, out);
-    else {
-        memset(out, 0, (size_t)n * sizeof(T));
-        for (int64_t k = 0; k < count; k++)
-            for (int64_t i = 0; i < n; i++) out[i] += weight[k] * x[k][i];
+/* The same of any number of terms. */
+INLINE void FN(resample_many)(int64_t terms, const T *x, const int64_t *index, int64_t step,
+                              const T *weight, int64_t n, T *out) {
+    for (int64_t i = 0; i < n && n >= VL; i += VL) {
+        const int64_t at = i + VL <= n ? i : n - VL;
+        vec sum = {0};
+        for (int64_t k = 0; k < terms; k++) sum += weight[k] * vload(x + index[k] * step + at);
+        vstore(out + at, sum);
     }
+    for (int64_t i = 0; i < n && n < VL; i++) {
+        T sum = 0;
+        for (int64_t k = 0; k < terms; k++) sum += weight[k] * x[index[k] * step + i];
+        out[i] = sum;
+    }
+}
+
+INLINE void FN(resample_any)(int64_t terms, const T *x, const int64_t *index, int64_t step,
+                             const T *weight, int64_t n, T *out) {
+    if (terms == 1 && weight[0] == 1) {
+        const T *from = x + index[0] * step;
+        if (n < VL)
+            for (int64_t i = 0; i < n; i++) out[i] = from[i];
+        else memcpy(out, from, (size_t)n * sizeof(T));
+    } else if (terms == 1) FN(resample_sum)(1, x, index, step, weight, n, out);
+    else if (terms == 2) FN(resample_sum)(2, x, index, step, weight, n, out);
+    else if (terms == 3) FN(resample_sum)(3, x, index, step, weight, n, out);
+    else if (terms == 4) FN(resample_sum)(4, x, index, step, weight, n, out);
+    else FN(resample_many)(terms, x, index, step, weight, n, out);
 }
 
 /* One line of single elements: W alone. */
@@ -58,7 +90,7 @@ INLINE void FN(resample_elements)(const int64_t *starts, const int64_t *index, c
 
 /* Lines [first, end) of the result; at, factor: room for the most terms of a sum; sum: a line. */
 static void FN(resample_lines)(const fc_resample_geom *g, const T *x, T *out, int64_t first,
-                               int64_t end, const T **at, T *factor, T *sum) {
+                               int64_t end, int64_t *at, T *factor, T *sum) {
     const int64_t C = g->inner, width = g->in_size[2] * C, out_width = g->out_size[2] * C;
     const int64_t *starts = g->starts[2], *index = g->index[2];
     const T *weight[3] = {g->weight[0], g->weight[1], g->weight[2]};
@@ -69,22 +101,21 @@ static void FN(resample_lines)(const fc_resample_geom *g, const T *x, T *out, in
         int64_t count = 0;
         for (int64_t i = g->starts[0][d]; i < g->starts[0][d + 1]; i++) {
             for (int64_t j = g->starts[1][h]; j < g->starts[1][h + 1]; j++, count++) {
-                at[count] = image + (g->index[0][i] * g->in_size[1] + g->index[1][j]) * width;
+                at[count] = (g->index[0][i] * g->in_size[1] + g->index[1][j]) * width;
                 factor[count] = weight[0][i] * weight[1][j];
             }
         }
-        const T *from = sum;
-        if (count == 1 && factor[0] == 1) from = at[0];
-        else FN(resample_any)(count, at, factor, width, sum);
         T *to = out + line * out_width;
+        const T *from = sum;
+        if (count == 1 && factor[0] == 1) from = image + at[0];
+        else FN(resample_any)(count, image, at, 1, factor, width, sum);
         if (C == 1) {
             FN(resample_elements)(starts, index, weight[2], from, g->out_size[2], to);
             continue;
         }
         for (int64_t w = 0; w < g->out_size[2]; w++, to += C) {
             const int64_t k = starts[w], n = starts[w + 1] - k;
-            for (int64_t i = 0; i < n; i++) at[i] = from + index[k + i] * C;
-            FN(resample_any)(n, at, weight[2] + k, C, to);
+            FN(resample_any)(n, from, index + k, C, weight[2] + k, C, to);
         }
     }
 }
@@ -94,14 +125,15 @@ static int FN(resample)(const fc_resample_geom *g, const void *x, void *out, int
     for (int i = 0; i < 3; i++) {
         int64_t longest = 0;
         for (int64_t o = 0; o < g->out_size[i]; o++)
-            longest = fc_max(longest, g->starts[i][o + 1] - g->starts[i][o]);
+            if (g->starts[i][o + 1] - g->starts[i][o] > longest)
+                longest = g->starts[i][o + 1] - g->starts[i][o];
         if (i < 2) rows *= longest;
-        else most = fc_max(most, longest);
+        else if (longest > most) most = longest;
     }
-    most = fc_max(most, rows);
+    if (rows > most) most = rows;
     const int64_t lines = g->batch * g->out_size[0] * g->out_size[1],
                   width = g->in_size[2] * g->inner;
-    const T **at = fc_scratch(threads * most, sizeof(T *));
+    int64_t *at = fc_scratch(threads * most, sizeof(int64_t));
     T *scratch = fc_scratch(threads * (width + most), sizeof(T));
     const int status = at && scratch ? FC_OK : FC_NOMEM;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)

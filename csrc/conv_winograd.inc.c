@@ -1,22 +1,47 @@
 /* Forward and backward input by Winograd (winograd_block.inc.c): weights that are kept, the
  * division of the work into tasks, and the phases of a stride, which are solved together: their
  * weights are read and transposed in one pass. */
+/* Whether weights are kept as taps, panel by panel, for blocks to transform what they need: 9
+ * values where U has 36, which memory would deliver later than they are computed. Only the weights
+ * decide, as for whatever is kept. */
+static int WN(keeps_taps)(const WN(job) * j) {
+    int whole = 1;
+    double products = 0;
+    for (const WN(part) *q = j->parts; q < j->parts + j->count; q++) {
+        whole &= q->grid.groups == 1;
+        products += win_products(&q->grid);
+    }
+    return (whole || j->all.channels >= WIN_SUM) &&
+           products * (double)(j->all.channels * j->all.cols) * sizeof(T) > WIN_KEPT_BYTES;
+}
+
 /* Weights that the caller keeps: measured, packed or found. */
 static int WN(keep)(WN(job) * j, int threads) {
     fc_packed *packed = j->all.packed;
-    const int64_t count = j->all.groups * j->panels;
-    const int64_t each = (j->all.ntaps * WIN_PACK_CHANNELS + 9) * TILE_NR;
+    const conv_problem *all = &j->all;
+    const int64_t count = all->groups * j->panels, C = all->channels;
+    const int64_t each = (all->ntaps * WIN_PACK_CHANNELS + 9) * TILE_NR;
+    const int taps = WN(keeps_taps)(j);
+    const int64_t items = taps ? all->ntaps * C * TILE_NR : j->panel_items;
     void *at;
-    int status = fc_packed_next(packed, count * j->panel_items, sizeof(T), &at);
+    int status = fc_packed_next(packed, count * items, sizeof(T), &at);
     if (status || packed->mode == FC_PACKED_SIZE) return status;
-    j->kept = at;
+    j->kept = taps ? NULL : at;
+    j->lying = taps ? at : NULL;
+    j->taps = all->ntaps;
     if (packed->mode == FC_PACKED_USE) return FC_OK;
     T *scratch = fc_scratch(threads * each, sizeof(T));
     if (!scratch) return FC_NOMEM;
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
-    for (int64_t i = 0; i < count; i++)
-        WN(pack)(j, i / j->panels, i % j->panels, scratch + fc_thread() * each,
-                 (T *)at + i * j->panel_items);
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t col = i % j->panels * TILE_NR, width = fc_min(TILE_NR, all->cols - col);
+        const int64_t nr = fc_round_up(width, VL);
+        T *to = (T *)at + i * items;
+        if (!taps) WN(pack)(j, i / j->panels, i % j->panels, scratch + fc_thread() * each, to);
+        for (int64_t c = 0; taps && c < C; c += WIN_SUM, to += all->ntaps * WIN_SUM * nr)
+            FN(pack_weight)(all, j->w, i / j->panels, col, width, nr, c, fc_min(C, c + WIN_SUM),
+                            to);
+    }
     fc_free(scratch);
     return FC_OK;
 }
@@ -50,9 +75,9 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
     const double u_bytes = products * (double)(C * j->all.cols) * sizeof(T);
     int64_t block = WIN_BLOCK_BYTES;
     if (u_bytes > WIN_KEEP_U_BYTES) block += fc_l2_bytes() - (1 << 20);
-    const int many =
-        (whole || C >= WIN_SUM) && (tiles <= WIN_FUSED_TILES || u_bytes > WIN_KEEP_BYTES ||
-                                    (!whole && block / one < WIN_MIN_TILES));
+    const int many = j->lying || ((whole || C >= WIN_SUM) &&
+                                  (tiles <= WIN_FUSED_TILES || u_bytes > WIN_KEEP_BYTES ||
+                                   (!whole && block / one < WIN_MIN_TILES)));
     d.raw = many && !j->kept;
     d.tiles = many ? fc_min(WIN_FUSED_TILES, WIN_FUSED_BYTES / (j->kept ? one : all))
                    : fc_min(WIN_MAX_TILES, block / one);
@@ -137,7 +162,8 @@ static int WN(run_job)(WN(job) * j, int threads) {
             alone.parts += i;
             alone.count = 1;
             alone.all = *alone.parts->p;
-            alone.parts->tap0 = alone.parts->u0 = 0;
+            alone.parts->u0 = 0;
+            if (!j->lying) alone.parts->tap0 = 0;
             alone.panel_items = alone.parts->size.panel_items;
             status = WN(run_job)(&alone, threads);
         }

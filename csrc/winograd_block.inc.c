@@ -29,6 +29,8 @@ enum {
  * tiles that they are one block, and weights beyond WIN_KEEP_BYTES of U, are transformed a chain at
  * a time instead, by every block: 512 channels to 512 at 14x14 take 0.6 of the time. */
 enum { WIN_FUSED_TILES = 64, WIN_FUSED_BYTES = 16 << 20, WIN_KEEP_BYTES = 12 << 20 };
+/* U that is kept from one call to the next comes from memory: more than this is kept as taps. */
+enum { WIN_KEPT_BYTES = 1 << 20 };
 /* Products in one chain of additions. What such sums give is added up in turn: in one chain, the
  * error of 512 channels is 2.5 times as large (docs/accuracy.md). The time is the same within a few
  * percent. */
@@ -112,8 +114,10 @@ typedef struct {
     int64_t count, panels, panel_items;
     conv_problem all; /* the first one, but taps and positions are those of all parts */
     const T *src, *w;
-    const T *bias; /* of each group in whole panels, or NULL */
-    const T *kept; /* U[group][panel] that the caller keeps, or NULL */
+    const T *bias;  /* of each group in whole panels, or NULL */
+    const T *kept;  /* U[group][panel] that the caller keeps, or NULL */
+    const T *lying; /* taps[group][panel][chain][tap][channel][nr] that it keeps instead, or NULL */
+    int64_t taps;   /* of `lying`, which may be more than those of all parts here */
     T *dst;
 } WN(job);
 
@@ -380,15 +384,20 @@ static void WN(multiply)(const WN(block) * b, int64_t nrv, const T *u, int64_t p
     }
 }
 
-/* The same for all parts from weights as they lie: some channels at a time are packed to `taps`,
- * each group of theirs is transformed to `chunk` and multiplied with at once. */
+/* The same for all parts from weights as they lie: some channels at a time are packed to `local`
+ * (or have been, to be kept), each group of theirs is transformed to `chunk` and multiplied with at
+ * once. */
 static void WN(multiply_raw)(const WN(job) * j, const WN(block) * blocks, int64_t panel,
-                             int64_t width, T *taps, T *chunk) {
+                             int64_t width, T *local, T *chunk) {
     const int64_t nrv = fc_ceil_div(width, VL), nr = nrv * VL, C = j->all.channels;
-    T *filter = taps + j->all.ntaps * WIN_SUM * nr;
-    for (int64_t c = 0; c < C; c += WIN_SUM) {
+    T *filter = local + j->all.ntaps * WIN_SUM * nr;
+    const T *taps = local;
+    if (j->lying) taps = j->lying + (blocks->group * j->panels + panel) * C * j->taps * TILE_NR;
+    for (int64_t c = 0; c < C; c += WIN_SUM, taps += j->lying ? j->taps * WIN_SUM * nr : 0) {
         const int64_t n = fc_min(WIN_SUM, C - c);
-        FN(pack_weight)(&j->all, j->w, blocks->group, panel * TILE_NR, width, nr, c, c + n, taps);
+        if (!j->lying)
+            FN(pack_weight)(&j->all, j->w, blocks->group, panel * TILE_NR, width, nr, c, c + n,
+                            local);
         for (const WN(block) *b = blocks; b < blocks + j->count; b++) {
             const win_grid *g = b->grid;
             const int64_t plane = WIN_SUM * nr + b->size.u_skip;

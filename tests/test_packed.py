@@ -82,6 +82,25 @@ def test_same_values(layer: str, dtype: Any) -> None:
     assert packed.total() > 0
 
 
+@pytest.mark.parametrize("kernel, stride, dilation, groups", [
+    (3, 1, 1, 1), (3, 1, 2, 1), (3, 1, 1, 2), (4, 2, 1, 1), (3, 2, 1, 1), (5, 1, 1, 1),
+])  # fmt: skip
+def test_large_weights(kernel: int, stride: int, dilation: int, groups: int) -> None:
+    """Winograd keeps them as taps, a quarter of their transforms; few tiles and many."""
+    options = {"stride": stride, "padding": 1, "dilation": dilation, "groups": groups}
+    w, wt = fastconv.randn(200, 144, kernel, kernel), fastconv.randn(144, 200, kernel, kernel)
+    with fastconv.algorithm("winograd"):
+        for size in (9, 40):
+            x = fastconv.randn(1, 144 * groups, size, size)
+            want = plain(F.conv2d, x, w, **options)
+            np.testing.assert_array_equal(twice(F.conv2d, x, w, **options), want)
+            x, grouped = fastconv.randn(1, 144, size, size), {**options, "groups": 1}
+            want = plain(F.conv_transpose2d, x, wt, **grouped)
+            np.testing.assert_array_equal(twice(F.conv_transpose2d, x, wt, **grouped), want)
+    room = 200 * 144 + 144 * 256  # whole panels of columns
+    assert 0 < packed.total() <= 2 * room * kernel**2 * w.element_size()
+
+
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 def test_ranks(ndim: int) -> None:
     f = (F.conv1d, F.conv2d, F.conv3d)[ndim - 1]

@@ -23,10 +23,10 @@ Rule = Callable[[Spec], "str | None"]
 #: 3.3 (2.0), 3x3 3.6 to 4 (2.5).
 WINOGRAD_GAIN = 1.4
 #: … and with single taps this factor, and have this many tiles, forward and backward input: 3x3/2
-#: saves 1.78 and runs at 1.0 to 1.6 with 64 tiles and more, at 0.9 to 1.1 with 32. Its backward
-#: weight (0.7 to 1.16) is left to the GEMM.
+#: saves 1.78 and runs at 1.0 to 1.6 with 64 tiles and more, at 1.1 to 1.3 with 49, at 0.9 to 1.1
+#: with 32. Its backward weight (0.7 to 1.16) is left to the GEMM.
 WINOGRAD_SINGLE_GAIN = 1.7
-WINOGRAD_SINGLE_TILES = 64
+WINOGRAD_SINGLE_TILES = 48
 #: … and sum this many products per transformed element (channels times groups of taps): with 8 it
 #: is at 0.8 to 1.1 of the GEMM's speed, with 12 at 1.0 to 1.7, with 16 at 1.8.
 WINOGRAD_DEPTH = 12
@@ -34,17 +34,19 @@ WINOGRAD_DEPTH = 12
 #: at 0.7 to 1.1, 16 to 64 at 2.3.
 WINOGRAD_CHANNELS = 16
 #: Fewer channels have to be gathered tap by tap, which only many outputs pay for: LeNet's 6 to 16
-#: run at 0.4 of the direct kernel's speed, a 7x7 stem's 3 to 64 at 1.1.
+#: run at 0.4 of the direct kernel's speed.
 WINOGRAD_COLUMNS = 48
-#: … and only what saves more and sums this many products per element: 4x4/2 from 3 channels sums 12
-#: and runs at 0.8 of the direct kernel's speed, a 7x7/2 stem 27.
+#: … and only what saves more, from so many channels: 3 to 64 in 7x7/2 run at 1.1 of the direct
+#: kernel's speed where the core has one FMA unit of 64 bytes, at 0.75 where it has two (copies and
+#: transforms cost the same, products half); 8 to 64 in 5x5 at 1.1, 12 to 64 in 3x3 at 1.1.
 WINOGRAD_FEW_GAIN = 2
-WINOGRAD_FEW_DEPTH = 16
+WINOGRAD_FEW_CHANNELS = 8
 #: Fewer results per position are sums along the depth for the GEMM: 64 to 3 channels run at 0.7 of
 #: the direct kernel's speed, 32 to 1 at 0.3.
 WINOGRAD_RESULTS = 8
 #: Forward and backward input turn K*C*9 weights into K*C*36 first: 4 tiles are at 1.2 to 1.6 of
-#: the GEMM's speed with 64 to 512 channels, 1 tile of 512 channels at 0.8.
+#: the GEMM's speed with 64 to 512 channels (weights kept or not: transforms stay in L2), 1 tile of
+#: 512 channels at 0.8.
 WINOGRAD_TILES = 4
 #: The same for backward weight, which transforms sums back: 4 tiles are at 1.0 to 1.2 with 64 to
 #: 512 channels, 1 tile of 512 channels at 0.5. What saves less than the second figure needs twice
@@ -281,8 +283,8 @@ def winograd_slow(direction: str) -> Rule:
                 return f"sums {depth} products per element, worth it from {WINOGRAD_DEPTH} on"
             if channels < WINOGRAD_CHANNELS and columns < WINOGRAD_COLUMNS:
                 return f"{channels} to {columns} channels, worth it from {WINOGRAD_COLUMNS} on"
-            if channels < WINOGRAD_CHANNELS and depth < WINOGRAD_FEW_DEPTH:
-                return f"sums {depth} products per element, worth it from {WINOGRAD_FEW_DEPTH} on"
+            if channels < WINOGRAD_FEW_CHANNELS:
+                return f"{channels} channels to sum over, worth it from {WINOGRAD_FEW_CHANNELS} on"
             if channels < WINOGRAD_CHANNELS and gain < WINOGRAD_FEW_GAIN:
                 return f"saves a factor of {gain:.2g}, worth it from {WINOGRAD_FEW_GAIN} on"
         tiles = winograd_tiles(spec)

@@ -12,7 +12,7 @@ static int WN(keeps_taps)(const WN(job) * j) {
         products += win_products(&q->grid);
     }
     return (whole || j->all.channels >= WIN_SUM) &&
-           products * (double)(j->all.channels * j->all.cols) * sizeof(T) > WIN_KEPT_BYTES;
+           products * (double)(j->all.channels * j->all.cols) * sizeof(T) > WIN_KEEP_U_BYTES;
 }
 
 /* Weights that the caller keeps: measured, packed or found. */

@@ -17,7 +17,8 @@
 #ifndef WIN_BLOCKS
 #define WIN_BLOCKS
 /* Bytes of V and of one panel's products: with the panel of U that streams by they share L2, 1 MiB
- * of it. A larger L2 is theirs too where U does not stay in it, and is read less often. */
+ * of it. A larger L2 is theirs too where U does not stay in it, and is read less often; and what is
+ * kept from one call to the next are taps then, not U. */
 enum {
     WIN_BLOCK_BYTES = 448 << 10,
     WIN_KEEP_U_BYTES = 1 << 20,
@@ -29,8 +30,6 @@ enum {
  * tiles that they are one block, and weights beyond WIN_KEEP_BYTES of U, are transformed a chain at
  * a time instead, by every block: 512 channels to 512 at 14x14 take 0.6 of the time. */
 enum { WIN_FUSED_TILES = 64, WIN_FUSED_BYTES = 16 << 20, WIN_KEEP_BYTES = 12 << 20 };
-/* U that is kept from one call to the next comes from memory: more than this is kept as taps. */
-enum { WIN_KEPT_BYTES = 1 << 20 };
 /* Products in one chain of additions. What such sums give is added up in turn: in one chain, the
  * error of 512 channels is 2.5 times as large (docs/accuracy.md). The time is the same within a few
  * percent. */

@@ -46,13 +46,13 @@ INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, const int a
     }
     /* Two bases keep the addresses of six rows within base + {0, 1, 2} * lda. */
     const T *a3 = a + (by_rows ? 3 * lda : 3);
-    /* Whole tiles prefetch what they are not told, too: of A the rows that follow where they lie
-     * side by side, as pixels do; where A is read by columns, B a few rows ahead. */
+    /* Six rows prefetch, without being told, the rows of A that follow where they lie side by side,
+     * as pixels do; whole tiles that read A by columns, B a few rows ahead. */
     const int whole = mr == TILE_MR && nrv == TILE_NRV, dense = by_rows && lda == depth;
     if (!ahead) next = dense ? a + mr * lda : a, step = dense ? mr : 0;
     for (int64_t d = 0; d < depth; d++) {
         if (ahead) __builtin_prefetch(next, 0, 2);
-        if (!ahead && whole && by_rows) __builtin_prefetch(next);
+        if (!ahead && mr == TILE_MR && by_rows) __builtin_prefetch(next);
         UNROLL
         for (int j = 0; j < nrv; j++)
             if (!ahead && whole && !by_rows) __builtin_prefetch(b + TILE_AHEAD * ldb + j * VL);

@@ -341,8 +341,8 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
     count = fc_max(WIN_GRAD_TILES, fc_min(WIN_SUM, count));
     count = win_equal(fc_ceil_div(grid->tiles, parts), count);
     const win_extent slab = win_slab_extent(p, grid, count);
-    const int64_t slabs = win_slab_count(p, grid, &slab), each_part = fc_ceil_div(slabs, parts);
-    parts = fc_ceil_div(slabs, each_part);
+    const int64_t slabs = win_slab_count(p, grid, &slab);
+    parts = fc_min(parts, slabs);
     const int64_t v_items = grid->points * win_slab_inputs(p, grid, &slab) * most.block.size.pitch;
     const int64_t z_items = grid->points * win_slab_places(&slab) * most.z_pitch;
     const int64_t m_items = FN(win_cuts)(&most) * FN(win_cut_items)(&most);
@@ -373,23 +373,22 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 part.z = mine + v_items;
                 part.block.m = mine + v_items + z_items;
                 part.block.local = part.block.m + m_items;
-                FN(win_sum_slabs)(&part, &slab, i % parts * each_part,
-                                  fc_min(slabs, (i % parts + 1) * each_part));
+                FN(win_sum_slabs)(&part, &slab, i % parts * slabs / parts,
+                                  (i % parts + 1) * slabs / parts);
             }
 #pragma omp for schedule(dynamic)
-            for (int64_t i = 0; i < (sum ? w->count : 0); i++) {
+            for (int64_t i = 0; i < (sum ? w->count * w->kb : 0); i++) { /* rows of dW's blocks */
                 int64_t k, c;
-                const conv_problem block = FN(win_block_at)(w, i, &k, &c);
+                const conv_problem block = FN(win_block_at)(w, i / w->kb, &k, &c);
                 FN(win_chunk) all = FN(win_chunk_of)(&block, grid);
-                const int64_t items = block.cols * all.taps * all.block.size.depth;
-                T *total = sum + i * parts * sums;
+                const int64_t depth = all.block.size.depth, n = all.taps * depth, e = i % w->kb;
+                T *total = sum + i / w->kb * parts * sums + e * n;
+                if (e >= block.cols) continue;
                 for (int64_t s = 1; s < parts; s++)
-                    for (int64_t e = 0; e < items; e++) total[e] += total[s * sums + e];
+                    for (int64_t x = 0; x < n; x++) total[x] += total[s * sums + x];
                 all.row = row;
                 all.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
-                const int64_t depth = all.block.size.depth;
-                for (int64_t e = 0; e < block.cols; e++)
-                    FN(win_lay_out_weight)(&all, total + e * all.taps * depth, depth, e, 0, depth);
+                FN(win_lay_out_weight)(&all, total, depth, e, 0, depth);
             }
         }
     }

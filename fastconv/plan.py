@@ -123,6 +123,7 @@ PLAIN = (
     "cross_entropy",
     "cross_entropy_backward",
     "resample",
+    "copy_format",
     "sgd_step",
     "adam_step",
 )

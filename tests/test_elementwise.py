@@ -254,3 +254,60 @@ def test_as_pytorch(name, size):
         assert not got[np.isnan(start)].any()
         like = np.where(np.isnan(start), 0, like)
     np.testing.assert_array_equal(got, like)
+
+
+@pytest.mark.parametrize("variant", VARIANTS["copy_format"], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 7), (1, 17, 5, 9), (3, 1, 4, 4), (2, 33, 2, 3, 5)], ids=str
+)
+def test_copy_format(variant, shape):
+    order = (0, *range(2, len(shape)), 1)
+    back = np.argsort(order)
+    for dtype in DTYPES:
+        plain = integers(shape, "format").astype(dtype)
+        last = np.ascontiguousarray(plain.transpose(order)).transpose(back)
+        for a, form in ((plain, last), (last, plain)):
+            out = np.full_like(form, np.nan)
+            with using("copy_format", variant, 2) as function:
+                function(a, out)
+            assert out.strides == form.strides
+            assert np.array_equal(out, plain), f"{variant} {shape}"
+
+
+@pytest.mark.parametrize("backend", ["c", "numba"])
+@pytest.mark.parametrize("shape", [(8, 64, 200), (4, 33, 25, 31), (2, 9, 10, 30, 21)], ids=str)
+def test_plain_and_channels_last_together(backend, shape):
+    order = (0, *range(2, len(shape)), 1)
+    plain = integers(shape, "plain").astype(np.float32)
+    values = integers(shape, "last").astype(np.float32)
+    last = np.ascontiguousarray(values.transpose(order)).transpose(np.argsort(order))
+    with fc.backend(backend):
+        for a, b in ((plain, last), (last, plain)):
+            for op, want in ((ops.add, a + b), (ops.sub, a - b), (ops.mul, a * b)):
+                got = op(a, b)
+                assert np.array_equal(got, want)
+                assert got.strides == last.strides  # channels-last, as a network's activations
+        assert np.array_equal(ops.relu_backward(plain, last), np.where(last <= 0, 0, plain))
+        g = plain.copy()
+        assert ops.relu_backward(g, last, True) is g
+        assert np.array_equal(g, np.where(last <= 0, 0, plain))
+        g = last.copy(order="K")
+        assert ops.add_into(g, plain) is g
+        assert np.array_equal(g, last + plain)
+        assert g.strides == last.strides
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"])
+def test_losses_of_channels_last_predictions(name):
+    rng = np.random.default_rng(0)
+    x, t = (rng.standard_normal((4, 32, 12, 11)).astype(np.float32) for _ in range(2))
+    last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    found = []
+    for array in (x, last):
+        leaf = fc.tensor(x).requires_grad_()
+        given = leaf.contiguous(memory_format=fc.channels_last) if array is last else leaf * 1
+        loss = getattr(F, name)(given, fc.tensor(t))
+        loss.backward()
+        found.append((loss.item(), leaf.grad.numpy()))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    np.testing.assert_array_equal(found[0][1], found[1][1])

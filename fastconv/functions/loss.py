@@ -9,6 +9,7 @@ import numpy as np
 from ..autograd import Op
 from ..ops import elementwise
 from ..ops import softmax as soft
+from ..ops.layout import alike
 
 Array = np.ndarray
 
@@ -206,6 +207,7 @@ class PointwiseLoss(Op):
     @staticmethod
     def forward(ctx: Any, x: Array, t: Array, reduction: str, *params: Any) -> Array:
         ctx.reduction, ctx.params = reduction, params
+        t = alike(x, t)
         ctx.save(x, t)
         return reduced(ctx.value(x, t, *params), reduction)
 
@@ -226,13 +228,13 @@ class SquaredError(PointwiseLoss):
 
     @staticmethod
     def value(x: Array, t: Array) -> Array:
-        d = x - t
+        d = elementwise.sub(x, t)
         d *= d
         return d
 
     @staticmethod
     def slopes(x: Array, t: Array, needs_t: bool) -> tuple[Array, Array | None]:
-        d = x - t
+        d = elementwise.sub(x, t)
         d *= 2
         return d, -d if needs_t else None
 

@@ -1,8 +1,9 @@
 """The passes over all elements of large activations: sums, products, the ReLU family.
 
-Each takes arrays of one floating-point type and shape.  Dense arrays that lie in memory alike go
-through the kernels as one run of memory, in whatever order their axes are, and the result lies
-alike; anything else, and arrays that are over before a kernel is called, is NumPy's.
+Each takes arrays of one floating-point type and shape.  Dense arrays go through the kernels as one
+run of memory, in whatever order their axes are, and the result lies alike; of a plain and a
+channels-last array, the plain one is copied into the other's order first.  Anything else, and
+arrays that are over before a kernel is called, is NumPy's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from fastconv import plan
 from fastconv.memory import empty
-from fastconv.ops.layout import Array
+from fastconv.ops.layout import Array, alike
 from fastconv.ops.select import keep, select
 
 #: With fewer elements NumPy's sum of two arrays is quicker: it lacks threads, not speed.
@@ -38,6 +39,10 @@ def _run(
     if a.size < SMALL or a.dtype.char not in _FLOATS or (b is not None and a.dtype != b.dtype):
         return None
     back: Any = None
+    if b is not None and a.strides != b.strides:
+        if out is None and not b.flags.c_contiguous:
+            a = alike(b, a)
+        b = alike(a, b)
     flat_b = b
     flat_out = out
     if a.flags.c_contiguous:

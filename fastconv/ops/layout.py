@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from fastconv import plan
+from fastconv.memory import empty
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -37,6 +40,24 @@ def is_channels_last(a: Array) -> bool:
 #: The axes of (N, C, *spatial) in the order of channels-last memory, by rank; and back.
 TO_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 FROM_LAST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
+
+
+def formatted(a: Array, last: bool) -> Array:
+    """(N, C, *spatial) dense in NCHW or channels-last memory: itself, or a copy in the other."""
+    if (a.transpose(TO_LAST[a.ndim]) if last else a).flags.c_contiguous:
+        return a
+    out = empty(a.shape, a.dtype, last)
+    plan.kernel("copy_format")(a, out)
+    return out
+
+
+def alike(a: Array, b: Array) -> Array:
+    """`b` in the memory format of `a`, where they are of one shape and each is dense in its own."""
+    if a.ndim not in TO_LAST or a.shape != b.shape or a.strides == b.strides:
+        return b
+    if a.flags.c_contiguous:
+        return formatted(b, False) if is_channels_last(b) else b
+    return formatted(b, True) if is_channels_last(a) and b.flags.c_contiguous else b
 
 
 class Columns:

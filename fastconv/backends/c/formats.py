@@ -137,6 +137,18 @@ def transpose(a: Array, batch: int, rows: int, cols: int, out: Array) -> None:
     )
 
 
+def copy_format(a: Array, out: Array) -> None:
+    """Write `a` (N, C, *spatial), dense in one format, to `out`, dense in the other."""
+    n, c, *space = a.shape
+    order, count = TO_LAST[a.ndim], math.prod(space)
+    if a.dtype not in DTYPES:
+        np.copyto(out, a)
+    elif a.flags.c_contiguous:
+        transpose(a, n, c, count, out.transpose(order))
+    else:
+        transpose(a.transpose(order), n, count, c, out)
+
+
 def to_channels_last(a: Array) -> Array:
     """Return a 5-D array with channels-last memory: `a` itself where it has that already."""
     n, c, d, h, w = a.shape

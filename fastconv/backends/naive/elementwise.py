@@ -47,6 +47,7 @@ def _silu_slope(x: float) -> float:
     return s * (1 + x * (1 - s))
 
 
+copy_format = _unary(lambda x, p, q: x, "The same elements in other memory.")
 add = _binary(lambda a, b, p, q: a + b, "``out = a + b``.")
 sub = _binary(lambda a, b, p, q: a - b, "``out = a - b``.")
 mul = _binary(lambda a, b, p, q: a * b, "``out = a * b``.")

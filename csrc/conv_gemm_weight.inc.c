@@ -14,6 +14,9 @@ static const tile_ahead_fn FN(tiles_ahead)[2][TILE_NRV] = {
 /* Pixels of so many bytes share few sets of L1, and are copied for a block with so many rows (or
  * columns, where they are transposed) to use the copy. */
 enum { LONG_PIXEL = 2048, COPY_USES = 64, TURN_USES = 256 };
+/* From few rows, dW is written faster than memory takes it; from so many bytes on, past the caches.
+ */
+enum { STREAM_ROWS = 16, STREAM_BYTES = 32 << 20, STREAM_COLS = 4, STREAM_TASK = 64 };
 #endif
 
 INLINE int FN(is_long)(int64_t pitch) { return pitch * (int64_t)sizeof(T) >= LONG_PIXEL; }
@@ -177,6 +180,43 @@ static void FN(weight_run_block)(const FN(weight_block) * b) {
     if (!in_place) FN(weight_lay_out)(b, acc, ld);
 }
 
+/* dW of a large fully connected layer and few rows. Four rows of dW at a time share the loads of x;
+ * a task is STREAM_TASK of them. */
+static int FN(weight_streams)(const conv_problem *p, const T *dw) {
+    return conv_is_pointwise(p) && p->groups == 1 && p->rows > 0 && p->rows <= STREAM_ROWS &&
+           p->channels % VL == 0 && (uintptr_t)dw % VEC_BYTES == 0 &&
+           p->cols * p->channels >= STREAM_BYTES / (int64_t)sizeof(T);
+}
+
+static void FN(weight_stream)(const conv_problem *p, const T *dy, const T *x, T *dw, int threads) {
+    const int64_t K = p->cols, C = p->channels, tasks = fc_ceil_div(K, STREAM_TASK);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < tasks; i++) {
+            const int64_t end = fc_min(K, (i + 1) * STREAM_TASK);
+            for (int64_t k = i * STREAM_TASK; k < end; k += STREAM_COLS) {
+                const int64_t n = fc_min(STREAM_COLS, end - k);
+                for (int64_t c = 0; c < C; c += VL) {
+                    vec sum[STREAM_COLS];
+                    UNROLL
+                    for (int j = 0; j < STREAM_COLS; j++) sum[j] = vset1(0);
+                    for (int64_t r = 0; r < p->rows; r++) {
+                        const T *g = dy + r * p->dst_stride[4] + k;
+                        const vec v = vload(x + r * p->src_stride[4] + c);
+                        UNROLL
+                        for (int j = 0; j < STREAM_COLS; j++) sum[j] += g[j < n ? j : 0] * v;
+                    }
+                    UNROLL
+                    for (int j = 0; j < STREAM_COLS; j++)
+                        if (j < n) STREAM(dw + (k + j) * C + c, sum[j]);
+                }
+            }
+        }
+        STREAMED();
+    }
+}
+
 static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, const void *x,
                                          const void *bias, void *dw, int threads) {
     (void)bias;
@@ -190,6 +230,11 @@ static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, 
     if (status) {
         conv_problem_free(&p);
         return status;
+    }
+    if (FN(weight_streams)(&p, dw)) {
+        FN(weight_stream)(&p, dy, x, dw, threads);
+        conv_problem_free(&p);
+        return FC_OK;
     }
     FN(weight_job) job = {.p = &p, .x = x, .a = {dy, p.dst_stride[4], p.cols, 0}};
     job.b = (FN(weight_side)){NULL, 0, p.depth, 0};

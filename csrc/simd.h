@@ -21,6 +21,20 @@
 #else
 #define PIN(v) ((void)0)
 #endif
+/* A store past the caches, to a multiple of VEC_BYTES: memory is not read first, and is twice as
+ * fast to write. Only for results larger than any cache. STREAMED() comes before other threads
+ * read. */
+#if defined(__x86_64__)
+#if VEC_BYTES == 16
+#define STREAM(p, v) __asm__ volatile("movntps %1, %0" : "=m"(*(vec *)(p)) : "x"(v))
+#else
+#define STREAM(p, v) __asm__ volatile("vmovntps %1, %0" : "=m"(*(vec *)(p)) : "v"(v))
+#endif
+#define STREAMED() __asm__ volatile("sfence" ::: "memory")
+#else
+#define STREAM(p, v) vstore(p, v)
+#define STREAMED() ((void)0)
+#endif
 #define VL ((int)(VEC_BYTES / sizeof(T)))
 #define vec FN(vec)
 #define vec_u FN(vec_u)

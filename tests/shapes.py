@@ -37,9 +37,10 @@ def _dw(c: int) -> Shape:
     return Shape(f"depthwise {c}", "depthwise", 1, c, c, (5, 7), (3, 3), padding=1, groups=c)
 
 
-#: Layers of networks, and one whose backward weight is in blocks and parts at once.
+#: Layers of networks, and two for ways of backward weight that only large ones take.
 NETWORKS: tuple[Shape, ...] = (
     *shapes.NETWORKS,
+    Shape("weight written past the caches", "large", 3, 2064, 4098, (1,), (1,)),
     Shape("weight in blocks and parts", "large", 16, 64, 160, (23, 25), (3, 3), padding=1),
 )
 

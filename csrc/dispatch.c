@@ -268,6 +268,18 @@ int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const voi
     return k ? k->transpose(batch, rows, cols, src, dst, threads) : FC_UNSUPPORTED;
 }
 
+int fc_copy_columns(int dtype, int64_t rows, int64_t width, const void *from, int64_t from_pitch,
+                    int64_t from_start, void *to, int64_t to_pitch, int64_t to_start, int threads) {
+    const fc_kernels *k = table(dtype);
+    if (!k) return FC_UNSUPPORTED;
+    if (from_start < 0 || to_start < 0 || width < 0 || from_start > from_pitch - width ||
+        to_start > to_pitch - width)
+        return FC_RANGE;
+    const int64_t bytes = dtype == FC_F32 ? 4 : 8;
+    return k->copy_columns(rows, width, (const char *)from + from_start * bytes, from_pitch,
+                           (char *)to + to_start * bytes, to_pitch, threads);
+}
+
 int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
            void *out, int threads) {
     const fc_kernels *k = table(dtype);

@@ -203,6 +203,10 @@ int fc_layer_norm_backward(int dtype, int64_t rows, int64_t length, const void *
 int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
                  int threads);
 
+/* to[r][to_start + k] = from[r][from_start + k] for k < width: columns of dense rows. */
+int fc_copy_columns(int dtype, int64_t rows, int64_t width, const void *from, int64_t from_pitch,
+                    int64_t from_start, void *to, int64_t to_pitch, int64_t to_start, int threads);
+
 /* out[i] = f(a[i], b[i]; p, q) over `count` elements; out may be a or b. Of one argument: b = a. */
 int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
            void *out, int threads);
@@ -297,6 +301,8 @@ typedef int (*fc_layer_norm_backward_fn)(int64_t rows, int64_t length, const voi
                                          void *dx, void *dweight, void *dbias, int threads);
 typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void *src,
                                void *dst, int threads);
+typedef int (*fc_copy_columns_fn)(int64_t rows, int64_t width, const void *from, int64_t from_pitch,
+                                  void *to, int64_t to_pitch, int threads);
 
 typedef int (*fc_activation_backward_fn)(int kind, int64_t rows, int64_t channels, const void *dy,
                                          const void *y, double p, double q, void *dx, void *db,
@@ -329,6 +335,7 @@ typedef struct {
     fc_layer_norm_fn layer_norm;
     fc_layer_norm_backward_fn layer_norm_backward;
     fc_transpose_fn transpose;
+    fc_copy_columns_fn copy_columns;
     fc_map_fn map;
     fc_softmax_fn softmax;
     fc_resample_fn resample;

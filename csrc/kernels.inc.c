@@ -80,6 +80,7 @@ const fc_kernels FN(fc_kernels) = {
     .layer_norm = FN(layer_norm),
     .layer_norm_backward = FN(layer_norm_backward),
     .transpose = FN(transpose),
+    .copy_columns = FN(copy_columns),
     .map = FN(map),
     .softmax = FN(softmax),
     .resample = FN(resample),

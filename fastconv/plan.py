@@ -124,6 +124,7 @@ PLAIN = (
     "cross_entropy_backward",
     "resample",
     "copy_format",
+    "copy_columns",
     "sgd_step",
     "adam_step",
 )

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import fastconv as fc
+from fastconv import backends
 from fastconv.ops import join
+from tests.test_kernels import DTYPES, VARIANTS, using
 
 
 def _last(a):
@@ -62,3 +64,26 @@ def test_gradient_of_cat():
     fc.cat([a, b], 1).backward(fc.from_numpy(g))
     assert np.array_equal(a.grad.numpy(), g[:, :5])
     assert np.array_equal(b.grad.numpy(), g[:, 5:])
+
+
+@pytest.mark.parametrize("variant", VARIANTS["copy_columns"], ids=str)
+def test_copy_columns(variant):
+    for rows, width in [(1, 1), (3, 7), (5, 16), (4, 33), (2, 70), (0, 4), (6, 0)]:
+        for dtype in DTYPES:
+            a = _array((rows, width + 5), dtype)
+            for start, at in ((0, 0), (5, 2), (3, 9)):
+                out = np.full((rows, width + 9), 77, dtype)
+                want = out.copy()
+                want[:, at : at + width] = a[:, start : start + width]
+                with using("copy_columns", variant, 2) as function:
+                    function(a, start, out, at, width)
+                assert np.array_equal(out, want), (rows, width, start, at)
+
+
+def test_copy_columns_past_the_end():
+    c = backends.load("c")
+    a, out = np.zeros((2, 6), np.float32), np.zeros((2, 4), np.float32)
+    with pytest.raises((IndexError, ValueError)):
+        c.copy_columns(a, 3, out, 0, 4)
+    with pytest.raises((IndexError, ValueError)):
+        c.copy_columns(a, 0, out, 1, 4)

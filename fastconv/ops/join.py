@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fastconv import plan
 from fastconv.memory import empty
 from fastconv.ops.layout import Array
 
@@ -27,6 +29,37 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype, last: bool) -> Array:
     return empty((shape[0], *shape[2:], shape[1]), dtype).transpose(0, n - 1, *range(1, n - 1))
 
 
+class _Rows:
+    """A dense array as rows: what lies before an axis in memory, by the axis and what lies behind.
+
+    Attributes
+    ----------
+    rows : ndarray
+        A C-contiguous view, of two axes.
+    each : int
+        Columns of one position along the axis.
+    """
+
+    def __init__(self, a: Array, axis: int) -> None:
+        self.last = _channels_last(a)
+        self.axis = axis
+        if self.last:
+            order = (0, *range(2, a.ndim), 1)
+            self.axis = order.index(axis)
+            self.order = order
+        self.rows = self._view(a)
+        self.each = self.rows.shape[1] // max(a.shape[axis], 1)
+
+    def _view(self, a: Array) -> Array:
+        dense = a.transpose(self.order) if self.last else a
+        return dense.reshape(math.prod(dense.shape[: self.axis]), -1)
+
+    def of(self, a: Array) -> Array | None:
+        """The rows of another array, None where it is empty or does not lie so."""
+        dense = a.transpose(self.order) if self.last else a
+        return self._view(a) if dense.flags.c_contiguous and a.size else None
+
+
 def resized(a: Array, shape: tuple[int, ...]) -> Array:
     """An uninitialised array of another shape in the memory order of `a`."""
     last = _channels_last(a)
@@ -46,7 +79,16 @@ def concatenate(arrays: Sequence[Array], axis: int) -> Array:
     shape = list(first.shape)
     shape[axis] = sum([a.shape[axis] for a in arrays])
     out = _empty(tuple(shape), first.dtype, any([_channels_last(a) for a in arrays]))
-    return np.concatenate(arrays, axis, out=out)
+    start, target = 0, _Rows(out, axis)
+    for a in arrays:
+        end = start + a.shape[axis]
+        if (rows := target.of(a)) is not None:
+            width = rows.shape[1]
+            plan.kernel("copy_columns")(rows, 0, target.rows, start * target.each, width)
+        else:
+            out[(slice(None),) * axis + (slice(start, end),)] = a
+        start = end
+    return out
 
 
 def split(
@@ -57,6 +99,7 @@ def split(
     What is computed from a part goes through the kernels then, which a view with gaps does not.
     """
     last, start = _channels_last(g), 0
+    source: _Rows | None = None
     for n, need in zip(sizes, needs, strict=True):
         part = g[(slice(None),) * axis + (slice(start, start + n),)]
         start += n
@@ -66,5 +109,12 @@ def split(
             yield part
         else:
             out = _empty(part.shape, part.dtype, last)
-            out[...] = part
+            if source is None and (last or g.flags.c_contiguous):
+                source = _Rows(g, axis)
+            if source is not None and (rows := source.of(out)) is not None:
+                width = rows.shape[1]
+                at = (start - n) * source.each
+                plan.kernel("copy_columns")(source.rows, at, rows, 0, width)
+            else:
+                out[...] = part
             yield out

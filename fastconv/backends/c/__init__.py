@@ -52,7 +52,7 @@ from fastconv.backends.c.elementwise import (
     tanh,
     tanh_backward,
 )
-from fastconv.backends.c.formats import copy_format, to_channels_last, to_contiguous
+from fastconv.backends.c.formats import copy_columns, copy_format, to_channels_last, to_contiguous
 from fastconv.backends.c.layer_norm import layer_norm, layer_norm_backward
 from fastconv.backends.c.library import get_isa
 from fastconv.backends.c.machine import (
@@ -125,6 +125,7 @@ __all__ = [
     "conv_forward_whole",
     "conv_forward_winograd",
     "conv_forward_winograd6",
+    "copy_columns",
     "copy_format",
     "cross_entropy",
     "cross_entropy_backward",

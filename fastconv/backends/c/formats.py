@@ -149,6 +149,20 @@ def copy_format(a: Array, out: Array) -> None:
         transpose(a.transpose(order), n, count, c, out)
 
 
+def copy_columns(a: Array, start: int, out: Array, at: int, width: int) -> None:
+    """Write ``a[:, start : start + width]`` to ``out[:, at : at + width]``, both C-contiguous."""
+    code = DTYPES.get(a.dtype)
+    if code is None:
+        out[:, at : at + width] = a[:, start : start + width]
+        return
+    threads = thread_count(len(a) * width >= SERIAL_ELEMENTS)
+    status = lib.fc_copy_columns(
+        code, len(a), width, from_buffer(a), a.shape[1], start, from_buffer("char[]", out, True),
+        out.shape[1], at, threads,
+    )  # fmt: skip
+    check_status(status, "copy_columns")
+
+
 def to_channels_last(a: Array) -> Array:
     """Return a 5-D array with channels-last memory: `a` itself where it has that already."""
     n, c, d, h, w = a.shape

@@ -26,6 +26,7 @@ from fastconv.backends.naive.elementwise import (
     clamp,
     clamp_backward,
     clamp_backward_sums,
+    copy_columns,
     copy_format,
     leaky_relu,
     leaky_relu_backward,

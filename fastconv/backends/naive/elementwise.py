@@ -47,6 +47,12 @@ def _silu_slope(x: float) -> float:
     return s * (1 + x * (1 - s))
 
 
+def copy_columns(a: Array, start: int, out: Array, at: int, width: int) -> None:
+    """``out[:, at + k] = a[:, start + k]`` for every k < width."""
+    for row, k in np.ndindex(len(a), width):
+        out[row, at + k] = a[row, start + k]
+
+
 copy_format = _unary(lambda x, p, q: x, "The same elements in other memory.")
 add = _binary(lambda a, b, p, q: a + b, "``out = a + b``.")
 sub = _binary(lambda a, b, p, q: a - b, "``out = a - b``.")

@@ -35,7 +35,7 @@ from fastconv.backends.numba.elementwise import (
     tanh_backward,
 )
 from fastconv.backends.numba.layer_norm import layer_norm, layer_norm_backward
-from fastconv.backends.numba.layout import copy_format
+from fastconv.backends.numba.layout import copy_columns, copy_format
 from fastconv.backends.numba.norm import (
     norm_apply,
     norm_backward,
@@ -77,6 +77,7 @@ __all__ = [
     "conv_backward_weight_direct",
     "conv_forward_depthwise",
     "conv_forward_direct",
+    "copy_columns",
     "copy_format",
     "cross_entropy",
     "cross_entropy_backward",

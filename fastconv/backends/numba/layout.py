@@ -106,6 +106,11 @@ def _copy_window(a, strides, shape, lo, size, out):
                     inside[w * channels + c] = a[first + w + c * on_c]
 
 
+def copy_columns(a: Array, start: int, out: Array, at: int, width: int) -> None:
+    """Write ``a[:, start : start + width]`` to ``out[:, at : at + width]``."""
+    out[:, at : at + width] = a[:, start : start + width]
+
+
 def copy_format(a: Array, out: Array) -> None:
     """Write `a` (N, C, *spatial) to `out`, which lies in another memory format."""
     np.copyto(out, a)

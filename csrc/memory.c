@@ -16,8 +16,8 @@
 /* Sizes are 4, 5, 6 or 7 times a power of two: at most a quarter of a block is not used. */
 enum { SMALLEST = 1 << 12, CLASSES = 4 * 40, HUGE_PAGE = 2 << 20, HEADER = 64 };
 /* Smaller blocks than a huge page, from SLAB_LEAST bytes on, are cut from slabs of several: with
- * pages of 4 KiB, the translations of a network's weights alone are more than the processor keeps,
- * and a step of ResNet-50 takes 1.1 times as long. */
+ * pages of 4 KiB, the translations of a network's weights alone are more than the processor keeps.
+ */
 enum { SLAB_LEAST = 1 << 14, SLAB_BYTES = 32 << 20, PAGE = 1 << 12 };
 
 /* Memory that blocks are cut from, one after the other; given back with the last of them. */

@@ -32,12 +32,16 @@ typedef struct header {
     int class;
     slab *slab; /* that it was cut from, or NULL */
     struct header *next;
+    int64_t freed; /* the number of that call of fc_free */
 } header;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static header *waiting[CLASSES];
 static slab *current; /* has room, or NULL */
-static int64_t cached, in_use, limit = INT64_C(1) << 30;
+static int64_t cached, in_use, frees, limit = INT64_C(1) << 30;
+/* A block that nobody took while so many were freed, some training steps, makes room for others
+ * first. Younger ones stay: a step that needs more than the limit would find none of its own. */
+enum { STALE = 1024 };
 
 /* Under the address sanitizer blocks have their exact size and are not used again: it sees every
  * access beyond one, or after its end. */
@@ -145,11 +149,42 @@ void *fc_alloc(size_t bytes) {
     return (char *)h + HEADER;
 }
 
+/* Stale blocks, unlinked, as a list; under the lock. */
+static header *take_stale(void) {
+    header *all = NULL;
+    for (int i = 0; i < CLASSES; i++) {
+        header **at = &waiting[i];
+        while (*at) {
+            header *h = *at;
+            if (frees - h->freed < STALE) {
+                at = &h->next;
+                continue;
+            }
+            *at = h->next;
+            cached -= (int64_t)h->bytes;
+            h->next = all;
+            all = h;
+        }
+    }
+    return all;
+}
+
+static void all_to_system(header *all) {
+    while (all) {
+        header *h = all;
+        all = h->next;
+        to_system(h);
+    }
+}
+
 void fc_free(void *block) {
     if (!block) return;
     header *h = (header *)((char *)block - HEADER);
     pthread_mutex_lock(&lock);
     in_use -= (int64_t)h->bytes;
+    h->freed = ++frees;
+    header *stale = NULL;
+    if (!EXACT && cached + (int64_t)h->bytes > limit) stale = take_stale();
     const int keep = !EXACT && cached + (int64_t)h->bytes <= limit;
     if (keep) {
         h->next = waiting[h->class];
@@ -157,6 +192,7 @@ void fc_free(void *block) {
         cached += (int64_t)h->bytes;
     }
     pthread_mutex_unlock(&lock);
+    all_to_system(stale);
     if (!keep) to_system(h);
 }
 
@@ -173,11 +209,7 @@ void fc_empty_cache(void) {
     }
     cached = 0;
     pthread_mutex_unlock(&lock);
-    while (all) {
-        header *h = all;
-        all = h->next;
-        to_system(h);
-    }
+    all_to_system(all);
 }
 
 int64_t fc_memory_cached(void) { return __atomic_load_n(&cached, __ATOMIC_RELAXED); }

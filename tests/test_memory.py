@@ -105,3 +105,21 @@ def test_zeros_like(last):
     a = a.transpose(0, 3, 1, 2) if last else a
     z = zeros_like(a)
     assert z.shape == a.shape and z.strides == a.strides and not z.any()
+
+
+def test_what_nobody_takes_makes_room():
+    """Blocks that wait since long ago give way to those in use now, young ones do not."""
+    run(
+        "mb = 1 << 18\n"
+        "def take(n): return empty((n * mb - 1000,), np.float32).ctypes.data\n"
+        "take(48)\n"  # waits
+        "full = fc.memory_stats()['cached']\n"
+        "take(40)\n"  # finds no room
+        "assert fc.memory_stats()['cached'] == full\n"
+        "for _ in range(1100): take(1)\n"
+        "assert fc.memory_stats()['cached'] > full\n"
+        "take(40)\n"  # the first one makes room
+        "left = fc.memory_stats()['cached']\n"
+        "assert 40 << 20 <= left < 48 << 20, left\n",
+        FASTCONV_CACHE_MB="64",
+    )

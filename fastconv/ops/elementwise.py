@@ -15,7 +15,7 @@ import numpy as np
 
 from fastconv import plan
 from fastconv.memory import empty
-from fastconv.ops.layout import Array, alike
+from fastconv.ops.layout import FROM_LAST, TO_LAST, Array, alike
 from fastconv.ops.select import keep, select
 
 #: With fewer elements NumPy's sum of two arrays is quicker: it lacks threads, not speed.
@@ -23,12 +23,7 @@ SMALL_SUM = 50_000
 #: With fewer elements NumPy's ReLU, two passes, is as quick.
 SMALL = 4_000
 
-_ORDERS = {
-    2: ((1, 0), (1, 0)),
-    3: ((0, 2, 1), (0, 2, 1)),
-    4: ((0, 2, 3, 1), (0, 3, 1, 2)),
-    5: ((0, 2, 3, 4, 1), (0, 4, 1, 2, 3)),
-}
+_ORDERS = {2: ((1, 0), (1, 0)), **{n: (TO_LAST[n], FROM_LAST[n]) for n in TO_LAST}}
 _FLOATS = "fd"
 
 

@@ -74,14 +74,14 @@ def pooled(owner: Any) -> bool:
 
 def empty_like(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return an uninitialised array as `a`, channels-last where `a` is, else C-contiguous."""
-    return empty(a.shape, a.dtype, _is_last(a))
+    return empty(a.shape, a.dtype, is_last(a))
 
 
 #: The axes of (N, C, *spatial) in the order of channels-last memory, by rank.
 _TO_LAST = {n: (0, *range(2, n), 1) for n in range(3, 65)}
 
 
-def _is_last(a: np.ndarray[Any, Any]) -> bool:
+def is_last(a: np.ndarray[Any, Any]) -> bool:
     """Whether an array of three axes or more is channels-last, and not C-contiguous as well."""
     if a.flags.c_contiguous or a.ndim < 3:
         return False
@@ -99,7 +99,7 @@ def laid_out_alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     """Whether `a` could be ``empty_like(b)``: of the same type and shape, dense in b's format."""
     if a.dtype != b.dtype or a.shape != b.shape or a.strides != b.strides:
         return False
-    return a.flags.c_contiguous or _is_last(a)
+    return a.flags.c_contiguous or is_last(a)
 
 
 def empty_cache() -> None:

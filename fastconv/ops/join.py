@@ -8,25 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fastconv import plan
-from fastconv.memory import empty
+from fastconv.memory import empty, is_last
 from fastconv.ops.layout import Array
 
 #: Bytes from which a result is worth a block of the buffer pool, and a part a copy.
 LARGE = 1 << 16
-
-
-def _channels_last(a: Array) -> bool:
-    """Whether an array (N, C, *) is dense with its channels innermost, and not also contiguous."""
-    if a.flags.c_contiguous or a.ndim < 3:
-        return False
-    return a.transpose(0, *range(2, a.ndim), 1).flags.c_contiguous
-
-
-def _empty(shape: tuple[int, ...], dtype: np.dtype, last: bool) -> Array:
-    if not last:
-        return empty(shape, dtype)
-    n = len(shape)
-    return empty((shape[0], *shape[2:], shape[1]), dtype).transpose(0, n - 1, *range(1, n - 1))
 
 
 class _Rows:
@@ -41,7 +27,7 @@ class _Rows:
     """
 
     def __init__(self, a: Array, axis: int) -> None:
-        self.last = _channels_last(a)
+        self.last = is_last(a)
         self.axis = axis
         if self.last:
             order = (0, *range(2, a.ndim), 1)
@@ -62,9 +48,9 @@ class _Rows:
 
 def resized(a: Array, shape: tuple[int, ...]) -> Array:
     """An uninitialised array of another shape in the memory order of `a`."""
-    last = _channels_last(a)
+    last = is_last(a)
     if last or a.flags.c_contiguous:
-        return _empty(shape, a.dtype, last)
+        return empty(shape, a.dtype, last)
     return np.empty_like(a, shape=shape)
 
 
@@ -78,7 +64,7 @@ def concatenate(arrays: Sequence[Array], axis: int) -> Array:
         return np.concatenate(arrays, axis)
     shape = list(first.shape)
     shape[axis] = sum([a.shape[axis] for a in arrays])
-    out = _empty(tuple(shape), first.dtype, any([_channels_last(a) for a in arrays]))
+    out = empty(tuple(shape), first.dtype, any([is_last(a) for a in arrays]))
     start, target = 0, _Rows(out, axis)
     for a in arrays:
         end = start + a.shape[axis]
@@ -98,17 +84,17 @@ def split(
 
     What is computed from a part goes through the kernels then, which a view with gaps does not.
     """
-    last, start = _channels_last(g), 0
+    last, start = is_last(g), 0
     source: _Rows | None = None
     for n, need in zip(sizes, needs, strict=True):
         part = g[(slice(None),) * axis + (slice(start, start + n),)]
         start += n
         if not need:
             yield None
-        elif part.nbytes < LARGE or part.flags.c_contiguous or _channels_last(part):
+        elif part.nbytes < LARGE or part.flags.c_contiguous or is_last(part):
             yield part
         else:
-            out = _empty(part.shape, part.dtype, last)
+            out = empty(part.shape, part.dtype, last)
             if source is None and (last or g.flags.c_contiguous):
                 source = _Rows(g, axis)
             if source is not None and (rows := source.of(out)) is not None:

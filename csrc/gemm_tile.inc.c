@@ -12,8 +12,10 @@
 /* Vectors per row of a tile: MR*NRV accumulators, NRV of B and one broadcast must fit the file. */
 #if VEC_BYTES == 64 || defined(__aarch64__)
 #define TILE_NRV 4
+#define TILE_STEPS 4 /* of the depth at once */
 #else
 #define TILE_NRV 2
+#define TILE_STEPS 1 /* more of them spill */
 #endif
 #define TILE_NR (TILE_NRV * VL)
 #endif
@@ -50,27 +52,43 @@ INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, const int a
      * as pixels do; whole tiles that read A by columns, B a few rows ahead. */
     const int whole = mr == TILE_MR && nrv == TILE_NRV, dense = by_rows && lda == depth;
     if (!ahead) next = dense ? a + mr * lda : a, step = dense ? mr : 0;
-    for (int64_t d = 0; d < depth; d++) {
+#define TILE_STEP(k)                                                                     \
+    {                                                                                    \
+        vec bv[TILE_NRV];                                                                \
+        UNROLL                                                                           \
+        for (int j = 0; j < nrv; j++) bv[j] = vload(b + j * VL);                         \
+        UNROLL                                                                           \
+        for (int i = 0; i < mr; i++) {                                                   \
+            const vec av = vset1((i < 3 ? a : a3)[(i % 3) * (by_rows ? lda : 1) + (k)]); \
+            UNROLL                                                                       \
+            for (int j = 0; j < nrv; j++) acc[i][j] += av * bv[j];                       \
+        }                                                                                \
+        b += ldb;                                                                        \
+    }
+    int64_t d = 0;
+    /* Fewer prefetches and additions beside the products; they are TILE_STEPS * MR elements on. */
+    for (; !ahead && by_rows && d + TILE_STEPS <= depth; d += TILE_STEPS) {
+        if (mr == TILE_MR) {
+            __builtin_prefetch(next);
+            if (TILE_STEPS * TILE_MR * TYPE_BYTES > 64) __builtin_prefetch(next + 64 / TYPE_BYTES);
+        }
+        UNROLL
+        for (int k = 0; k < TILE_STEPS; k++) TILE_STEP(k)
+        next += TILE_STEPS * step;
+        a += TILE_STEPS;
+        a3 += TILE_STEPS;
+    }
+    for (; d < depth; d++) {
         if (ahead) __builtin_prefetch(next, 0, 2);
-        if (!ahead && mr == TILE_MR && by_rows) __builtin_prefetch(next);
         UNROLL
         for (int j = 0; j < nrv; j++)
             if (!ahead && whole && !by_rows) __builtin_prefetch(b + TILE_AHEAD * ldb + j * VL);
         next += step;
-        vec bv[TILE_NRV];
-        UNROLL
-        for (int j = 0; j < nrv; j++) bv[j] = vload(b + j * VL);
-        UNROLL
-        for (int i = 0; i < mr; i++) {
-            const T *base = i < 3 ? a : a3;
-            vec av = vset1(base[(i % 3) * (by_rows ? lda : 1)]);
-            UNROLL
-            for (int j = 0; j < nrv; j++) acc[i][j] += av * bv[j];
-        }
-        b += ldb;
+        TILE_STEP(0)
         a += by_rows ? 1 : lda;
         a3 += by_rows ? 1 : lda;
     }
+#undef TILE_STEP
     if (mode == TILE_ADD) {
         UNROLL
         for (int i = 0; i < mr; i++) {

@@ -228,3 +228,50 @@ def test_errors() -> None:
     for wrong in ((x.astype(float), w, b), (x, w.astype(float), b), (x, w, b.astype(float))):
         with pytest.raises(TypeError, match="must be float32"):
             call(*wrong, None, None)
+
+
+@pytest.mark.parametrize("shape", AWKWARD, ids=lambda s: s.name)
+@pytest.mark.parametrize("kind", [np.float32, np.float64], ids=["float32", "float64"])
+def test_backward(shape: Shape, kind: Any) -> None:
+    """Calls that are made ready give what the kernels give, whatever the formats."""
+    spec = shape.spec()
+    module, rank = backends.load("c"), spec.ndim + 2
+    x_shape, w_shape, y_shape = spec.shapes[rank]
+    w = values(w_shape, kind, False)
+    for op in ("conv_backward_input", "conv_backward_weight"):
+        for c in plan.candidates(op, "c"):
+            function = getattr(module, c.function)
+            prepare = getattr(function, "prepare", None)
+            call = None if c.decline(spec) or prepare is None else prepare(spec, kind, rank)
+            if call is None:
+                continue
+            for last in (True, False):
+                g, x = values(y_shape, kind, last), values(x_shape, kind, last)
+                other, shape_out = (x, w_shape) if op.endswith("weight") else (w, x_shape)
+                want = empty(shape_out, kind, shape_out is x_shape)
+                function(spec, g, other, want)
+                found = call(g, other)
+                assert found.dtype == kind and found.strides == want.strides
+                np.testing.assert_array_equal(found, want)
+                with pytest.raises(ValueError, match="must have shape"):
+                    call(g[..., :0], other)
+
+
+def test_normalization() -> None:
+    """Formats that differ, strided parameters: the long way gives the same."""
+    for shape in ((4, 6, 5, 5), (3, 8, 7), (2, 3, 4, 4, 4)):
+        x = fastconv.randn(*shape)
+        last = x.transpose(1, -1).contiguous().transpose(1, -1)
+        strided = fastconv.rand(shape[1], 2)[:, 0]
+        results = []
+        for kind, images in ((strided, x), (strided.contiguous(), x), (strided, last)):
+            images = images.detach().clone() if images is x else images.detach()
+            images.requires_grad_()
+            weight = kind.detach().requires_grad_()
+            mean, var = fastconv.zeros(shape[1]), fastconv.ones(shape[1])
+            y = F.relu(F.batch_norm(images, mean, var, weight, None, True))
+            (y * fastconv.arange(y.numel()).reshape(y.shape)).sum().backward()
+            results.append([t.detach().numpy() for t in (y, images.grad, weight.grad, mean, var)])
+        for found in results[1:]:
+            for a, b in zip(found, results[0], strict=True):
+                np.testing.assert_allclose(a, b, 2e-4, 2e-3)

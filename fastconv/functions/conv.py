@@ -18,13 +18,22 @@ Array = np.ndarray
 
 
 def convolution(x: Any, weight: Any, bias: Any, spec: ConvSpec) -> Any:
-    """The convolution of Tensors; without a graph and a watcher, nothing but the call."""
-    if not mode.grad and _watch.recorder is None:
-        a = x._array
-        call = ops.ready("conv_forward", spec, a.dtype, spec.ndim + 2)
-        if call is not None and a.ndim == spec.ndim + 2:
-            b = None if bias is None else bias._array
-            return wrap(call(a, weight._array, b, None, kept(weight)))
+    """The convolution of Tensors; without a watcher, nothing but the call and the node."""
+    if _watch.recorder is None:
+        a, rank = x._array, spec.ndim + 2
+        call = ops.ready("conv_forward", spec, a.dtype, rank)
+        if call is not None and a.ndim == rank:
+            w, b = weight._array, None if bias is None else bias._array
+            result = wrap(call(a, w, b, None, kept(weight)))
+            if mode.grad:
+                inputs = (x, weight) if bias is None else (x, weight, bias)
+                needs = tuple([t.requires_grad for t in inputs])
+                if True in needs:
+                    node = Convolution()
+                    node.needs = needs
+                    node.prepare(a, w, b, spec)
+                    node.record(inputs, (result,))
+            return result
     return Convolution.apply(x, weight, bias, spec, kept(weight))
 
 

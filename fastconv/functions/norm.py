@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import _watch
+from .._grad_mode import mode
 from .._later import Later
-from ..autograd import Op
+from ..autograd import Op, pending
 from ..ops import norm as ops
 from ..spec import NormSpec
 from .joined import free, join
@@ -57,6 +59,35 @@ class Normalize(Op):
         ctx.weighted, ctx.biased = weight is not None, bias is not None
         ctx.save(x, weight)
         return NormLater(ctx, x, coef, None) if late else ops.apply(spec, x, coef)
+
+    @classmethod
+    def moving(
+        cls, x: Any, weight: Any, bias: Any, spec: NormSpec, eps: float,
+        running: tuple[Array | None, Array | None], momentum: float, late: bool,
+    ) -> Any:  # fmt: skip
+        """``apply`` for Tensors in training, without what a late result need not ask."""
+        a = x._array
+        call = ops.ready("norm_statistics", spec, a.dtype, a.ndim)
+        if not late or call is None or _watch.recorder is not None:
+            return cls.apply(x, weight, bias, spec, None, eps, running, momentum, late)
+        ctx = cls()
+        inputs = tuple([t for t in (x, weight, bias) if t is not None])
+        graph = False
+        if mode.grad:
+            ctx.needs = needs = tuple([t.requires_grad for t in inputs])
+            graph = True in needs
+        else:
+            ctx.needs = (False,) * len(inputs)
+        w = None if weight is None else weight._array
+        b = None if bias is None else bias._array
+        ctx.stats, ctx.coef = call(a, w, b, eps, *running, momentum)
+        ctx.spec, ctx.constant = spec, False
+        ctx.weighted, ctx.biased = weight is not None, bias is not None
+        ctx.saved = a, w
+        result = pending(NormLater(ctx, a, ctx.coef, None))
+        if graph:
+            ctx.record(inputs, (result,))
+        return result
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:

@@ -84,6 +84,10 @@ def backward_input(
     `forward`.
     """
     rank = g.ndim
+    if channels_last and b is None and packed is None:
+        call = ready("conv_backward_input", spec, g.dtype, rank)
+        if call is not None:
+            return call(g, w)  # type: ignore[no-any-return]
     function = plan.choose("conv_backward_input", spec, g.dtype)
     if rank < 5 and not hasattr(function, "ranks"):
         out = backward_input(spec, as_5d(g), as_5d(w), b, channels_last, packed)
@@ -107,6 +111,9 @@ def backward_weight(spec: ConvSpec, g: Array, x: Array) -> Array:
     All of them have three spatial axes, or all the user's.
     """
     rank = g.ndim
+    call = ready("conv_backward_weight", spec, x.dtype, rank)
+    if call is not None:
+        return call(g, x)  # type: ignore[no-any-return]
     function = plan.choose("conv_backward_weight", spec, x.dtype)
     if rank < 5 and not hasattr(function, "ranks"):
         return drop_axes(backward_weight(spec, as_5d(g), as_5d(x)), spec.ndim)

@@ -17,6 +17,7 @@ import numpy as np
 from fastconv import plan
 from fastconv.memory import empty, empty_like, laid_out_alike
 from fastconv.ops.layout import Array
+from fastconv.plan import ready
 from fastconv.spec import NormSpec
 
 
@@ -38,6 +39,9 @@ def statistics(
     coef : ndarray
         (3, sets * C), of the array's type: centre, scale, shift.
     """
+    call = ready("norm_statistics", spec, x.dtype, x.ndim)
+    if call is not None:
+        return call(x, weight, bias, eps, *running, momentum)  # type: ignore[no-any-return]
     size = (3, spec.sets * spec.channels)
     stats, coef = np.empty(size), np.empty(size, x.dtype)
     if x.size:
@@ -100,6 +104,11 @@ def apply(
     limit: float = inf,
 ) -> Array:
     """y = (x - centre) * scale + shift, then + residual, then min(max(y, 0), limit)."""
+    call = ready("norm_apply", spec, x.dtype, x.ndim)
+    if call is not None:
+        found = call(x, coef, residual, relu, limit)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
     y = empty_like(x)
     if x.size:
         plan.choose("norm_apply", spec)(spec, x, coef, residual, relu, y, limit)
@@ -153,6 +162,12 @@ def backward(
     if wants_affine:
         weight_grad, bias_grad = (np.zeros(spec.channels, x.dtype) for _ in range(2))
     if x.size and (wants_x or wants_affine or passed is not g):
+        call = ready("norm_backward", spec, x.dtype, x.ndim)
+        if call is not None and call(
+            g, x, y, relu, weight, stats, coef, constant, gx, passed if relu else None,
+            weight_grad, bias_grad, limit,
+        ):  # fmt: skip
+            return gx, weight_grad, bias_grad, passed
         plan.choose("norm_backward", spec)(
             spec, g, x, y, relu, weight, stats, coef, constant, gx,
             passed if relu else None, weight_grad, bias_grad, limit,

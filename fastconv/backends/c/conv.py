@@ -7,7 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from fastconv.backends.c.conv_kept import NO_FINISH, Conv, Finish, conv_of, finish_pointers, form_of
-from fastconv.backends.c.conv_ready import prepare_forward
+from fastconv.backends.c.conv_ready import (
+    prepare_backward_input,
+    prepare_backward_weight,
+    prepare_forward,
+)
 from fastconv.backends.c.formats import (
     LAST,
     NCHW,
@@ -161,6 +165,7 @@ def _backward_input(algorithm: str, kernel: int) -> Callable[..., None]:
         "of w are kept. plain: grad_out and out are NCHW and go to C so."
     )
     run.packs = run.ranks = True  # type: ignore[attr-defined]
+    run.prepare = prepare_backward_input(what, kernel)  # type: ignore[attr-defined]
     return run
 
 
@@ -186,6 +191,7 @@ def _backward_weight(algorithm: str, kernel: int) -> Callable[..., None]:
     run.__name__ = run.__qualname__ = what
     run.__doc__ = f"Convolution backward weight, {algorithm}: grad_out, x -> out."
     run.ranks = True  # type: ignore[attr-defined]
+    run.prepare = prepare_backward_weight(what, kernel)  # type: ignore[attr-defined]
     return run
 
 

@@ -1,7 +1,7 @@
-"""Convolution forward made ready: what a repeated call need not ask again is asked once.
+"""Convolutions made ready: what a repeated call need not ask again is asked once.
 
-A call compares its input with the geometry, makes a channels-last result, and calls C. With weights
-that are kept (``fastconv/packed.py``) the pointers to weight and bias are kept with them.
+A forward call compares its input with the geometry, makes a channels-last result, and calls C. With
+weights that are kept (``fastconv/packed.py``) the pointers to weight and bias are kept with them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastconv.backends.c.conv_kept import Finish, conv_of, finish_pointers, form_of
-from fastconv.backends.c.formats import LAST, last_pointer, last_results
+from fastconv.backends.c.formats import LAST, dense_results, last_pointer, last_results
 from fastconv.backends.c.library import (
     DTYPES,
     NULL,
@@ -107,3 +107,44 @@ def prepare_forward(what: str, kernel: int) -> Callable[[ConvSpec, Any, int], Re
         return call
 
     return prepare
+
+
+def _prepare_backward(
+    what: str, kernel: int, weight: bool
+) -> Callable[[ConvSpec, Any, int], Ready | None]:
+    """Backward input: g (N, K, *out), w -> (N, C, *in), channels-last. Weight: g, x -> as w."""
+
+    def prepare(spec: ConvSpec, dtype: Any, rank: int) -> Ready | None:
+        kept, code = conv_of(spec), DTYPES.get(dtype)
+        if code is None or kept.empty or rank not in spec.shapes:
+            return None
+        x_shape, w_shape, y_shape = spec.shapes[rank]
+        geometry, parallel, run = kept.at(LAST, LAST), kept.parallel, lib.fc_conv
+        name, shape = ("x", x_shape) if weight else ("w", w_shape)
+        pointer_to = last_pointer if weight else dense_pointer
+        new = dense_results(w_shape, dtype) if weight else last_results(x_shape, dtype)
+
+        def call(g: Array, a: Array) -> Array:
+            if not (g.shape == y_shape and a.shape == shape and g.dtype == a.dtype == dtype):
+                raise_difference(what, dtype, **{"grad_out": (g, y_shape), name: (a, shape)})
+            one, two = last_pointer(g), pointer_to(a)
+            out, pointer = new()
+            threads = thread_count(True) if parallel else 1
+            status = run(kernel, code, geometry, one, two, NULL, pointer, threads)
+            if status:
+                check_status(status, what)
+            return out
+
+        return call
+
+    return prepare
+
+
+def prepare_backward_input(what: str, kernel: int) -> Callable[[ConvSpec, Any, int], Ready | None]:
+    """Return what makes a kernel of backward input ready: call(g, w)."""
+    return _prepare_backward(what, kernel, False)
+
+
+def prepare_backward_weight(what: str, kernel: int) -> Callable[[ConvSpec, Any, int], Ready | None]:
+    """Return what makes a kernel of backward weight ready: call(g, x)."""
+    return _prepare_backward(what, kernel, True)

@@ -87,6 +87,22 @@ def last_results(shape: tuple[int, ...], dtype: Any) -> Callable[[], tuple[Array
     return small if count < POOLED_ELEMENTS else pooled
 
 
+def dense_results(shape: tuple[int, ...], dtype: Any) -> Callable[[], tuple[Array, Any]]:
+    """Return what makes uninitialised C-contiguous arrays of a shape, each with its pointer."""
+    count, new, array = math.prod(shape), np.empty, np.ndarray
+    nbytes = count * np.dtype(dtype).itemsize
+
+    def small() -> tuple[Array, Any]:
+        memory = new(shape, dtype)
+        return memory, from_buffer(memory)
+
+    def pooled() -> tuple[Array, Any]:
+        memory = block(nbytes)
+        return array(shape, dtype, memory), from_buffer(memory)
+
+    return small if count < POOLED_ELEMENTS else pooled
+
+
 def compute_target(what: str, a: Array) -> Array:
     """Return the array to compute into: `a`, or a channels-last one in place of a plain NCHW one.
 

@@ -21,6 +21,7 @@ from fastconv.backends.c.library import (
     lib,
     thread_count,
 )
+from fastconv.backends.c.norm_ready import prepare_apply, prepare_backward, prepare_statistics
 from fastconv.backends.c.packing import dense_pointer
 from fastconv.spec import NormSpec
 
@@ -204,3 +205,8 @@ def norm_backward(
     )  # fmt: skip
     if status:
         check_status(status, what)
+
+
+norm_statistics.prepare = prepare_statistics(_norm, norm_statistics)  # type: ignore[attr-defined]
+norm_apply.prepare = prepare_apply(_norm)  # type: ignore[attr-defined]
+norm_backward.prepare = prepare_backward(_norm)  # type: ignore[attr-defined]

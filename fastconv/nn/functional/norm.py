@@ -42,7 +42,7 @@ def _moving(
     m = None if mean is None else _written(name, "running_mean", mean, kind)
     v = None if var is None else _written(name, "running_var", var, kind)
     weight, bias, spec, eps, momentum = args
-    y = op.apply(input, weight, bias, spec, None, eps, (m, v), momentum, late(input))
+    y = op.moving(input, weight, bias, spec, eps, (m, v), momentum, late(input))
     for t, a in ((mean, m), (var, v)):
         if t is not None:
             if a is not t._array:

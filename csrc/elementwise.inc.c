@@ -2,27 +2,33 @@
  * A kernel is an expression of the vectors a and b and the parameters p and q. Comparisons are
  * such that NaN goes through as in PyTorch. */
 
-#define FC_MAP(name, expression)                                                          \
-    NOINLINE void FN(name)(int64_t count, const T *a_, const T *b_, double p_, double q_, \
-                           T *out) {                                                      \
-        const vec p = vset1((T)p_), q = vset1((T)q_), zero = {0};                         \
-        (void)p, (void)q, (void)zero;                                                     \
-        int64_t i = 0;                                                                    \
-        for (; i + VL <= count; i += VL) {                                                \
-            const vec a = vload(a_ + i), b = vload(b_ + i);                               \
-            (void)a, (void)b;                                                             \
-            vstore(out + i, expression);                                                  \
-        }                                                                                 \
-        if (i < count) {                                                                  \
-            T lanes[3][VEC_BYTES / TYPE_BYTES] = {{0}};                                   \
-            const size_t rest = (size_t)(count - i) * sizeof(T);                          \
-            memcpy(lanes[0], a_ + i, rest);                                               \
-            memcpy(lanes[1], b_ + i, rest);                                               \
-            const vec a = vload(lanes[0]), b = vload(lanes[1]);                           \
-            (void)a, (void)b;                                                             \
-            vstore(lanes[2], expression);                                                 \
-            memcpy(out + i, lanes[2], rest);                                              \
-        }                                                                                 \
+#define FC_MAP(name, expression)                                                                  \
+    NOINLINE void FN(name)(int64_t count, const T *a_, const T *b_, double p_, double q_, T *out, \
+                           int stream) {                                                          \
+        const vec p = vset1((T)p_), q = vset1((T)q_), zero = {0};                                 \
+        (void)p, (void)q, (void)zero;                                                             \
+        int64_t i = 0;                                                                            \
+        for (; stream && i + VL <= count; i += VL) {                                              \
+            const vec a = vload(a_ + i), b = vload(b_ + i);                                       \
+            (void)a, (void)b;                                                                     \
+            STREAM(out + i, expression);                                                          \
+        }                                                                                         \
+        if (stream) STREAMED();                                                                   \
+        for (; i + VL <= count; i += VL) {                                                        \
+            const vec a = vload(a_ + i), b = vload(b_ + i);                                       \
+            (void)a, (void)b;                                                                     \
+            vstore(out + i, expression);                                                          \
+        }                                                                                         \
+        if (i < count) {                                                                          \
+            T lanes[3][VEC_BYTES / TYPE_BYTES] = {{0}};                                           \
+            const size_t rest = (size_t)(count - i) * sizeof(T);                                  \
+            memcpy(lanes[0], a_ + i, rest);                                                       \
+            memcpy(lanes[1], b_ + i, rest);                                                       \
+            const vec a = vload(lanes[0]), b = vload(lanes[1]);                                   \
+            (void)a, (void)b;                                                                     \
+            vstore(lanes[2], expression);                                                         \
+            memcpy(out + i, lanes[2], rest);                                                      \
+        }                                                                                         \
     }
 
 FC_MAP(map_add, a + b)
@@ -47,8 +53,8 @@ FC_MAP(map_sigmoid_backward, a *(b * (1 - b)))
 FC_MAP(map_tanh_backward, a * (1 - b * b))
 FC_MAP(map_silu_backward, a *FN(silu_slope)(b))
 
-static void (*const FN(maps)[FC_MAP_KERNELS])(int64_t, const T *, const T *, double, double,
-                                              T *) = {
+static void (*const FN(maps)[FC_MAP_KERNELS])(int64_t, const T *, const T *, double, double, T *,
+                                              int) = {
     [FC_MAP_ADD] = FN(map_add),
     [FC_MAP_SUB] = FN(map_sub),
     [FC_MAP_MUL] = FN(map_mul),
@@ -68,8 +74,14 @@ static void (*const FN(maps)[FC_MAP_KERNELS])(int64_t, const T *, const T *, dou
 
 static int FN(map)(int kernel, int64_t count, const void *a, const void *b, double p, double q,
                    void *out, int threads) {
+    /* An operand that is overwritten has its lines in the caches already; long expressions are
+     * slower so (sigmoid: 0.5). */
+    const int64_t bytes = count * (int64_t)sizeof(T);
+    const int light = kernel != FC_MAP_SIGMOID && kernel != FC_MAP_TANH && kernel != FC_MAP_SILU &&
+                      kernel != FC_MAP_SILU_BACKWARD;
+    const int stream = light && out != a && out != b && STREAMS(out, bytes);
     if (threads == 1) { /* entering a parallel region of one costs as much as a small array */
-        FN(maps)[kernel](count, a, b, p, q, out);
+        FN(maps)[kernel](count, a, b, p, q, out, stream);
         return FC_OK;
     }
     /* parts start at multiples of a cache line */
@@ -79,7 +91,8 @@ static int FN(map)(int kernel, int64_t count, const void *a, const void *b, doub
         const int64_t first = t * part, end = t + 1 < threads ? first + part : count;
         const int64_t last = end < count ? end : count;
         if (first < last) FN(maps)
-        [kernel](last - first, (const T *)a + first, (const T *)b + first, p, q, (T *)out + first);
+        [kernel](last - first, (const T *)a + first, (const T *)b + first, p, q, (T *)out + first,
+                 stream);
     }
     return FC_OK;
 }

@@ -136,13 +136,20 @@ static int FN(transpose)(int64_t batch, int64_t rows, int64_t cols, const void *
 /* `width` columns of dense rows to columns of other dense rows; from and to point at the first. */
 static int FN(copy_columns)(int64_t rows, int64_t width, const void *from, int64_t from_pitch,
                             void *to, int64_t to_pitch, int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t r = 0; r < rows; r++) {
-        const T *s = (const T *)from + r * from_pitch;
-        T *d = (T *)to + r * to_pitch;
-        int64_t k = 0;
-        for (; k + VL <= width; k += VL) vstore(d + k, vload(s + k));
-        for (; k < width; k++) d[k] = s[k];
+    const int64_t bytes = rows * width * (int64_t)sizeof(T);
+    const int stream = STREAMS(to, bytes) && to_pitch % VL == 0 && width % VL == 0;
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for schedule(static)
+        for (int64_t r = 0; r < rows; r++) {
+            const T *s = (const T *)from + r * from_pitch;
+            T *d = (T *)to + r * to_pitch;
+            int64_t k = 0;
+            for (; stream && k < width; k += VL) STREAM(d + k, vload(s + k));
+            for (; k + VL <= width; k += VL) vstore(d + k, vload(s + k));
+            for (; k < width; k++) d[k] = s[k];
+        }
+        if (stream) STREAMED();
     }
     return FC_OK;
 }

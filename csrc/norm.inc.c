@@ -86,10 +86,11 @@ typedef struct {
     T *y;
     int relu;
     T limit;
+    int stream; /* y goes past the caches */
 } FN(norm_forward);
 
 /* y = (x - centre) * scale + shift, plus the residual, and within 0 and the limit */
-INLINE void FN(norm_forward_run)(int per_column, const FN(norm_forward) * f, int64_t at,
+INLINE void FN(norm_forward_run)(int per_column, int stream, const FN(norm_forward) * f, int64_t at,
                                  int64_t count, const T *coef, int64_t step) {
     const T *x = f->x + at, *r = f->residual ? f->residual + at : NULL;
     T *restrict y = f->y + at;
@@ -101,7 +102,8 @@ INLINE void FN(norm_forward_run)(int per_column, const FN(norm_forward) * f, int
         vec v = d * NORM_PARAMETER(NORM_SCALE, j) + NORM_PARAMETER(NORM_SHIFT, j);
         if (r) v += vload(r + j);
         if (relu) v = vselect((ivec)(v < zero), zero, vselect((ivec)(v > limit), limit, v));
-        vstore(y + j, v);
+        if (stream) STREAM(y + j, v);
+        else vstore(y + j, v);
     }
     for (; j < count; j++) {
         const T *p = coef + (per_column ? j : 0);
@@ -152,10 +154,15 @@ INLINE void FN(norm_backward_rows)(int kind, int constant, const FN(norm_operand
  * coefficients are `width` apart. */
 NOINLINE void FN(norm_forward_part)(int rows, const FN(norm_forward) * f, int64_t at, int64_t count,
                                     const T *coef, int64_t width) {
-    if (!rows) FN(norm_forward_run)(0, f, at, count, coef, width);
-    for (int64_t done = 0; rows && done < count; done += width)
-        FN(norm_forward_run)(1, f, at + done, done + width < count ? width : count - done, coef,
-                             width);
+    const int stream = f->stream && at % VL == 0 && (!rows || width % VL == 0);
+    for (int64_t done = 0; done < count; done += rows ? width : count) {
+        const int64_t n = rows && done + width < count ? width : count - done;
+        if (rows && stream) FN(norm_forward_run)(1, 1, f, at + done, n, coef, width);
+        else if (rows) FN(norm_forward_run)(1, 0, f, at + done, n, coef, width);
+        else if (stream) FN(norm_forward_run)(0, 1, f, at, n, coef, width);
+        else FN(norm_forward_run)(0, 0, f, at, n, coef, width);
+    }
+    if (stream) STREAMED();
 }
 
 NOINLINE void FN(norm_backward_part)(int kind, int constant, int rows, const FN(norm_operands) * o,
@@ -209,7 +216,8 @@ static int FN(norm_map)(const fc_norm_geom *g, const FN(norm_forward) * f, int k
 
 static int FN(norm_apply)(const fc_norm_geom *g, const void *x, const void *coef,
                           const void *residual, int relu, double limit, void *y, int threads) {
-    const FN(norm_forward) f = {x, residual, y, relu, (T)limit};
+    const int64_t bytes = g->sets * g->batch * g->channels * g->space * (int64_t)sizeof(T);
+    const FN(norm_forward) f = {x, residual, y, relu, (T)limit, STREAMS(y, bytes)};
     return FN(norm_map)(g, &f, 0, 0, NULL, coef, NORM_SHIFT + 1, threads);
 }
 

@@ -29,7 +29,7 @@ Prepare = Callable[[NormSpec, Any, int], "Ready | None"]
 
 
 def _small(what: str, dtype: Any, shape: tuple[int, ...], **given: Array | None) -> list[Any]:
-    """Pointers to values of the channels, dense; None where one is not."""
+    """Pointers to values of the channels; ValueError where one is not dense or not of the shape."""
     found = []
     for name, a in given.items():
         if a is None:

@@ -217,21 +217,21 @@ def test_prefetch_is_bounded():
     assert len(asked) <= 7
 
 
-def worker_threads() -> int:
-    return sum(t.name.startswith("fastconv-loader") for t in threading.enumerate())
+def worker_threads() -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if t.name.startswith("fastconv-loader")}
 
 
 def test_workers_end_when_the_iterator_is_dropped():
+    before = worker_threads()  # those of an earlier loader may still be on their way out
     iterator = iter(DataLoader(Plain(1000), 1, num_workers=3))
     next(iterator)
-    assert worker_threads() == 3
+    started = worker_threads() - before
+    assert len(started) == 3
     del iterator
     gc.collect()
-    for _ in range(100):
-        if not worker_threads():
-            break
-        time.sleep(0.02)
-    assert worker_threads() == 0
+    for thread in started:
+        thread.join(timeout=10)
+    assert not any(thread.is_alive() for thread in started)
 
 
 def test_timeout_and_worker_init():

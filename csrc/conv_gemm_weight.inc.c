@@ -23,8 +23,9 @@ INLINE int FN(is_long)(int64_t pitch) { return pitch * (int64_t)sizeof(T) >= LON
 
 /* One operand. */
 typedef struct {
-    const T *at;                /* NULL: X, packed block by block */
-    int64_t pitch, count, size; /* columns of a group; of a block */
+    const T *at;          /* NULL: X, packed block by block */
+    int64_t pitch, count; /* channels of a group */
+    int64_t size, taps;   /* of a block: channels, and of X how many taps of each */
 } FN(weight_side);
 
 /* All that the blocks share: the tile's rows are columns of `a`, its columns those of `b`. */
@@ -36,12 +37,12 @@ typedef struct {
     int64_t pack_items, acc_items, turned_items, panel_items;
 } FN(weight_job);
 
-/* One block of dW: m columns of `a` from a0, n of `b` from b0, summed over the rows
- * [row0, row0+rows). */
+/* One block of dW: m columns of `a` from a0, n = taps * channels of `b` from channel b0 and tap t0
+ * on, summed over the rows [row0, row0+rows). */
 typedef struct {
     const FN(weight_job) * job;
     T *dw, *scratch;
-    int64_t group, a0, m, b0, n, row0, rows;
+    int64_t group, a0, m, b0, channels, t0, taps, n, row0, rows;
 } FN(weight_block);
 
 /* out[column][row] = from[row][column], in squares; the last ones overlap where a side is no whole
@@ -112,24 +113,19 @@ static void FN(weight_multiply)(int by_rows, int64_t m, int64_t rows, int64_t nr
     }
 }
 
-/* The sums acc[m][ld] to dW (K, C/groups, taps). */
+/* The sums acc[m][ld] to dW (K, C/groups, taps), from rows [tap][channel]. */
 static void FN(weight_lay_out)(const FN(weight_block) * b, const T *acc, int64_t ld) {
     const conv_problem *p = b->job->p;
-    const int64_t C = p->channels, taps = p->ntaps;
-    T *dw = b->dw + b->group * p->cols * C * taps;
+    const int64_t C = p->channels, all = p->ntaps, n = b->channels;
+    T *dw = b->dw + b->group * p->cols * C * all;
     for (int64_t i = 0; i < b->m; i++, acc += ld) {
         if (b->job->swapped) {
-            for (int64_t k = 0; k < b->n; k++) dw[(b->b0 + k) * C + b->a0 + i] = acc[k];
+            for (int64_t k = 0; k < n; k++) dw[(b->b0 + k) * C + b->a0 + i] = acc[k];
             continue;
         }
-        T *o = dw + (b->a0 + i) * C * taps;
-        const T *a = acc;
-        int64_t tap = b->b0 / C, c = b->b0 % C;
-        for (int64_t left = b->n; left > 0; tap++, c = 0) {
-            const int64_t c1 = fc_min(C, c + left);
-            left -= c1 - c;
-            for (; c < c1; c++) o[c * taps + tap] = *a++;
-        }
+        T *o = dw + ((b->a0 + i) * C + b->b0) * all + b->t0;
+        if (all == 1) memcpy(o, acc, (size_t)n * sizeof(T));
+        else FN(lay_out_taps)(acc, n, b->taps, n, o, all);
     }
 }
 
@@ -149,6 +145,8 @@ static void FN(weight_run_block)(const FN(weight_block) * b) {
     const int64_t width = fc_ceil_div(vectors, fc_ceil_div(vectors, TILE_NRV)) * VL;
     const int turns = FN(is_long)(j->a.pitch) && b->n >= TURN_USES;
     const int64_t pitch = j->b.at ? j->b.pitch : FN(pitch)(b->n);
+    conv_problem part = *p;
+    part.channels = b->channels;
     for (int64_t done = 0; done < b->rows; done += most) {
         const int64_t row = b->row0 + done, rows = fc_min(most, b->rows - done);
         const T *a = j->a.at + b->group * j->a.count + b->a0 + row * j->a.pitch, *from = pack;
@@ -160,7 +158,8 @@ static void FN(weight_run_block)(const FN(weight_block) * b) {
             next.at[1] = from + rows * pitch;
             next.lines[1] = b->n / lines;
         } else {
-            FN(pack_rows)(p, j->x, b->group * p->channels, row, rows, b->b0, b->n, pack, pitch);
+            FN(pack_rows)(&part, j->x, b->group * p->channels + b->b0, row, rows,
+                          b->t0 * b->channels, b->n, pack, pitch);
         }
         int64_t lda = j->a.pitch;
         if (turns) {
@@ -217,6 +216,26 @@ static void FN(weight_stream)(const conv_problem *p, const T *dy, const T *x, T 
     }
 }
 
+/* Equal blocks of both sides, smaller ones where they would not feed the threads. A block has all
+ * taps of its channels, which lie together in dW, unless they are too many for whole vectors. */
+static void FN(weight_cut)(FN(weight_job) * j, int64_t times, int threads) {
+    FN(weight_side) *a = &j->a, *b = &j->b;
+    const int64_t wide = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T), taps = b->taps;
+    const int64_t unit = taps > 1 ? VL : TILE_NR;
+    int64_t most = wide;
+    if (taps * fc_min(b->count, VL) <= 2 * wide) most = fc_round_up(fc_ceil_div(wide, taps), unit);
+    b->size = fc_ceil_div(b->count, fc_ceil_div(b->count, most));
+    b->size = fc_min(b->count, fc_round_up(b->size, unit));
+    b->taps = fc_min(taps, fc_max(1, 2 * wide / b->size));
+    a->size = fc_ceil_div(a->count, fc_ceil_div(a->count, COL_BLOCK));
+    a->size = fc_min(a->count, fc_round_up(a->size, TILE_MR));
+    while (threads > 1 && b->size > unit &&
+           times * fc_ceil_div(b->count, b->size) * fc_ceil_div(taps, b->taps) *
+                   fc_ceil_div(a->count, a->size) <
+               4 * threads)
+        b->size = fc_round_up(b->size / 2, unit);
+}
+
 static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, const void *x,
                                          const void *bias, void *dw, int threads) {
     (void)bias;
@@ -236,10 +255,10 @@ static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, 
         conv_problem_free(&p);
         return FC_OK;
     }
-    FN(weight_job) job = {.p = &p, .x = x, .a = {dy, p.dst_stride[4], p.cols, 0}};
-    job.b = (FN(weight_side)){NULL, 0, p.depth, 0};
+    FN(weight_job) job = {.p = &p, .x = x, .a = {dy, p.dst_stride[4], p.cols, 0, 1}};
+    job.b = (FN(weight_side)){NULL, 0, p.channels, 0, p.ntaps};
     if (conv_is_pointwise(&p)) {
-        job.b = (FN(weight_side)){x, p.src_stride[4], p.channels, 0};
+        job.b = (FN(weight_side)){x, p.src_stride[4], p.channels, 0, 1};
         /* Few channels would not fill the tile's vectors: they are its rows. */
         const int64_t K = p.cols, C = p.channels;
         job.swapped =
@@ -253,25 +272,16 @@ static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, 
     const int64_t weights = p.groups * p.cols * p.depth;
     int64_t splits = 1;
     if (weights < SMALL_WEIGHT) splits = fc_max(1, fc_min(MAX_SPLITS, p.rows / ROWS_PER_SPLIT));
-    /* Blocks of both sides: smaller ones where they would not feed the threads. */
     FN(weight_side) *a = &job.a, *b = &job.b;
-    const int64_t wide = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);
-    b->size =
-        fc_min(b->count, fc_round_up(fc_ceil_div(b->count, fc_ceil_div(b->count, wide)), TILE_NR));
-    a->size = fc_ceil_div(a->count, fc_ceil_div(a->count, COL_BLOCK));
-    a->size = fc_min(a->count, fc_round_up(a->size, TILE_MR));
-    while (threads > 1 && b->size > TILE_NR &&
-           p.groups * splits * fc_ceil_div(b->count, b->size) * fc_ceil_div(a->count, a->size) <
-               4 * threads) {
-        b->size = fc_round_up(b->size / 2, TILE_NR);
-    }
+    FN(weight_cut)(&job, p.groups * splits, threads);
     const int64_t na = fc_ceil_div(a->count, a->size), nb = fc_ceil_div(b->count, b->size);
-    const int64_t tasks = p.groups * splits * na * nb;
+    const int64_t nt = fc_ceil_div(b->at ? 1 : p.ntaps, b->taps), most = b->size * b->taps;
+    const int64_t tasks = p.groups * splits * na * nb * nt;
     if (tasks < threads) threads = (int)tasks;
-    if (!b->at) job.pack_items = fc_round_up(PIXEL_BLOCK * FN(pitch)(b->size) + TILE_NR, 16);
+    if (!b->at) job.pack_items = fc_round_up(PIXEL_BLOCK * FN(pitch)(most) + TILE_NR, 16);
     job.turned_items = a->size * FN(pitch)(PIXEL_BLOCK);
     job.panel_items = PIXEL_BLOCK * TILE_NR;
-    job.acc_items = a->size * fc_round_up(b->size, VL);
+    job.acc_items = a->size * fc_round_up(most, VL);
     const int64_t items =
         fc_round_up(job.pack_items + job.turned_items + job.panel_items + job.acc_items, 16);
     T *scratch = fc_scratch(threads * items, sizeof(T));
@@ -282,19 +292,24 @@ static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, 
         const int64_t chunk = fc_ceil_div(p.rows, splits);
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (int64_t i = 0; i < tasks; i++) {
-            const int64_t ib = i % nb, ia = i / nb % na, s = i / nb / na % splits;
-            const FN(weight_block) block = {
+            const int64_t it = i % nt, ib = i / nt % nb, ia = i / nt / nb % na;
+            const int64_t s = i / nt / nb / na % splits;
+            FN(weight_block)
+            block = {
                 .job = &job,
                 .dw = partial + s * weights,
                 .scratch = scratch + fc_thread() * items,
-                .group = i / nb / na / splits,
+                .group = i / nt / nb / na / splits,
                 .a0 = ia * a->size,
                 .m = fc_min(a->size, a->count - ia * a->size),
                 .b0 = ib * b->size,
-                .n = fc_min(b->size, b->count - ib * b->size),
+                .channels = fc_min(b->size, b->count - ib * b->size),
+                .t0 = it * b->taps,
+                .taps = fc_min(b->taps, (b->at ? 1 : p.ntaps) - it * b->taps),
                 .row0 = s * chunk,
                 .rows = fc_min(chunk, p.rows - s * chunk),
             };
+            block.n = block.channels * block.taps;
             FN(weight_run_block)(&block);
         }
         for (int64_t i = 0; i < weights && splits > 1; i++) {

@@ -49,6 +49,7 @@ typedef struct {
     T *z;                    /* Z[point][tile][k] */
     T *sum, *dw;             /* sum[k][tap][depth], and where its first element belongs in dW */
     int64_t row;             /* of dW: its channels times taps */
+    int64_t (*place)[2];     /* of every tap: its group, and which one of 3x3 it is there */
     int64_t m_rows, m_pitch; /* of a cut's products */
     int64_t part;            /* of the depth: one group of taps where they differ, else V's */
     int begin, end;          /* the first, the last chunk */
@@ -146,38 +147,23 @@ static void FN(win_chunk_piece)(const FN(win_chunk) * c, int64_t tiles, int64_t 
                        fc_min(s->size.flat, t + tiles));
 }
 
-/* Neighbouring taps of n channels: from[tap][pitch] to out[channel][step]. */
-INLINE void FN(win_interleave)(const int taps, const T *from, int64_t pitch, int64_t n, T *out,
-                               int64_t step) {
-    for (int64_t c = 0; c < n; c++, from++, out += step) {
-        UNROLL
-        for (int t = 0; t < taps; t++) out[t] = from[t * pitch];
-    }
-}
-
-/* sum[3x3 tap][pitch] of output channel k at depth [d0, d0+width) = group * C + channel, to
- * (K, C, taps). */
+/* The sums of output channel k, sum[3x3 tap][pitch], to n channels of (K, C, taps) from c0 on: as
+ * many taps at a time as a vector has lanes, the last ones once more where they are no whole number
+ * of them. */
 static void FN(win_lay_out_weight)(const FN(win_chunk) * c, const T *sum, int64_t pitch, int64_t k,
-                                   int64_t d0, int64_t width) {
+                                   int64_t c0, int64_t n) {
     const conv_problem *p = c->block.p;
-    const win_grid *g = c->block.grid;
-    const int64_t C = p->channels, taps = p->ntaps, end = fc_min(d0 + width, g->groups * C);
-    for (int64_t d = d0, n; d < end; d += n) {
-        const T *s = sum + d - d0;
-        int64_t at[3], tap[WIN_TAPS * WIN_TAPS];
-        int in_order = 1;
-        win_group_at(g, d / C, at);
-        n = fc_min(C - d % C, end - d);
-        for (int x = 0; x < c->taps; x++) {
-            tap[x] = win_tap_at(p, g, at, x / WIN_TAPS, x % WIN_TAPS);
-            in_order &= tap[x] >= 0 && tap[x] == tap[0] + x;
+    const int64_t taps = p->ntaps;
+    T *o = c->dw + k * c->row + c0 * taps, *const limit = o + n * taps;
+    for (int64_t done = 0; done < taps; done += VL) {
+        const int64_t first = fc_max(0, fc_min(done, taps - VL));
+        const int m = (int)fc_min(VL, taps);
+        const T *from[VL];
+        for (int i = 0; i < m; i++) {
+            const int64_t *place = c->place[first + i];
+            from[i] = sum + place[1] * pitch + place[0] * p->channels;
         }
-        T *o = c->dw + k * c->row + d % C * taps;
-        if (in_order && g->two)
-            FN(win_interleave)(WIN_TAPS * WIN_TAPS, s, pitch, n, o + tap[0], taps);
-        else if (in_order) FN(win_interleave)(WIN_TAPS, s, pitch, n, o + tap[0], taps);
-        for (int x = 0; x < c->taps && !in_order; x++)
-            for (int64_t i = 0; tap[x] >= 0 && i < n; i++) o[i * taps + tap[x]] = s[x * pitch + i];
+        FN(transpose_rows)(from, m, n, o + first, taps, limit);
     }
 }
 
@@ -242,14 +228,15 @@ static void FN(win_chunk_multiply)(const FN(win_chunk) * c, const FN(win_cut) * 
     }
 }
 
-/* m transformed back: to the sums, stored (`begin`) or added, and at the `end` from there to dW. A
- * row that begins and ends goes to dW straight from cache. */
+/* m transformed back: to the sums, stored (`begin`) or added, and at the `end` from there to dW, if
+ * all taps are of one group. A row that begins and ends goes to dW straight from cache. */
 static void FN(win_chunk_back)(const FN(win_chunk) * c, const FN(win_cut) * cut, const T *m,
                                int begin, int end) {
     const win_grid *g = c->block.grid;
     const int64_t depth = c->block.size.depth, pitch = begin && end ? TILE_NR : depth;
     const FN(win_place) to = {WIN_TAPS * pitch, pitch};
     const FN(win_fn) back = begin ? FN(win_grad_filter) : FN(win_grad_filter_add);
+    const int64_t channels = fc_min(cut->width, c->block.p->channels - cut->d0);
     T local[WIN_TAPS * WIN_TAPS * TILE_NR] __attribute__((aligned(64)));
     int64_t group[3], at[WIN_IN * WIN_IN];
     FN(win_cut_group)(c, cut, group);
@@ -259,7 +246,7 @@ static void FN(win_chunk_back)(const FN(win_chunk) * c, const FN(win_cut) * cut,
     for (int64_t i = 0; i < cut->rows; i++) {
         T *sum = begin && end ? local : c->sum + (cut->k0 + i) * c->taps * depth + cut->d0;
         back(r, s, cut->width, m + i * c->m_pitch, sum, to, at, NULL);
-        if (end) FN(win_lay_out_weight)(c, sum, pitch, cut->k0 + i, cut->d0, cut->width);
+        if (end) FN(win_lay_out_weight)(c, sum, pitch, cut->k0 + i, cut->d0, channels);
     }
 }
 
@@ -350,8 +337,9 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
     const int64_t sums = w->kb * most.taps * most.block.size.depth;
     const int64_t row = p->channels * p->ntaps;
     T *scratch = fc_scratch(threads * each, sizeof(T));
-    T *sum = parts > 1 ? fc_scratch(w->count * parts * sums, sizeof(T)) : NULL;
-    const int status = scratch && (sum || parts == 1) ? FC_OK : FC_NOMEM;
+    const int direct = parts == 1 && grid->groups == 1;
+    T *sum = direct ? NULL : fc_scratch(w->count * parts * sums, sizeof(T));
+    const int status = scratch && (sum || direct) ? FC_OK : FC_NOMEM;
     for (int64_t group = 0; status == FC_OK && group < p->groups; group++) {
 #pragma omp parallel num_threads(threads) if (threads > 1)
         {
@@ -368,7 +356,8 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 part.row = row;
                 part.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
                 part.sum = sum ? sum + i * sums : NULL;
-                part.end = parts == 1;
+                part.end = direct;
+                part.place = like->place;
                 part.block.v = mine;
                 part.z = mine + v_items;
                 part.block.m = mine + v_items + z_items;
@@ -388,7 +377,8 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                     for (int64_t x = 0; x < n; x++) total[x] += total[s * sums + x];
                 all.row = row;
                 all.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
-                FN(win_lay_out_weight)(&all, total, depth, e, 0, depth);
+                all.place = like->place;
+                FN(win_lay_out_weight)(&all, total, depth, e, 0, block.channels);
             }
         }
     }
@@ -427,7 +417,7 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
             FN(win_chunk_slab)(&all, &slab, at);
             const int64_t pieces = FN(win_chunk_pieces)(&all, WIN_GRAD_TILES);
             all.begin = at == 0;
-            all.end = at == slabs - 1;
+            all.end = grid->groups == 1 && at == slabs - 1;
 #pragma omp parallel num_threads(threads) if (threads > 1)
             {
                 FN(win_chunk) chunk = all;
@@ -437,6 +427,10 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
                 for (int64_t i = 0; i < pieces; i++) FN(win_chunk_piece)(&chunk, WIN_GRAD_TILES, i);
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < cuts; i++) FN(win_chunk_block)(&chunk, i);
+#pragma omp for schedule(static)
+                for (int64_t k = 0; k < (grid->groups > 1 && at == slabs - 1 ? p->cols : 0); k++)
+                    FN(win_lay_out_weight)(&all, sum + k * all.taps * size.depth, size.depth, k, 0,
+                                           p->channels);
             }
         }
     }
@@ -460,10 +454,20 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
     FN(win_chunk) like = FN(win_chunk_of)(p, grid);
     like.block.input = &input;
     like.grad = &grad;
+    like.place = fc_scratch(p->ntaps, sizeof *like.place);
+    if (!like.place) return FC_NOMEM;
+    int64_t at[3] = {0, 0, 0};
+    for (int64_t k = 0; k < grid->groups; k++, win_group_next(grid, at))
+        for (int x = 0; x < like.taps; x++) {
+            const int64_t tap = win_tap_at(p, grid, at, x / WIN_TAPS, x % WIN_TAPS);
+            if (tap >= 0) like.place[tap][0] = k, like.place[tap][1] = x;
+        }
     const FN(win_blocks) blocks = FN(win_blocks_of)(p, grid);
-    if (blocks.count <= (grid->shared > 1 ? 1 : WIN_MOST_BLOCKS))
-        return FN(win_weight_blocks)(&blocks, &like, dy, x, dw, threads);
-    return FN(win_weight_chunks)(p, &like, dy, x, dw, threads);
+    const int few = blocks.count <= (grid->shared > 1 ? 1 : WIN_MOST_BLOCKS);
+    const int status = few ? FN(win_weight_blocks)(&blocks, &like, dy, x, dw, threads)
+                           : FN(win_weight_chunks)(p, &like, dy, x, dw, threads);
+    fc_free(like.place);
+    return status;
 }
 
 static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *dy, const void *x,

@@ -17,11 +17,9 @@
 
 /* VL x VL elements: with n = VL, log2 n rounds of row' 2i, 2i+1 = interleave(row i, row i + n/2)
  * rotate the bits of (row, column) by log2 n, which swaps row and column. */
-INLINE void FN(transpose_square)(const T *src, int64_t src_row, T *dst, int64_t dst_row) {
+INLINE void FN(transpose_vectors)(vec *a) {
     enum { N = VEC_BYTES / TYPE_BYTES };
-    vec a[N], b[N];
-    UNROLL
-    for (int i = 0; i < N; i++) a[i] = vload(src + i * src_row);
+    vec b[N];
     UNROLL
     for (int n = N; n > 1; n /= 2) {
         UNROLL
@@ -32,8 +30,36 @@ INLINE void FN(transpose_square)(const T *src, int64_t src_row, T *dst, int64_t 
         UNROLL
         for (int i = 0; i < N; i++) a[i] = b[i];
     }
+}
+INLINE void FN(transpose_square)(const T *src, int64_t src_row, T *dst, int64_t dst_row) {
+    enum { N = VEC_BYTES / TYPE_BYTES };
+    vec a[N];
+    UNROLL
+    for (int i = 0; i < N; i++) a[i] = vload(src + i * src_row);
+    FN(transpose_vectors)(a);
     UNROLL
     for (int i = 0; i < N; i++) vstore(dst + i * dst_row, a[i]);
+}
+/* out[c][i], rows of `step`, from from[i][c], i < m <= VL, c < n. Rows are stored as whole vectors,
+ * one after the other: what one spills is padding of the next, up to `limit`. */
+static void FN(transpose_rows)(const T *const *from, int m, int64_t n, T *out, int64_t step,
+                               const T *limit) {
+    enum { N = VEC_BYTES / TYPE_BYTES };
+    int64_t c = 0;
+    for (; c + N <= n; c += N, out += N * step) {
+        vec a[N];
+        UNROLL
+        for (int i = 0; i < N; i++) a[i] = vload(from[i < m ? i : 0] + c);
+        FN(transpose_vectors)(a);
+        UNROLL
+        for (int i = 0; i < N; i++) {
+            T *o = out + i * step;
+            if (o + N <= limit) vstore(o, a[i]);
+            else memcpy(o, &a[i], (size_t)m * sizeof(T));
+        }
+    }
+    for (; c < n; c++, out += step)
+        for (int i = 0; i < m; i++) out[i] = from[i][c];
 }
 /* Lane i of the result is the sum of the lanes of a[i], for VL vectors: half as many in every
  * round, each with the lanes of two interleaved. */
@@ -110,6 +136,21 @@ NOINLINE void FN(transpose_part)(int64_t rows, int64_t cols, const T *src, T *ds
     }
     for (int64_t c = whole_c; c < c1; c++)
         for (int64_t r = r0; r < r1; r++) dst[c * rows + r] = src[r * cols + c];
+}
+
+/* out[channel * step + tap] = from[tap * pitch + channel], as many taps at a time as a vector has
+ * lanes; the last ones of them once more where all of a channel's are no whole number of vectors.
+ * step is the taps of a channel in `out`, of which these may be a part. */
+static void FN(lay_out_taps)(const T *from, int64_t pitch, int64_t taps, int64_t channels, T *out,
+                             int64_t step) {
+    const T *const limit = taps == step || taps >= VL ? out + channels * step : out;
+    for (int64_t done = 0; done < taps; done += VL) {
+        const int64_t first = taps < VL ? 0 : done < taps - VL ? done : taps - VL;
+        const int m = (int)(taps < VL ? taps : VL);
+        const T *at[VL];
+        for (int t = 0; t < m; t++) at[t] = from + (first + t) * pitch;
+        FN(transpose_rows)(at, m, channels, out + first, step, limit);
+    }
 }
 
 static int FN(transpose)(int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,

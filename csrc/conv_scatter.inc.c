@@ -10,7 +10,7 @@
  * of dY that reach its rows again where another task needs them too. */
 #ifndef SCATTER_BLOCKS
 #define SCATTER_BLOCKS
-enum { SCATTER_ROWS = 48, SCATTER_DEPTH = 512, SCATTER_BAND_BYTES = 256 << 10 };
+enum { SCATTER_ROWS = 96, SCATTER_DEPTH = 512, SCATTER_BAND_BYTES = 256 << 10 };
 #endif
 
 typedef struct {
@@ -35,35 +35,67 @@ static void FN(scatter_pack)(const conv_problem *p, const T *w, int64_t group, T
     }
 }
 
-/* Add `count` elements; lanes of `tail` beyond the last ones are added as zero. */
-INLINE void FN(scatter_add)(T *dst, const T *src, int64_t count, ivec tail) {
-    int64_t i = 0;
-    for (; i + VL <= count; i += VL) vstore(dst + i, vload(dst + i) + vload(src + i));
-    if (i < count) vstore(dst + i, vload(dst + i) + vselect(tail, vload(src + i), vset1(0)));
+/* Outputs whose products are added: `lines` of `rows` next to each other. From one to the next and
+ * from a line to the next, elements of the band and of the products. */
+typedef struct {
+    int64_t lines, rows, step, line_step, ld, line_ld;
+} FN(scatter_grid);
+
+/* One run of a tap, `count` elements: dst += src. In the last of its vectors, lanes beyond the run
+ * are added as zero. */
+INLINE void FN(scatter_add)(const int64_t vectors, const FN(scatter_grid) * g, int64_t count,
+                            T *dst, const T *src) {
+    ivec tail;
+    for (int i = 0; i < VL; i++) tail[i] = i < count - (vectors - 1) * VL ? -1 : 0;
+    /* Neighbours meet the same places, where a load would wait for the store before it: outputs
+     * whose runs are apart come first. */
+    const int64_t apart = fc_ceil_div(vectors * VL, g->step), rows = g->rows, ld = apart * g->ld;
+    for (int64_t first = 0; first < fc_min(apart, rows); first++) {
+        for (int64_t line = 0; line < g->lines; line++) {
+            T *o = dst + line * g->line_step + first * g->step;
+            const T *s = src + line * g->line_ld + first * g->ld;
+            for (int64_t r = first; r < rows; r += apart, o += apart * g->step, s += ld) {
+                T *const last = o + (vectors - 1) * VL;
+                const vec end = vselect(tail, vload(s + (vectors - 1) * VL), vset1(0));
+                if (vectors > 1) vstore(o, vload(o) + vload(s));
+                vstore(last, vload(last) + end);
+            }
+        }
+    }
 }
 
-/* Add the products of `rows` outputs from (d, h, w) on to the band. */
+/* Add the products of outputs from (d, h, w) on to the band. */
 static void FN(scatter_rows)(const FN(scatter_task) * t, int64_t d, int64_t h, int64_t w,
-                             int64_t rows) {
+                             int64_t lines, int64_t rows) {
     const conv_problem *p = t->p;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t C = p->channels, line = tw->count * C, pitch = t->width * C;
     const int together = tw->count == 1 || tw->off[1] == tw->off[0] + 1;
     const int64_t run = together ? line : C, runs = together ? 1 : tw->count;
-    ivec tail;
-    for (int i = 0; i < VL; i++) tail[i] = i < run % VL ? -1 : 0;
-    for (int64_t r = 0; r < rows; r++) {
-        const T *s = t->products + r * t->ld;
-        const int64_t w0 = (w + r) * p->src_step[2] + t->left;
-        for (int64_t a = 0; a < td->count; a++) {
-            const int64_t zd = d * p->src_step[0] + td->off[a];
-            for (int64_t b = 0; b < th->count; b++, s += line) {
-                const int64_t zh = h * p->src_step[1] + th->off[b];
-                if (zd < 0 || zd >= p->src_size[0] || zh < t->h0 || zh >= t->h1) continue;
-                T *o = t->band + (zd * (t->h1 - t->h0) + zh - t->h0) * pitch;
-                for (int64_t k = 0; k < runs; k++)
-                    FN(scatter_add)(o + (w0 + tw->off[k]) * C, s + k * C, run, tail);
-            }
+    const int64_t w0 = w * p->src_step[2] + t->left, down = p->src_step[1];
+    FN(scatter_grid)
+    g = {.rows = rows,
+         .step = p->src_step[2] * C,
+         .line_step = down * pitch,
+         .ld = t->ld,
+         .line_ld = rows * t->ld};
+    for (int64_t i = 0; i < td->count * th->count; i++) {
+        const int64_t zd = d * p->src_step[0] + td->off[i / th->count];
+        const int64_t zh = h * down + th->off[i % th->count]; /* of the first line */
+        /* The lines of which this is inside the task's rows. */
+        const int64_t first = zh < t->h0 ? fc_ceil_div(t->h0 - zh, down) : 0;
+        const int64_t end = zh < t->h1 ? fc_min(lines, (t->h1 - 1 - zh) / down + 1) : 0;
+        if (zd < 0 || zd >= p->src_size[0] || first >= end) continue;
+        g.lines = end - first;
+        T *o = t->band + (zd * (t->h1 - t->h0) + zh + first * down - t->h0) * pitch;
+        const T *s = t->products + first * g.line_ld + i * line;
+        for (int64_t k = 0; k < runs; k++) {
+            T *to = o + (w0 + tw->off[k]) * C;
+            const T *from = s + k * C;
+            int64_t e = 0;
+            for (; e + 2 * VL < run; e += VL) FN(scatter_add)(1, &g, VL, to + e, from + e);
+            if (e + VL < run) FN(scatter_add)(2, &g, run - e, to + e, from + e);
+            else FN(scatter_add)(1, &g, run - e, to + e, from + e);
         }
     }
 }
@@ -72,16 +104,20 @@ static void FN(scatter_run)(const FN(scatter_task) * t) {
     const conv_problem *p = t->p;
     const int64_t C = p->channels, K = p->cols, pitch = t->width * C, height = t->h1 - t->h0;
     const int64_t *ys = p->dst_stride, *xs = p->src_stride, step = p->src_step[1];
-    const int64_t lda = ys[4];
+    const int64_t lda = ys[4], W = p->grid[2];
+    /* Whole lines of few outputs, several at a time where they follow each other. */
+    const int64_t most = ys[3] == W * lda ? fc_max(1, SCATTER_ROWS / W) : 1;
     memset(t->band, 0, (size_t)(p->src_size[0] * height * pitch) * sizeof(T));
     for (int64_t d = 0; d < p->grid[0]; d++) {
-        for (int64_t h = 0; h < p->grid[1]; h++) {
-            const tap_axis *th = &p->taps[1];
-            if (h * step + th->off[th->count - 1] < t->h0 || h * step + th->off[0] >= t->h1)
-                continue;
+        const tap_axis *th = &p->taps[1];
+        int64_t h = 0, end = p->grid[1];
+        while (h < end && h * step + th->off[th->count - 1] < t->h0) h++;
+        while (end > h && (end - 1) * step + th->off[0] >= t->h1) end--;
+        for (int64_t lines; h < end; h += lines) {
+            lines = fc_min(most, end - h);
             const T *line = t->dy + t->n * ys[0] + d * ys[2] + h * ys[3] + t->group * K;
-            for (int64_t w = 0; w < p->grid[2]; w += SCATTER_ROWS) {
-                const int64_t rows = fc_min(SCATTER_ROWS, p->grid[2] - w);
+            for (int64_t w = 0; w < W; w += SCATTER_ROWS) {
+                const int64_t width = fc_min(SCATTER_ROWS, W - w), rows = lines * width;
                 for (int64_t k = 0; k < K; k += SCATTER_DEPTH) {
                     const int64_t depth = fc_min(SCATTER_DEPTH, K - k);
                     for (int64_t j = 0; j < t->cols; j += TILE_NR) {
@@ -95,7 +131,7 @@ static void FN(scatter_run)(const FN(scatter_task) * t) {
                         }
                     }
                 }
-                FN(scatter_rows)(t, d, h, w, rows);
+                FN(scatter_rows)(t, d, h, w, lines, width);
             }
         }
     }

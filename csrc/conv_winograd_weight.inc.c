@@ -47,7 +47,8 @@ typedef struct {
     const T *dy;
     int64_t z_pitch, taps;
     T *z;                    /* Z[point][tile][k] */
-    T *sum, *dw;             /* sum[k][tap][depth], and where its first element belongs in dW */
+    T *sum, *dw;             /* sum[k - sum_k][tap][depth]; dW */
+    int64_t sum_k;           /* the first output channel of the sums */
     int64_t row;             /* of dW: its channels times taps */
     int64_t (*place)[2];     /* of every tap: its group, and which one of 3x3 it is there */
     int64_t m_rows, m_pitch; /* of a cut's products */
@@ -244,7 +245,8 @@ static void FN(win_chunk_back)(const FN(win_chunk) * c, const FN(win_cut) * cut,
     for (int x = 0; x < g->points; x++)
         at[x / g->wide * WIN_IN + x % g->wide] = x * c->m_rows * c->m_pitch;
     for (int64_t i = 0; i < cut->rows; i++) {
-        T *sum = begin && end ? local : c->sum + (cut->k0 + i) * c->taps * depth + cut->d0;
+        T *sum =
+            begin && end ? local : c->sum + (cut->k0 + i - c->sum_k) * c->taps * depth + cut->d0;
         back(r, s, cut->width, m + i * c->m_pitch, sum, to, at, NULL);
         if (end) FN(win_lay_out_weight)(c, sum, pitch, cut->k0 + i, cut->d0, channels);
     }
@@ -255,6 +257,18 @@ static void FN(win_chunk_block)(const FN(win_chunk) * c, int64_t i) {
     const FN(win_cut) cut = FN(win_cut_at)(c, i);
     FN(win_chunk_multiply)(c, &cut, c->block.m, 0);
     FN(win_chunk_back)(c, &cut, c->block.m, c->begin, c->end);
+}
+
+/* The only chunk's products of rows number i of the cuts, whose taps are of several groups, to
+ * dW. */
+static void FN(win_chunk_rows)(FN(win_chunk) * c, int64_t i, int64_t cuts) {
+    const int64_t depth = c->block.size.depth;
+    const FN(win_cut) first = FN(win_cut_at)(c, i * cuts);
+    c->sum_k = first.k0;
+    for (int64_t k = 0; k < cuts; k++) FN(win_chunk_block)(c, i * cuts + k);
+    for (int64_t k = 0; k < first.rows; k++)
+        FN(win_lay_out_weight)(c, c->sum + k * c->taps * depth, depth, first.k0 + k, 0,
+                               c->block.p->channels);
 }
 
 /* Slabs [first, end) of an extent to the sums. */
@@ -398,11 +412,15 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
     const win_extent slab = win_slab_extent(p, grid, count);
     const int64_t slabs = win_slab_count(p, grid, &slab);
     const int64_t m_items = FN(win_cut_items)(&all), cuts = FN(win_cuts)(&all);
-    const int64_t each = m_items + FN(win_local_items)(&all);
+    const int64_t each = m_items + FN(win_local_items)(&all), line = all.taps * size.depth;
+    /* Several groups share lines of dW, and are laid out together: of some rows, from sums in
+     * cache, or of all when the last chunk is done. */
+    const int shared = grid->groups > 1, by_rows = shared && slabs == 1;
+    const int64_t bands = fc_ceil_div(p->cols, all.m_rows);
     T *v = fc_scratch(grid->points * win_slab_inputs(p, grid, &slab) * size.pitch, sizeof(T));
     T *z = fc_scratch(grid->points * win_slab_places(&slab) * all.z_pitch, sizeof(T));
     T *scratch = fc_scratch(threads * each, sizeof(T));
-    T *sum = fc_scratch(p->cols * all.taps * size.depth, sizeof(T));
+    T *sum = fc_scratch((by_rows ? threads * all.m_rows : p->cols) * line, sizeof(T));
     const int status = v && z && scratch && sum ? FC_OK : FC_NOMEM;
     all.block.src = x;
     all.block.v = v;
@@ -416,21 +434,25 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
         for (int64_t at = 0; at < slabs; at++) {
             FN(win_chunk_slab)(&all, &slab, at);
             const int64_t pieces = FN(win_chunk_pieces)(&all, WIN_GRAD_TILES);
+            const int last = at == slabs - 1;
             all.begin = at == 0;
-            all.end = grid->groups == 1 && at == slabs - 1;
+            all.end = last && !shared;
 #pragma omp parallel num_threads(threads) if (threads > 1)
             {
                 FN(win_chunk) chunk = all;
                 chunk.block.m = scratch + fc_thread() * each;
                 chunk.block.local = chunk.block.m + m_items;
+                if (by_rows) chunk.sum = sum + fc_thread() * all.m_rows * line;
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < pieces; i++) FN(win_chunk_piece)(&chunk, WIN_GRAD_TILES, i);
 #pragma omp for schedule(dynamic)
-                for (int64_t i = 0; i < cuts; i++) FN(win_chunk_block)(&chunk, i);
+                for (int64_t i = 0; i < (by_rows ? bands : cuts); i++) {
+                    if (by_rows) FN(win_chunk_rows)(&chunk, i, cuts / bands);
+                    else FN(win_chunk_block)(&chunk, i);
+                }
 #pragma omp for schedule(static)
-                for (int64_t k = 0; k < (grid->groups > 1 && at == slabs - 1 ? p->cols : 0); k++)
-                    FN(win_lay_out_weight)(&all, sum + k * all.taps * size.depth, size.depth, k, 0,
-                                           p->channels);
+                for (int64_t k = 0; k < (shared && last && !by_rows ? p->cols : 0); k++)
+                    FN(win_lay_out_weight)(&all, sum + k * line, size.depth, k, 0, p->channels);
             }
         }
     }

@@ -29,8 +29,15 @@ static const tile_fn FN(tiles_by_cols)[TILE_MR][TILE_NRV] = {
 #ifndef CONV_GEMM_BLOCKS
 #define CONV_GEMM_BLOCKS
 /* Bytes: a packed block of X (rows x depth) takes a third of a 1 MiB L2; beside it stream one panel
- * of W (depth x TILE_NR) and the target's rows. */
-enum { ROW_BLOCK = 192, DEPTH_BLOCK_BYTES = 1536, PIXEL_BLOCK = 128, COL_BLOCK = 240 };
+ * of W (depth x TILE_NR) and the target's rows. Backward weight takes up to PIXEL_BLOCK pixels at
+ * once; more of them, whose sums are read again for every block, in blocks of PIXEL_PART. */
+enum {
+    ROW_BLOCK = 192,
+    DEPTH_BLOCK_BYTES = 1536,
+    PIXEL_BLOCK = 128,
+    PIXEL_PART = 96,
+    COL_BLOCK = 240
+};
 /* Sums along the depth in equal blocks: up to here the last one has a vector, too. */
 enum { DOTS_DEPTH = 1 << 14 };
 /* Packed weights of one call stay below this; more columns go in turns. */

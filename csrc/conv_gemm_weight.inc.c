@@ -14,6 +14,9 @@ static const tile_ahead_fn FN(tiles_ahead)[2][TILE_NRV] = {
 /* Pixels of so many bytes share few sets of L1, and are copied for a block with so many rows (or
  * columns, where they are transposed) to use the copy. */
 enum { LONG_PIXEL = 2048, COPY_USES = 64, TURN_USES = 256 };
+/* Where all rows fit one block, dW of so many bytes is written once, past the caches: the optimiser
+ * comes for it when they hold something else. */
+enum { GRAD_STREAM = 1 << 20 };
 /* From few rows, dW is written faster than memory takes it; from so many bytes on, past the caches.
  */
 enum { STREAM_ROWS = 16, STREAM_BYTES = 32 << 20, STREAM_COLS = 4, STREAM_TASK = 64 };
@@ -34,6 +37,7 @@ typedef struct {
     const T *x;
     FN(weight_side) a, b;
     int swapped; /* a is X, b is dY: the sums are dW transposed */
+    int stream;  /* dW goes past the caches where rows are few enough to be summed up at once */
     int64_t pack_items, acc_items, turned_items, panel_items;
 } FN(weight_job);
 
@@ -94,19 +98,19 @@ typedef struct {
 /* acc[m][ld] (+)= a * panel[rows][ldb], tile by tile; each asks for a column of lines. */
 static void FN(weight_multiply)(int by_rows, int64_t m, int64_t rows, int64_t nrv, const T *a,
                                 int64_t lda, const T *panel, int64_t ldb, T *acc, int64_t ld,
-                                int add, FN(weight_next) * next) {
+                                int mode, FN(weight_next) * next) {
     for (int64_t i = 0; i < m; i += TILE_MR) {
         const T *ai = a + (by_rows ? i * lda : i);
         T *c = acc + i * ld;
         if (m - i < TILE_MR) {
             const tile_fn f = (by_rows ? FN(tiles_by_rows) : FN(tiles_by_cols))[m - i - 1][nrv - 1];
-            f(rows, ai, lda, panel, ldb, c, ld, NULL, add ? TILE_ADD : TILE_STORE);
+            f(rows, ai, lda, panel, ldb, c, ld, NULL, mode == TILE_ADD ? TILE_ADD : TILE_STORE);
             continue;
         }
         const int side = next->lines[0] == 0;
         const int more = next->lines[side] > 0;
         FN(tiles_ahead)
-        [by_rows][nrv - 1](rows, ai, lda, panel, ldb, c, ld, add, more ? next->at[side] : ai,
+        [by_rows][nrv - 1](rows, ai, lda, panel, ldb, c, ld, mode, more ? next->at[side] : ai,
                            more ? next->pitch[side] : 0);
         next->lines[side] -= more;
         next->at[side] += more ? 64 / sizeof(T) : 0;
@@ -140,14 +144,17 @@ static void FN(weight_run_block)(const FN(weight_block) * b) {
     T *acc = panel + j->panel_items;
     if (in_place) acc = b->dw + (b->group * j->a.count + b->a0) * ld + b->b0;
     /* Equal blocks of rows, equal panels of columns. */
-    const int64_t most = fc_ceil_div(b->rows, fc_max(1, fc_ceil_div(b->rows, PIXEL_BLOCK)));
+    const int64_t parts = b->rows <= PIXEL_BLOCK ? 1 : fc_ceil_div(b->rows, PIXEL_PART);
+    const int64_t most = fc_ceil_div(b->rows, parts);
     const int64_t vectors = fc_ceil_div(b->n, VL);
     const int64_t width = fc_ceil_div(vectors, fc_ceil_div(vectors, TILE_NRV)) * VL;
     const int turns = FN(is_long)(j->a.pitch) && b->n >= TURN_USES;
     const int64_t pitch = j->b.at ? j->b.pitch : FN(pitch)(b->n);
     conv_problem part = *p;
     part.channels = b->channels;
+    const int stream = in_place && j->stream && most >= b->rows && (uintptr_t)acc % VEC_BYTES == 0;
     for (int64_t done = 0; done < b->rows; done += most) {
+        const int mode = done ? TILE_ADD : stream ? TILE_STREAM : TILE_STORE;
         const int64_t row = b->row0 + done, rows = fc_min(most, b->rows - done);
         const T *a = j->a.at + b->group * j->a.count + b->a0 + row * j->a.pitch, *from = pack;
         const int64_t lines = done + rows < b->rows ? 64 / (int64_t)sizeof(T) : INT64_MAX;
@@ -173,9 +180,10 @@ static void FN(weight_run_block)(const FN(weight_block) * b) {
             const int copies = some < nr || (FN(is_long)(pitch) && b->m >= COPY_USES);
             if (copies) FN(copy_panel)(from + n, pitch, rows, some, nr, panel);
             FN(weight_multiply)(turns, b->m, rows, nr / VL, a, lda, copies ? panel : from + n,
-                                copies ? nr : pitch, acc + n, ld, done > 0, &next);
+                                copies ? nr : pitch, acc + n, ld, mode, &next);
         }
     }
+    if (stream) STREAMED();
     if (!in_place) FN(weight_lay_out)(b, acc, ld);
 }
 
@@ -223,7 +231,10 @@ static void FN(weight_cut)(FN(weight_job) * j, int64_t times, int threads) {
     const int64_t wide = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T), taps = b->taps;
     const int64_t unit = taps > 1 ? VL : TILE_NR;
     int64_t most = wide;
-    if (taps * fc_min(b->count, VL) <= 2 * wide) most = fc_round_up(fc_ceil_div(wide, taps), unit);
+    if (taps > 1 && taps * fc_min(b->count, VL) <= 2 * wide) {
+        const int64_t each = taps * (COL_BLOCK + PIXEL_BLOCK) * (int64_t)sizeof(T);
+        most = fc_max(unit, fc_l2_bytes() / 2 / each / unit * unit);
+    }
     b->size = fc_ceil_div(b->count, fc_ceil_div(b->count, most));
     b->size = fc_min(b->count, fc_round_up(b->size, unit));
     b->taps = fc_min(taps, fc_max(1, 2 * wide / b->size));
@@ -274,6 +285,7 @@ static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, 
     if (weights < SMALL_WEIGHT) splits = fc_max(1, fc_min(MAX_SPLITS, p.rows / ROWS_PER_SPLIT));
     FN(weight_side) *a = &job.a, *b = &job.b;
     FN(weight_cut)(&job, p.groups * splits, threads);
+    job.stream = splits == 1 && weights * (int64_t)sizeof(T) >= GRAD_STREAM && b->count % VL == 0;
     const int64_t na = fc_ceil_div(a->count, a->size), nb = fc_ceil_div(b->count, b->size);
     const int64_t nt = fc_ceil_div(b->at ? 1 : p.ntaps, b->taps), most = b->size * b->taps;
     const int64_t tasks = p.groups * splits * na * nb * nt;

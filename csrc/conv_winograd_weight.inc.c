@@ -54,6 +54,7 @@ typedef struct {
     int64_t m_rows, m_pitch; /* of a cut's products */
     int64_t part;            /* of the depth: one group of taps where they differ, else V's */
     int begin, end;          /* the first, the last chunk */
+    int stream;              /* dW goes past the caches */
 } FN(win_chunk);
 
 /* What both ways share: p's sizes, and how its sums are cut. */
@@ -155,7 +156,7 @@ static void FN(win_lay_out_weight)(const FN(win_chunk) * c, const T *sum, int64_
                                    int64_t c0, int64_t n) {
     const conv_problem *p = c->block.p;
     const int64_t taps = p->ntaps;
-    T *o = c->dw + k * c->row + c0 * taps, *const limit = o + n * taps;
+    T *o = c->block.local, *const limit = o + n * taps; /* in L1: rows are stored in pieces */
     for (int64_t done = 0; done < taps; done += VL) {
         const int64_t first = fc_max(0, fc_min(done, taps - VL));
         const int m = (int)fc_min(VL, taps);
@@ -166,6 +167,7 @@ static void FN(win_lay_out_weight)(const FN(win_chunk) * c, const T *sum, int64_
         }
         FN(transpose_rows)(from, m, n, o + first, taps, limit);
     }
+    FN(store_run)(o, n * taps, c->dw + k * c->row + c0 * taps, c->stream);
 }
 
 /* One block of the sums: rows [k0, k0+rows), depth [d0, d0+width) of one part of it. */
@@ -372,6 +374,7 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 part.sum = sum ? sum + i * sums : NULL;
                 part.end = direct;
                 part.place = like->place;
+                part.stream = like->stream;
                 part.block.v = mine;
                 part.z = mine + v_items;
                 part.block.m = mine + v_items + z_items;
@@ -392,8 +395,11 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 all.row = row;
                 all.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
                 all.place = like->place;
+                all.stream = like->stream;
+                all.block.local = mine + each - FN(win_local_items)(&most);
                 FN(win_lay_out_weight)(&all, total, depth, e, 0, block.channels);
             }
+            if (like->stream) STREAMED();
         }
     }
     fc_free(sum);
@@ -452,7 +458,8 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
                 }
 #pragma omp for schedule(static)
                 for (int64_t k = 0; k < (shared && last && !by_rows ? p->cols : 0); k++)
-                    FN(win_lay_out_weight)(&all, sum + k * line, size.depth, k, 0, p->channels);
+                    FN(win_lay_out_weight)(&chunk, sum + k * line, size.depth, k, 0, p->channels);
+                if (all.stream) STREAMED();
             }
         }
     }
@@ -476,6 +483,7 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
     FN(win_chunk) like = FN(win_chunk_of)(p, grid);
     like.block.input = &input;
     like.grad = &grad;
+    like.stream = STREAMS(dw, p->groups * p->cols * p->depth * (int64_t)sizeof(T));
     like.place = fc_scratch(p->ntaps, sizeof *like.place);
     if (!like.place) return FC_NOMEM;
     int64_t at[3] = {0, 0, 0};

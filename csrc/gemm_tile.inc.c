@@ -20,10 +20,11 @@
 #define TILE_NR (TILE_NRV * VL)
 #endif
 
-/* How a tile meets C: overwrite it, overwrite with the bias added, or add to it. */
+/* How a tile meets C: overwrite it, overwrite with the bias added, add to it, or overwrite it past
+ * the caches (tile_ahead alone; C and its rows begin at whole vectors). */
 #ifndef FC_TILE_MODES
 #define FC_TILE_MODES
-enum { TILE_STORE, TILE_BIAS, TILE_ADD };
+enum { TILE_STORE, TILE_BIAS, TILE_ADD, TILE_STREAM };
 #endif
 
 #define tile_fn FN(tile_fn)
@@ -35,7 +36,7 @@ typedef void (*tile_fn)(int64_t depth, const T *a, int64_t lda, const T *b, int6
 /* The same without a bias, and with data that comes later: each step asks L2 for the line at
  * `next`, `step` elements after the one before. */
 typedef void (*tile_ahead_fn)(int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c,
-                              int64_t ldc, int add, const T *next, int64_t step);
+                              int64_t ldc, int mode, const T *next, int64_t step);
 
 INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, const int ahead, int64_t depth,
                      const T *a, int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc,
@@ -98,7 +99,13 @@ INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, const int a
                 vstore(p, vload(p) + acc[i][j]);
             }
         }
-    } else if (mode == TILE_BIAS) {
+    } else if (ahead && mode == TILE_STREAM) {
+        UNROLL
+        for (int i = 0; i < mr; i++) {
+            UNROLL
+            for (int j = 0; j < nrv; j++) STREAM(c + i * ldc + j * VL, acc[i][j]);
+        }
+    } else if (!ahead && mode == TILE_BIAS) {
         UNROLL
         for (int j = 0; j < nrv; j++) {
             vec bj = vload(bias + j * VL);
@@ -125,12 +132,11 @@ INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, const int a
                                              int mode) {                                         \
         FN(tile)(mr, nrv, 0, 0, depth, a, lda, b, ldb, c, ldc, bias, mode, NULL, 0);             \
     }
-#define TILE_AHEAD_DEFINE(order, by_rows, mr, nrv)                                          \
-    NOINLINE void FN(tile_ahead_##order##_##mr##x##nrv)(                                    \
-        int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc, \
-        int add, const T *next, int64_t step) {                                             \
-        FN(tile)(mr, nrv, by_rows, 1, depth, a, lda, b, ldb, c, ldc, NULL,                  \
-                 add ? TILE_ADD : TILE_STORE, next, step);                                  \
+#define TILE_AHEAD_DEFINE(order, by_rows, mr, nrv)                                            \
+    NOINLINE void FN(tile_ahead_##order##_##mr##x##nrv)(                                      \
+        int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc,   \
+        int mode, const T *next, int64_t step) {                                              \
+        FN(tile)(mr, nrv, by_rows, 1, depth, a, lda, b, ldb, c, ldc, NULL, mode, next, step); \
     }
 #define TILE_AHEAD_ROWS(mr, nrv) TILE_AHEAD_DEFINE(rows, 1, mr, nrv)
 #define TILE_AHEAD_COLS(mr, nrv) TILE_AHEAD_DEFINE(cols, 0, mr, nrv)

@@ -138,6 +138,14 @@ NOINLINE void FN(transpose_part)(int64_t rows, int64_t cols, const T *src, T *ds
         for (int64_t r = r0; r < r1; r++) dst[c * rows + r] = src[r * cols + c];
 }
 
+/* n elements, past the caches if `stream`. */
+INLINE void FN(store_run)(const T *from, int64_t n, T *to, int stream) {
+    int64_t i = 0;
+    if (stream && (uintptr_t)to % VEC_BYTES == 0)
+        for (; i + VL <= n; i += VL) STREAM(to + i, vload(from + i));
+    memcpy(to + i, from + i, (size_t)(n - i) * sizeof(T));
+}
+
 /* out[channel * step + tap] = from[tap * pitch + channel], as many taps at a time as a vector has
  * lanes; the last ones of them once more where all of a channel's are no whole number of vectors.
  * step is the taps of a channel in `out`, of which these may be a part. */

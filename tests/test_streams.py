@@ -1,5 +1,7 @@
 """Results of eight megabytes and more, which the C kernels write past the caches (csrc/simd.h).
 
+So are gradients of weights from one megabyte on, where they are written once.
+
 Each is compared with the same operation on parts that are written as usual, to the last bit.
 """
 
@@ -12,7 +14,7 @@ import pytest
 
 import fastconv
 import fastconv.nn.functional as F
-from fastconv import backends
+from fastconv import backends, ops
 from fastconv.ops import elementwise
 
 pytestmark = pytest.mark.skipif(backends.why_not("c") is not None, reason="needs the C backend")
@@ -71,6 +73,18 @@ def test_joining(last: bool) -> None:
     y.backward(y.detach())
     np.testing.assert_array_equal(a.grad.numpy(), a.detach().numpy())
     np.testing.assert_array_equal(b.grad.numpy(), b.detach().numpy())
+
+
+@pytest.mark.parametrize("rows", [1, 98, 128, 129])
+@pytest.mark.parametrize("channels", [512, 520])
+def test_weights_of_pixels(rows: int, channels: int) -> None:
+    x, g = images(rows, channels, 1, True), images(rows, 1024, 1, True)
+    found = ops.conv_backward_weight(g._array, x._array, (1024, channels, 1, 1))
+    assert found.nbytes > 1 << 20
+    for k in range(0, 1024, 256):
+        some = fastconv.from_numpy(np.ascontiguousarray(g.numpy()[:, k : k + 256]))
+        part = ops.conv_backward_weight(some._array, x._array, (256, channels, 1, 1))
+        np.testing.assert_array_equal(found[k : k + 256], part)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])

@@ -152,7 +152,7 @@ static void FN(weight_run_block)(const FN(weight_block) * b) {
     const int64_t pitch = j->b.at ? j->b.pitch : FN(pitch)(b->n);
     conv_problem part = *p;
     part.channels = b->channels;
-    const int stream = in_place && j->stream && most >= b->rows && (uintptr_t)acc % VEC_BYTES == 0;
+    const int stream = in_place && j->stream && parts == 1 && (uintptr_t)acc % VEC_BYTES == 0;
     for (int64_t done = 0; done < b->rows; done += most) {
         const int mode = done ? TILE_ADD : stream ? TILE_STREAM : TILE_STORE;
         const int64_t row = b->row0 + done, rows = fc_min(most, b->rows - done);
@@ -287,7 +287,7 @@ static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, 
     FN(weight_cut)(&job, p.groups * splits, threads);
     job.stream = splits == 1 && weights * (int64_t)sizeof(T) >= GRAD_STREAM && b->count % VL == 0;
     const int64_t na = fc_ceil_div(a->count, a->size), nb = fc_ceil_div(b->count, b->size);
-    const int64_t nt = fc_ceil_div(b->at ? 1 : p.ntaps, b->taps), most = b->size * b->taps;
+    const int64_t nt = fc_ceil_div(p.ntaps, b->taps), most = b->size * b->taps;
     const int64_t tasks = p.groups * splits * na * nb * nt;
     if (tasks < threads) threads = (int)tasks;
     if (!b->at) job.pack_items = fc_round_up(PIXEL_BLOCK * FN(pitch)(most) + TILE_NR, 16);
@@ -317,7 +317,7 @@ static int FN(conv_backward_weight_gemm)(const fc_conv_geom *g, const void *dy, 
                 .b0 = ib * b->size,
                 .channels = fc_min(b->size, b->count - ib * b->size),
                 .t0 = it * b->taps,
-                .taps = fc_min(b->taps, (b->at ? 1 : p.ntaps) - it * b->taps),
+                .taps = fc_min(b->taps, p.ntaps - it * b->taps),
                 .row0 = s * chunk,
                 .rows = fc_min(chunk, p.rows - s * chunk),
             };

@@ -374,7 +374,6 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 part.sum = sum ? sum + i * sums : NULL;
                 part.end = direct;
                 part.place = like->place;
-                part.stream = like->stream;
                 part.block.v = mine;
                 part.z = mine + v_items;
                 part.block.m = mine + v_items + z_items;
@@ -395,11 +394,9 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 all.row = row;
                 all.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
                 all.place = like->place;
-                all.stream = like->stream;
                 all.block.local = mine + each - FN(win_local_items)(&most);
                 FN(win_lay_out_weight)(&all, total, depth, e, 0, block.channels);
             }
-            if (like->stream) STREAMED();
         }
     }
     fc_free(sum);
@@ -434,6 +431,7 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
     all.z = z;
     all.sum = sum;
     all.row = p->channels * p->ntaps;
+    all.stream = STREAMS(dw, p->groups * p->cols * p->depth * (int64_t)sizeof(T));
     for (int64_t group = 0; status == FC_OK && group < p->groups; group++) {
         all.block.group = group;
         all.dw = dw + group * p->cols * all.row;
@@ -483,7 +481,6 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
     FN(win_chunk) like = FN(win_chunk_of)(p, grid);
     like.block.input = &input;
     like.grad = &grad;
-    like.stream = STREAMS(dw, p->groups * p->cols * p->depth * (int64_t)sizeof(T));
     like.place = fc_scratch(p->ntaps, sizeof *like.place);
     if (!like.place) return FC_NOMEM;
     int64_t at[3] = {0, 0, 0};

@@ -17,17 +17,12 @@ import fastconv.nn.functional as F
 from fastconv import backends, ops
 from fastconv.ops import elementwise
 
-pytestmark = pytest.mark.skipif(backends.why_not("c") is not None, reason="needs the C backend")
+pytestmark = [
+    pytest.mark.skipif(backends.why_not("c") is not None, reason="needs the C backend"),
+    pytest.mark.usefixtures("thread_counts"),
+]
 
 LARGE = (8 << 20) // 4  # float32 elements
-
-
-@pytest.fixture(params=[1, 2], autouse=True)
-def threads(request: Any) -> Any:
-    before = fastconv.get_num_threads()
-    fastconv.set_num_threads(request.param)
-    yield
-    fastconv.set_num_threads(before)
 
 
 def images(n: int, c: int, side: int, last: bool) -> Any:

@@ -13,15 +13,10 @@ import pytest
 import fastconv
 from fastconv import backends, ops
 
-pytestmark = pytest.mark.skipif(backends.why_not("c") is not None, reason="needs the C backend")
-
-
-@pytest.fixture(params=[1, 2], autouse=True)
-def threads(request: Any) -> Any:
-    before = fastconv.get_num_threads()
-    fastconv.set_num_threads(request.param)
-    yield
-    fastconv.set_num_threads(before)
+pytestmark = [
+    pytest.mark.skipif(backends.why_not("c") is not None, reason="needs the C backend"),
+    pytest.mark.usefixtures("thread_counts"),
+]
 
 
 def images(n: int, c: int, side: int) -> Any:

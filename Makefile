@@ -17,8 +17,12 @@ SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c c
 demo: build $(VENV)/.vision
 	$(PY) -m fastconv demo $(DEMO)
 
+# In parallel; neighbours share a worker, and with it what the specification gave for their shape.
+# make test JOBS=0 runs in one process.
+JOBS ?= auto
+
 test: build $(VENV)/.dev
-	$(PY) -m pytest $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 build: $(VENV)/.built
 

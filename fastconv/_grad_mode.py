@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from ._decorate import decorated
 
 
 class _Mode(threading.local):
@@ -41,14 +45,14 @@ class _GradMode:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         value, kind = self.value, type(self)
-
-        @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            guard = _new_mode(kind, value)
-            with guard:
-                return function(*args, **kwargs)
-
-        return wrapped
+        if inspect.isclass(function):
+            warnings.warn(
+                f"{kind.__name__}() decorates the class {function.__name__}: only making an "
+                "instance is inside it; decorate __init__ or other methods instead",
+                FutureWarning,
+                stacklevel=2,
+            )
+        return decorated(lambda: _new_mode(kind, value), function)
 
 
 def _new_mode(kind: type[_GradMode], value: bool) -> _GradMode:

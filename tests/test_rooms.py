@@ -34,7 +34,10 @@ ALLOWED = {
         "_watch",
     },
     "_engine": {"autograd", "_grad_mode", "_watch", "memory", "ops"},
-    "_function": {"autograd", "_grad_mode"},
+    "_function": {"autograd", "_grad_mode", "_hooks"},
+    "_inplace": {"autograd", "_hooks"},
+    "_hooks": set(),
+    "_decorate": set(),
     "functions": {
         "autograd",
         "_changes",

@@ -19,6 +19,7 @@ class _Mode(threading.local):
     inference = False
     waits = False  # whether results of convolutions may wait: inside a module
     again = False  # whether all of them do, as in another run: inside a checkpoint
+    second = False  # whether this is that other run: running statistics have moved already
 
 
 mode = _Mode()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ... import config
+from ..._grad_mode import mode
 from ...autograd import changed, forget
 from ...functions.norm import BatchNorm, GroupNorm, LayerNorm, LocalResponse
 from ...spec import as_int, as_shape, batch_norm_spec, group_norm_spec
@@ -38,6 +39,8 @@ def _moving(
     name: str, op: Any, input: Tensor, mean: Tensor | None, var: Tensor | None, *args: Any
 ) -> Any:
     """``op`` with the arrays of the running statistics, which its kernel moves."""
+    if mode.second:  # they have moved in the first run of a checkpoint
+        mean = var = None
     kind = input._array.dtype
     m = None if mean is None else _written(name, "running_mean", mean, kind)
     v = None if var is None else _written(name, "running_var", var, kind)

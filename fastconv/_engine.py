@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -12,12 +11,13 @@ import numpy as np
 
 from . import _watch
 from ._grad_mode import mode, quiet, unquiet
+from ._locks import make_lock
 from .autograd import LEAF, Edge, Op, TensorBase, _edge, changed, forget, wrap
 from .memory import pooled
 from .ops.elementwise import add, add_into
 
 ndarray = np.ndarray
-_accumulate_lock = threading.Lock()
+_accumulate_lock = make_lock()
 
 
 def run_backward(

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import autograd, dtypes
 from ._changes import owns
+from ._deepcopy import deep_copied
 from ._hooks import HookDict, RemovableHandle, Retain, add_to_node, retained
 from ._methods import TensorMethods
 from .autograd import TensorBase, expose, memory, move, wrap
@@ -33,6 +34,7 @@ class Tensor(TensorMethods):
 
     __slots__ = ()
     __array_priority__ = 1000
+    _copies_grad = True  # whether a deep copy has a copy of the gradient
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         kind = dtypes.get_default_dtype().dtype
@@ -302,10 +304,8 @@ class Tensor(TensorMethods):
             raise RuntimeError(
                 "only tensors made by the user (leaves) can be deep-copied: use detach()"
             )
-        new = wrap(np.array(self._array, order="K"), type(self))
-        new._requires = self._requires
-        memo[id(self)] = new
-        if self._grad is not None:
+        new: Tensor = deep_copied(self, memo)
+        if self._grad is not None and self._copies_grad:
             new._grad = self._grad.__deepcopy__(memo)
         if getattr(self, "__dict__", None):
             from copy import deepcopy

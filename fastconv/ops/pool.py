@@ -437,6 +437,7 @@ def unpool_size(
             raise ValueError(
                 f"{name}(): output_size must have {nd} or {nd + 2} elements, got {given}"
             )
+        at_least(name, "output_size", wanted, 0, shapes)
         for w, u, s, k in zip(wanted, size, step, kernel):
             more = max(0, w - u) // (k - 1) * (k - 1) if k > 1 else 0  # of a dilated window
             if min(abs(w - u - more), abs(w - u - more - (k - 1))) >= s:

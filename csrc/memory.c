@@ -210,6 +210,9 @@ void fc_empty_cache(void) {
     cached = 0;
     pthread_mutex_unlock(&lock);
     all_to_system(all);
+#ifdef __GLIBC__
+    malloc_trim(0); /* and what fc_keep_heap keeps */
+#endif
 }
 
 int64_t fc_memory_cached(void) { return __atomic_load_n(&cached, __ATOMIC_RELAXED); }

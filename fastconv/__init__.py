@@ -310,10 +310,11 @@ _ELSEWHERE = {
     "profile": "profiler",
     "info": "sysinfo",
     "__version__": "sysinfo",
+    "adaptive_max_pool1d": "nn.functional",
     "load": "serialization",
     **dict.fromkeys(
         (
-            "adaptive_avg_pool1d", "adaptive_max_pool1d", "avg_pool1d", "batch_norm",
+            "adaptive_avg_pool1d", "avg_pool1d", "batch_norm",
             "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
             "conv_transpose2d", "conv_transpose3d", "dropout", "group_norm",
             "layer_norm", "log_softmax", "max_pool1d", "max_pool2d", "max_pool3d",
@@ -322,13 +323,15 @@ _ELSEWHERE = {
         "nn.functional",
     ),
 }  # fmt: skip
+#: Where what is asked for has another name.
+_NAMES = {"adaptive_max_pool1d": "adaptive_max_pool1d_with_indices"}
 
 
 if TYPE_CHECKING:
     from . import cuda, data, datasets, metrics, models, nn, ops, optim, profiler, utils
     from .nn.functional import (
         adaptive_avg_pool1d,
-        adaptive_max_pool1d,
+        adaptive_max_pool1d_with_indices as adaptive_max_pool1d,
         avg_pool1d,
         batch_norm,
         celu,
@@ -364,7 +367,9 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _ELSEWHERE:
-        value = getattr(importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+        value = getattr(
+            importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), _NAMES.get(name, name)
+        )
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

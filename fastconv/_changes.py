@@ -13,12 +13,12 @@ without a word.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
 
 from ._later import flush, waiting
+from ._locks import make_lock
 
 
 class Memory:
@@ -43,7 +43,7 @@ class Memory:
 
 
 EXPOSED = Memory(True)
-_lock = threading.Lock()
+_lock = make_lock()
 
 
 def memory(t: Any) -> Memory:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
@@ -12,12 +11,13 @@ import numpy as np
 
 from . import _watch
 from ._grad_mode import mode, quiet, unquiet
+from ._locks import make_lock
 from .autograd import LEAF, Edge, Op, TensorBase, _edge, changed, forget, wrap
 from .memory import pooled
 from .ops.elementwise import add, add_into
 
 ndarray = np.ndarray
-_accumulate_lock = threading.Lock()
+_accumulate_lock = make_lock()
 
 
 def run_backward(
@@ -48,6 +48,7 @@ def run_backward(
     leaves: dict[Any, Any] = {}
     heap: list[tuple[int, Op]] = []
     wanted = {_edge(t): None for t in inputs} if inputs is not None else {}
+    needed = None if inputs is None else _needed(roots, wanted)
 
     def send(edge: Edge, g: ndarray) -> None:
         target, nr = edge
@@ -74,7 +75,7 @@ def run_backward(
             node = heappop(heap)[1]
             grads = pending.pop(node)
             if node.hooks:
-                for nr, hook in list(node.hooks):
+                for nr, hook in list(node.hooks.values()):
                     if grads[nr] is not None:
                         grads[nr] = _call_hook(hook, grads[nr])
             for nr, given in enumerate(grads):
@@ -84,6 +85,8 @@ def run_backward(
                     shape, kind = node.outputs[nr]
                     if kind.kind == "f":
                         grads[nr] = np.zeros(shape, kind)
+            if needed is not None and node not in needed:
+                continue
             if node.overwrites:
                 node.owned = _mine(given, _HELD)
             if _watch.recorder is None:
@@ -94,6 +97,8 @@ def run_backward(
             given = None
             for i, edge in enumerate(node.edges):
                 if edge is None:
+                    continue
+                if needed is not None and edge[0] not in needed and edge not in wanted:
                     continue
                 given = result[i]
                 if given is None:
@@ -121,6 +126,22 @@ def run_backward(
     finally:
         unquiet(token)
         mode.grad = previous
+
+
+def _needed(roots: Sequence[tuple[Any, ndarray]], wanted: dict[Edge, Any]) -> set[Op]:
+    """The nodes between `roots` and what is wanted: no other has to run."""
+    reached: set[Op] = set()
+    todo = [_edge(t) for t, _ in roots]
+    while todo:
+        node, nr = todo.pop()
+        if nr != LEAF and node not in reached:
+            reached.add(node)
+            todo += [edge for edge in node.edges if edge is not None]
+    needed: set[Op] = set()
+    for node in sorted(reached, key=lambda node: node.seq):  # inputs before results
+        if any(e is not None and (e in wanted or e[0] in needed) for e in node.edges):
+            needed.add(node)
+    return needed
 
 
 def _call_hook(hook: Callable[[Any], Any], g: ndarray) -> ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._grad_mode import mode
+from ._hooks import keep_retained
 from .autograd import Op, TensorBase, _edge, _sequence, changed, wrap
 
 
@@ -129,6 +130,7 @@ class Function(Op):
             else:
                 passed = o
             if o._array.dtype.kind == "f" and not any(o is n for n in self._non_differentiable):
+                keep_retained(passed, self, nr)
                 passed._node, passed._nr, passed._requires = self, nr, True
             results.append(passed)
         if len(results) > 1:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from ._decorate import decorated
 
 
 class _Mode(threading.local):
@@ -15,6 +19,7 @@ class _Mode(threading.local):
     inference = False
     waits = False  # whether results of convolutions may wait: inside a module
     again = False  # whether all of them do, as in another run: inside a checkpoint
+    second = False  # whether this is that other run: running statistics have moved already
 
 
 mode = _Mode()
@@ -41,14 +46,14 @@ class _GradMode:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         value, kind = self.value, type(self)
-
-        @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            guard = _new_mode(kind, value)
-            with guard:
-                return function(*args, **kwargs)
-
-        return wrapped
+        if inspect.isclass(function):
+            warnings.warn(
+                f"{kind.__name__}() decorates the class {function.__name__}: only making an "
+                "instance is inside it; decorate __init__ or other methods instead",
+                FutureWarning,
+                stacklevel=2,
+            )
+        return decorated(lambda: _new_mode(kind, value), function)
 
 
 def _new_mode(kind: type[_GradMode], value: bool) -> _GradMode:

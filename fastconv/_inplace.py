@@ -12,38 +12,63 @@ from typing import Any
 
 import numpy as np
 
+from ._hooks import keep_retained
 from .autograd import LEAF, Op, TensorBase, _sequence
 
 ndarray = np.ndarray
 
 
 class Geometry:
-    """Where the elements of a view lie in the dense memory of its base."""
+    """Where the elements of a view lie in the memory of its base."""
 
-    __slots__ = ("base", "view", "offset")
+    __slots__ = ("base", "view", "nbytes")
 
     def __init__(self, base: ndarray, view: ndarray) -> None:
-        dense = np.empty_like(base)  # keeps the order of the axes
-        if base.strides != dense.strides or view.itemsize != base.itemsize:
+        low, self.nbytes = _extent(base)
+        first = _address(base) - low
+        self.base = (base.shape, base.dtype, first, base.strides)
+        self.view = (view.shape, view.dtype, first + _address(view) - _address(base), view.strides)
+        if _overlaps(base):
             raise RuntimeError(
-                "in-place change of a view of a tensor that is not dense in memory, with a graph: "
-                "clone() the tensor first"
+                f"in-place change of a view of a tensor of shape {base.shape} and strides (in "
+                f"bytes) {base.strides}, elements of which share memory: clone() the tensor first"
             )
-        self.base = (base.shape, base.strides, base.dtype)
-        self.view = (view.shape, view.strides)
-        self.offset = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+        if view.itemsize != base.itemsize:
+            raise RuntimeError(
+                f"in-place change of a view as {view.dtype} of a tensor of {base.dtype}: clone() "
+                "the tensor first"
+            )
 
     def empty(self) -> tuple[ndarray, ndarray]:
         """A new array like the base, and the view of it."""
-        shape, strides, kind = self.base
-        count = 1
-        for s in shape:
-            count *= s
-        memory = np.empty(count, kind)
-        return (
-            np.ndarray(shape, kind, memory, 0, strides),
-            np.ndarray(self.view[0], kind, memory, self.offset, self.view[1]),
-        )
+        memory = np.empty(self.nbytes, np.uint8)
+        parts = []
+        for shape, kind, offset, strides in (self.base, self.view):
+            parts.append(np.ndarray(shape, kind, memory, offset, strides))
+        return parts[0], parts[1]
+
+
+def _address(a: ndarray) -> int:
+    return a.__array_interface__["data"][0]  # type: ignore[no-any-return]
+
+
+def _extent(a: ndarray) -> tuple[int, int]:
+    """The lowest address of an array's elements, and the bytes from there to their end."""
+    if not a.size:
+        return _address(a), 0
+    ends = [(n - 1) * step for n, step in zip(a.shape, a.strides, strict=True)]
+    low = sum(end for end in ends if end < 0)
+    return _address(a) + low, sum(ends) - 2 * low + a.itemsize
+
+
+def _overlaps(a: ndarray) -> bool:
+    """Whether elements of an array may share memory; steps along axes of size 1 mean nothing."""
+    reach = a.itemsize
+    for step, n in sorted((abs(s), n) for n, s in zip(a.shape, a.strides, strict=True) if n != 1):
+        if step < reach and a.size:
+            return True
+        reach += step * (n - 1)
+    return False
 
 
 class CopySlices(Op):
@@ -89,6 +114,7 @@ class AsStrided(Op):
 def rebase(target: TensorBase, node: Op) -> None:
     """Make `node`, whose first input is `target`, the history of `target` from here on."""
     if target._view is None:
+        keep_retained(target, node)
         target._node, target._nr, target._requires = node, 0, True
         return
     base = target._view[0]
@@ -98,6 +124,7 @@ def rebase(target: TensorBase, node: Op) -> None:
     slices.seq = next(_sequence)
     slices.needs = (base._requires, *node.needs[1:])
     slices.edges = [_edge_to(base), *node.edges[1:]]
+    keep_retained(base, slices)
     base._node, base._nr, base._requires = slices, 0, True
     refresh_view(target)
 
@@ -113,6 +140,7 @@ def refresh_view(t: TensorBase) -> None:
     strided.seq = next(_sequence)
     strided.needs = (base._requires,)
     strided.edges = [_edge_to(base)]
+    keep_retained(t, strided)
     t._node, t._nr, t._requires = strided, 0, base._requires
 
 

@@ -41,6 +41,7 @@ from ._grad_mode import (
 from ._later import Later
 
 if TYPE_CHECKING:
+    from ._hooks import HookDict
     from .tensor import Tensor
 
 __all__ = [
@@ -98,7 +99,7 @@ class TensorBase:
     _nr: int
     _version_box: list[Any]
     _view: tuple[TensorBase, Op | None] | None
-    _hooks: dict[int, Callable[[Tensor], Any]] | None
+    _hooks: HookDict | None
     _later: Later | None = None  # what a tensor that is not written yet (_pending.py) waits for
 
     @property
@@ -247,7 +248,7 @@ class Op:
     needs: tuple[bool, ...] = ()
     edges: Sequence[Edge | None] = ()
     versions: Sequence[tuple[list[Any], int, ndarray]] = ()
-    hooks: list[tuple[int, Callable[[Any], Any]]] | None = None
+    hooks: HookDict | None = None  # of (output, hook)
     outputs: tuple[Any, ...] | None = None  # (shape, dtype) of each, when there are several
     seq = -1
     freed = False

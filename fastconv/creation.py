@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,15 +60,39 @@ def _data(data: Any) -> tuple[np.ndarray, np.dtype]:
     own = False  # whether the numbers bring a type of their own
     if isinstance(data, (list, tuple)):
         if _holds_tensors(data):
-            data = _unwrapped(data)
+            kinds = list(_kinds(data))
+            kinds = [k for k in kinds if k.kind == "f"] or kinds  # floats go before integers
+            kind = functools.reduce(np.promote_types, kinds)
+            try:
+                return np.array(_unwrapped(data)).astype(kind), kind
+            except ValueError as e:
+                raise _irregular(e) from None
         own = _holds_arrays(data)
     try:
         array = np.array(data)
     except ValueError as e:
-        raise ValueError(f"the nested sequences do not form a regular array: {e}") from None
+        raise _irregular(e) from None
     if array.dtype == np.float64 and not own:
         return array, dtypes.get_default_dtype().dtype
     return array, array.dtype
+
+
+def _irregular(error: ValueError) -> ValueError:
+    return ValueError(f"the nested sequences do not form a regular array: {error}")
+
+
+def _kinds(data: Any) -> Iterator[np.dtype]:
+    """The types of what nested sequences hold: Python floats are of the default one."""
+    for x in data:
+        if isinstance(x, TensorBase):
+            yield x._array.dtype
+        elif isinstance(x, (list, tuple)):
+            yield from _kinds(x)
+        elif isinstance(x, (np.ndarray, np.generic)):
+            yield x.dtype
+        else:
+            kind = np.asarray(x).dtype
+            yield dtypes.get_default_dtype().dtype if kind.kind == "f" else kind
 
 
 def _holds_tensors(data: Any) -> bool:
@@ -85,12 +110,9 @@ def _holds_arrays(data: Any) -> bool:
 
 
 def _unwrapped(data: Any) -> Any:
+    """Nested sequences with numbers in place of tensors; one element is one number."""
     if isinstance(data, TensorBase):
-        return (
-            data._array.astype(np.float64).tolist()
-            if data._array.dtype.kind == "f"
-            else data._array.tolist()
-        )
+        return data._array.item() if data._array.size == 1 else data._array.tolist()
     return [_unwrapped(x) for x in data] if isinstance(data, (list, tuple)) else data
 
 

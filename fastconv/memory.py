@@ -8,6 +8,7 @@ Small arrays, and all arrays where the extension is missing, come from NumPy.
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable
 from typing import Any
@@ -103,10 +104,16 @@ def laid_out_alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
 
 
 def empty_cache() -> None:
-    """Drop the packed weights, and give the memory that waits in the pool back to the system."""
-    from fastconv import backends, packed
+    """Drop packed weights and tables of geometries, and give free memory back to the system.
+
+    That is the memory of the pool, and where the system can tell, that of its heap. What is dropped
+    is made again when a call needs it.
+    """
+    from fastconv import backends, caches, packed
 
     packed.clear()
+    caches.clear()
+    gc.collect()  # specifications and the calls prepared for them refer to one another
     if backends.why_not("c") is None:
         backends.load("c").empty_cache()
 
@@ -114,10 +121,13 @@ def empty_cache() -> None:
 def memory_stats() -> dict[str, int]:
     """Bytes the pool has lent (``in_use``) and keeps for later (``cached``).
 
-    Of those lent, ``packed`` hold weights in the form in which kernels read them.
+    Of those lent, ``packed`` hold weights in the form in which kernels read them. ``tables`` are
+    bytes outside the pool, of tables that pooling and resampling keep for geometries.
     """
-    from fastconv import backends, packed
+    from fastconv import backends, caches, packed
 
     if backends.why_not("c") is not None:
-        return {"in_use": 0, "cached": 0, "packed": 0}
-    return {**backends.load("c").memory_stats(), "packed": packed.total()}
+        lent = {"in_use": 0, "cached": 0}
+    else:
+        lent = backends.load("c").memory_stats()
+    return {**lent, "packed": packed.total(), "tables": caches.total()}

@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _watch
+from ._locks import make_lock
 
 __all__ = ["Average", "Event", "profile", "record_function"]
 
 Shapes = tuple[tuple[int, ...], ...]
-_lock = threading.Lock()
+_lock = make_lock()
 
 
 class Event(NamedTuple):

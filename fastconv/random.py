@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import weakref
 from typing import Any
 
 import numpy as np
+
+from ._locks import free
 
 
 class Generator:
@@ -17,7 +20,7 @@ class Generator:
         Only the CPU exists.
     """
 
-    __slots__ = ("_seed", "_rng")
+    __slots__ = ("_seed", "_rng", "__weakref__")
 
     def __init__(self, device: Any = "cpu") -> None:
         from .dtypes import device as as_device
@@ -25,6 +28,7 @@ class Generator:
         as_device(device)
         self._seed: int | None = None
         self._rng: Any = None
+        _generators.add(self)
 
     @property
     def rng(self) -> np.random.Generator:
@@ -61,6 +65,7 @@ class Generator:
         return self
 
 
+_generators: weakref.WeakSet[Generator] = weakref.WeakSet()
 default_generator = Generator()
 
 
@@ -101,3 +106,14 @@ def get_rng_state() -> dict[str, Any]:
 def set_rng_state(state: dict[str, Any]) -> None:
     """Continue the package's generator from a state of :func:`get_rng_state`."""
     default_generator.set_state(state)
+
+
+def _after_fork() -> None:
+    # NumPy's generators are locked while they draw, in whatever thread.
+    for generator in list(_generators):
+        if generator._rng is not None:
+            free(generator._rng.bit_generator.lock)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

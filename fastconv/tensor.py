@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,32 +9,13 @@ import numpy as np
 
 from . import autograd, dtypes
 from ._changes import owns
+from ._deepcopy import deep_copied
+from ._hooks import HookDict, RemovableHandle, Retain, add_to_node, retained
 from ._methods import TensorMethods
 from .autograd import TensorBase, expose, memory, move, wrap
 from .dtypes import Size
 from .functions import index, shape
 from .functions._promote import Cast
-
-
-class RemovableHandle:
-    """What registering a hook returns; ``remove()`` takes the hook away."""
-
-    __slots__ = ("_remove",)
-
-    def __init__(self, remove: Callable[[], Any]) -> None:
-        self._remove: Callable[[], Any] | None = remove
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        if self._remove is not None:
-            self._remove()
-            self._remove = None
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
 
 
 class Tensor(TensorMethods):
@@ -54,6 +34,7 @@ class Tensor(TensorMethods):
 
     __slots__ = ()
     __array_priority__ = 1000
+    _copies_grad = True  # whether a deep copy has a copy of the gradient
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         kind = dtypes.get_default_dtype().dtype
@@ -128,8 +109,7 @@ class Tensor(TensorMethods):
     @property
     def retains_grad(self) -> bool:
         """Whether :meth:`retain_grad` has been called on this intermediate result."""
-        hooks = () if self._node is None else self._node.hooks or ()
-        return any(isinstance(h, _Retain) and h.ref() is self for _, h in hooks)
+        return self.grad_fn is not None and retained(self) is not None
 
     @property
     def _base(self) -> Any:
@@ -324,10 +304,8 @@ class Tensor(TensorMethods):
             raise RuntimeError(
                 "only tensors made by the user (leaves) can be deep-copied: use detach()"
             )
-        new = wrap(np.array(self._array, order="K"), type(self))
-        new._requires = self._requires
-        memo[id(self)] = new
-        if self._grad is not None:
+        new: Tensor = deep_copied(self, memo)
+        if self._grad is not None and self._copies_grad:
             new._grad = self._grad.__deepcopy__(memo)
         if getattr(self, "__dict__", None):
             from copy import deepcopy
@@ -366,12 +344,16 @@ class Tensor(TensorMethods):
         return self
 
     def retain_grad(self) -> None:
-        """Let a backward pass put the gradient of this intermediate result into its ``.grad``."""
+        """Let a backward pass put the gradient of this intermediate result into its ``.grad``.
+
+        That is the gradient of its present value: after a change in place, of the new one. Other
+        hooks stay with the value that the tensor had when they were registered.
+        """
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on a tensor that has requires_grad=False")
         autograd.check_joined(self, "retain_grad() on a result")
-        if self._node is not None and not self.retains_grad:
-            self._node.hooks = [*(self._node.hooks or ()), (self._nr, _Retain(self))]
+        if self._node is not None and retained(self) is None:
+            add_to_node(self._node, self._nr, Retain(self))
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook` with this tensor's gradient when it is computed; it may return another.
@@ -383,19 +365,11 @@ class Tensor(TensorMethods):
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         autograd.check_joined(self, "a hook on a result")
-        node = self._node
-        if node is not None:
-            entry = (self._nr, hook)
-            if node.hooks is None:
-                node.hooks = []
-            hooks = node.hooks
-            hooks.append(entry)
-            return RemovableHandle(lambda: hooks.remove(entry) if entry in hooks else None)
+        if self._node is not None:
+            return add_to_node(self._node, self._nr, hook)
         if self._hooks is None:
-            self._hooks = {}
-        table, key = self._hooks, object()
-        table[id(key)] = hook
-        return RemovableHandle(lambda: table.pop(id(key), None))
+            self._hooks = HookDict()
+        return self._hooks.add(hook)
 
     # types and devices
 
@@ -474,20 +448,6 @@ class Tensor(TensorMethods):
     def share_memory_(self) -> Tensor:
         """The tensor itself."""
         return self
-
-
-class _Retain:
-    """The hook behind ``retain_grad``: holds its tensor weakly, as every node must."""
-
-    __slots__ = ("ref",)
-
-    def __init__(self, t: Tensor) -> None:
-        self.ref = weakref.ref(t)
-
-    def __call__(self, g: Tensor) -> None:
-        t = self.ref()
-        if t is not None:
-            t._grad = wrap(g._array.copy() if t._grad is None else t._grad._array + g._array)
 
 
 _LEGACY = {

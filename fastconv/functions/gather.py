@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op, TensorBase, wrap
-from ._promote import check_tensor, operand
+from ._promote import cast, check_tensor, operand
 from .index import Take
 from .shape import axis, expand
 
@@ -235,8 +235,14 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of `input` with `value` at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_fill")
     d = axis(dim, input._array.ndim, "index_fill")
-    value = value._array.item() if isinstance(value, TensorBase) else value
-    return Scatter.apply(input, value, (*(slice(None),) * d, index._array), False)
+    at = (*(slice(None),) * d, index._array)
+    if isinstance(value, TensorBase):
+        if value._array.ndim:
+            raise ValueError(f"index_fill: value must have no axes, got shape {value._array.shape}")
+        shape = list(input._array.shape)
+        shape[d : d + 1] = [index._array.size] if index._array.ndim else []
+        value = cast(value, input._array.dtype).expand(*shape)
+    return Scatter.apply(input, value, at, False)
 
 
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:

@@ -307,9 +307,19 @@ def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:
     """Coordinate matrices of 1-D tensors."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
+    for i, t in enumerate(tensors):
+        check_tensor(t, f"tensors[{i}]", "meshgrid")
     if indexing not in ("ij", "xy"):
         raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
-    return tuple([wrap(m) for m in np.meshgrid(*[t._array for t in tensors], indexing=indexing)])
+    shape = [t._array.size for t in tensors]
+    grids = []
+    for i, t in enumerate(tensors):
+        along = [1] * len(tensors)
+        along[i] = -1
+        grids.append(t.reshape(*along).expand(*shape))
+    if indexing == "xy" and len(grids) > 1:
+        grids = [g.transpose(0, 1) for g in grids]
+    return tuple([g.clone() for g in grids])
 
 
 def argwhere(input: Any) -> Any:

@@ -9,7 +9,6 @@ thread is NumPy's product, as is everything in the other backends.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from .. import _watch
 from .._grad_mode import mode, quiet, unquiet
 from ..autograd import Op, wrap
+from ..caches import cached
 from ..config import switches
 from ..ops import conv as ops
 from ..packed import Packed
@@ -52,7 +52,7 @@ def _spec(x: Array, w: Array) -> ConvSpec | None:
     return _line(x.size // ins, ins, outs)
 
 
-@lru_cache(maxsize=4096)
+@cached(4096)
 def _line(rows: int, ins: int, outs: int) -> ConvSpec:
     return conv_spec((1, ins, rows), (outs, ins, 1), ndim=1, name="linear")
 

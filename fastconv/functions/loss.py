@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..autograd import Op
 from ..ops import elementwise
 from ..ops import softmax as soft
 from ..ops.layout import alike
+from .unary import direction
 
 Array = np.ndarray
 
@@ -248,7 +250,7 @@ class AbsoluteError(PointwiseLoss):
 
     @staticmethod
     def slopes(x: Array, t: Array, needs_t: bool) -> tuple[Array, Array | None]:
-        d = np.sign(x - t)
+        d = direction(x - t)
         return d, -d if needs_t else None
 
 
@@ -315,6 +317,21 @@ class BinaryCrossEntropyLogits(PointwiseLoss):
         if not needs_t:
             return dx, None
         return dx, (pos - 1) * (np.log1p(np.exp(-np.abs(x))) + np.maximum(-x, 0)) - x
+
+
+class Stirling(Op):
+    """t log t - t + log(2 pi t) / 2, about log t!, where t > 1; 0 elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Array) -> Array:
+        ctx.save(t)
+        value = t * np.log(t) - t + 0.5 * np.log(2 * math.pi * t)
+        return np.where(t <= 1, t.dtype.type(0), value)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> Array:
+        (t,) = ctx.saved
+        return np.where(t <= 1, g.dtype.type(0), g * (np.log(t) + 0.5 / t))
 
 
 class KlDiv(PointwiseLoss):

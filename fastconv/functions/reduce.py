@@ -219,9 +219,14 @@ def _typed(input: Any, dtype: Any, function: str) -> Any:
 def _summable(input: Any, dtype: Any, function: str) -> Any:
     """Integers and bools are summed as int64."""
     input = _typed(input, dtype, function)
-    if dtype is None and input._array.dtype.kind != "f":
+    if input._array.dtype.kind != "f":
         return cast(input, np.dtype(np.int64))
     return input
+
+
+def _of_type(result: Any, dtype: Any) -> Any:
+    """What was summed as int64, in the type that was asked for."""
+    return result if dtype is None else cast(result, dtypes.to_numpy_dtype(dtype))
 
 
 def _floating(input: Any, dtype: Any, function: str) -> Any:
@@ -247,7 +252,7 @@ def sum(
     keepdim : bool
         Keep the axes, with size 1.
     dtype : dtype, optional
-        Cast to this first.
+        Cast to this first; the type of the result.
 
     Returns
     -------
@@ -255,7 +260,7 @@ def sum(
     """
     x = _summable(input, dtype, "sum")
     dims = None if dim is None and not keepdim else axes(dim, x._array.ndim, "sum")
-    return into(out, Sum.apply(x, dims, keepdim))
+    return into(out, _of_type(Sum.apply(x, dims, keepdim), dtype))
 
 
 @numpy_names
@@ -278,13 +283,14 @@ def mean(
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The product of all elements, or of those along `dim`."""
     x = _summable(input, dtype, "prod")
-    return Prod.apply(x, axes(dim, x._array.ndim, "prod"), keepdim)
+    return _of_type(Prod.apply(x, axes(dim, x._array.ndim, "prod"), keepdim), dtype)
 
 
 @numpy_names
-def nansum(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum with NaN counted as zero."""
-    return sum(input.masked_fill(wrap(np.isnan(input._array)), 0), dim, keepdim)
+    check_tensor(input, "input", "nansum")
+    return sum(input.masked_fill(wrap(np.isnan(input._array)), 0), dim, keepdim, dtype=dtype)
 
 
 def _variance(
@@ -524,7 +530,7 @@ def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running sums along `dim`."""
     x = _summable(input, dtype, "cumsum")
     d = axis(dim, x._array.ndim, "cumsum")
-    return CumSum.apply(x, d) if x._array.ndim else x.clone()
+    return _of_type(CumSum.apply(x, d) if x._array.ndim else x.clone(), dtype)
 
 
 @numpy_names
@@ -532,7 +538,7 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Running products along `dim`."""
     x = _summable(input, dtype, "cumprod")
     d = axis(dim, x._array.ndim, "cumprod")
-    return CumProd.apply(x, d) if x._array.ndim else x.clone()
+    return _of_type(CumProd.apply(x, d) if x._array.ndim else x.clone(), dtype)
 
 
 def _logical(f: Callable[..., Any], input: Any, dim: Any, keepdim: bool, name: str) -> Any:

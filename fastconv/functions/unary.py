@@ -14,7 +14,7 @@ from ..autograd import Op, TensorBase, wrap
 from ..ops import elementwise as ops
 from ..ops import select
 from ._promote import cast, check_tensor, operand, result_dtype, to_float, unbroadcast
-from .elementwise import into, maximum, minimum
+from .elementwise import into
 
 ndarray = np.ndarray
 
@@ -45,12 +45,20 @@ def _masked(g: ndarray, keep: ndarray) -> ndarray:
     return select.keep(g, keep)
 
 
+def direction(x: ndarray) -> ndarray:
+    """-1, 0 or 1 by the sign of each element; 0 for NaN."""
+    y = np.sign(x)
+    if x.dtype.kind == "f":
+        y = np.where(np.isnan(y), x.dtype.type(0), y)
+    return y
+
+
 class Neg(Unary):
     f, d, keep = np.negative, staticmethod(lambda g: -g), ""
 
 
 class Abs(Unary):
-    f, d, keep = np.absolute, staticmethod(lambda g, x: g * np.sign(x)), "x"
+    f, d, keep = np.absolute, staticmethod(lambda g, x: g * direction(x)), "x"
 
 
 class Exp(Unary):
@@ -203,11 +211,7 @@ class Round(_Step):
 
 
 class Sign(_Step):
-    f = staticmethod(
-        lambda x: (
-            np.sign(np.nan_to_num(x, posinf=1, neginf=-1)) if x.dtype.kind == "f" else np.sign(x)
-        )
-    )
+    f = staticmethod(direction)
 
 
 def _public(op: type[Unary], name: str, doc: str, floating: bool = True) -> Callable[..., Any]:
@@ -309,6 +313,44 @@ class Clamp(Op):
         return _masked(g, inside)
 
 
+class ClampBetween(Op):
+    """:class:`Clamp` with arrays for bounds, broadcast, where these are Tensors.
+
+    x has the gradient at its bounds too. Where the bounds are in the wrong order the upper one is
+    the result.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: ndarray, low: Any, high: Any) -> ndarray:
+        y = x if low is None else np.maximum(x, low)
+        if high is not None:
+            y = np.minimum(y, high)
+        ctx.save(x, low, high)
+        return y.copy() if y is x else y
+
+    @staticmethod
+    def backward(ctx: Any, g: ndarray) -> Any:
+        x, low, high = ctx.saved
+        inside = np.ones(g.shape, bool)
+        below = above = None
+        if low is not None:
+            inside, below = inside & (x >= low), x < low
+        if high is not None:
+            inside, above = inside & (x <= high), x > high
+        if below is not None and above is not None:
+            below, above = below & (low < high), above | (high < low)
+        masks: list[tuple[Any, ndarray]] = [(inside, x)]
+        masks += [(m, b) for m, b in ((below, low), (above, high)) if type(b) is ndarray]
+        return tuple(
+            [
+                unbroadcast(_masked(g, np.broadcast_to(mask, g.shape)), operand.shape)
+                if need
+                else None
+                for need, (mask, operand) in zip(ctx.needs, masks, strict=True)
+            ]
+        )
+
+
 def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> Any:
     """Each element moved into [min, max].
 
@@ -331,8 +373,16 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> A
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
     if isinstance(min, TensorBase) or isinstance(max, TensorBase):
-        y = input if min is None else maximum(input, _as_tensor(min, input))
-        return into(out, y if max is None else minimum(y, _as_tensor(max, input)))
+        kind = result_dtype(input, *[operand(b) for b in (min, max) if b is not None])
+        low, high = (
+            cast(b, kind)
+            if isinstance(b, TensorBase)
+            else None
+            if b is None
+            else np.asarray(b, kind)[()]
+            for b in (min, max)
+        )
+        return into(out, ClampBetween.apply(cast(input, kind), low, high))
     bounds = [operand(b) for b in (min, max) if b is not None]
     x = cast(input, result_dtype(input, *bounds))
     return into(out, Clamp.apply(x, min, max))
@@ -349,10 +399,6 @@ def clamp_min(input: Any, min: Any) -> Any:
 def clamp_max(input: Any, max: Any) -> Any:
     """Each element, at most `max`."""
     return clamp(input, max=max)
-
-
-def _as_tensor(x: Any, like: Any) -> Any:
-    return x if isinstance(x, TensorBase) else wrap(np.asarray(x, result_dtype(like, operand(x))))
 
 
 class NanToNum(Op):

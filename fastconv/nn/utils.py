@@ -89,7 +89,9 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Copy a vector's elements into the parameters, one after the other.
+    """Make the parameters views of a vector's elements, one after the other.
+
+    As in PyTorch they share its memory from then on.
 
     Raises
     ------
@@ -104,8 +106,6 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise ValueError(f"vec must have shape ({needed},), got {vec._array.shape}")
     start = 0
     for p in targets:
-        part = vec._array[start : start + p._array.size]
-        forget(p)
-        p._array[...] = part.reshape(p._array.shape)
-        changed(p)
-        start += p._array.size
+        count = p._array.size
+        p.data = vec.data[start : start + count].reshape(p._array.shape)
+        start += count

@@ -112,10 +112,15 @@ def lp_forward(spec: PoolSpec, x: Array, p: float, count: int) -> tuple[Array, A
     """Power averages ``s^(1/p)`` (N, C, *out) of x (N, C, *in), and the sums s.
 
     As in PyTorch, s is `count` (the elements of a full window) times the window's average of
-    ``x^p``; a negative s gives NaN.
+    ``x^p``; a negative s gives NaN. Where p is no whole number it is that of ``|x|^p``. With
+    p = inf and -inf the largest and the smallest of ``|x|``, and where they are in place of sums.
     """
+    if math.isinf(p):
+        sign = x.dtype.type(math.copysign(1, p))
+        y, indices = max_forward(spec, sign * np.abs(x))
+        return sign * y, indices
     with np.errstate(all="ignore"):
-        sums = avg_forward(spec, x**p)
+        sums = avg_forward(spec, (x if p.is_integer() else np.abs(x)) ** p)
         sums *= count
         return sums ** (1 / p), sums
 
@@ -123,13 +128,19 @@ def lp_forward(spec: PoolSpec, x: Array, p: float, count: int) -> tuple[Array, A
 def lp_backward(spec: PoolSpec, g: Array, x: Array, sums: Array, p: float, count: int) -> Array:
     """Gradient (N, C, *in): ``g * s^(1/p - 1)`` spread over each window, times ``x^(p - 1)``.
 
-    Where the slope is infinite (p > 1, s = 0) no gradient passes: 0 instead of 0 * inf.
+    Where the slope is infinite (p > 1, s = 0) no gradient passes: 0 instead of 0 * inf. `sums` are
+    what the forward gave in their place.
     """
+    if math.isinf(p):
+        return max_backward(spec, g, sums) * np.where(np.isnan(x), 0, np.sign(x))
     with np.errstate(all="ignore"):
         inner = g * sums ** (1 / p - 1) * count
         if p > 1:
             inner = np.where(sums == 0, 0, inner)
-        return avg_backward(spec, inner.astype(x.dtype, copy=False)) * x ** (p - 1)
+        spread = avg_backward(spec, inner.astype(x.dtype, copy=False))
+        if p.is_integer():
+            return spread * x ** (p - 1)
+        return spread * np.copysign(np.abs(x) ** (p - 1), x)
 
 
 def _unpool_spec(shape: tuple[int, ...], size: tuple[int, int, int]) -> PoolSpec:
@@ -319,7 +330,8 @@ def lp_pool_forward(
     """Power-average pooling of x (N, C, *spatial): ``(sum over the window of x^p)^(1/p)``.
 
     As PyTorch's ``lp_pool2d``: a window that `ceil_mode` cuts off counts as a full one, and a
-    negative sum gives NaN.
+    negative sum gives NaN. Where p is no whole number ``|x|^p`` is summed (there PyTorch gives NaN
+    for a negative x); p = inf and -inf give the largest and the smallest ``|x|``.
     """
     name = "lp_pool_forward"
     (x,) = float_arrays(name, x=x)
@@ -404,7 +416,7 @@ def unpool_size(
     """Spatial size of max unpooling's output: ``(n - 1) * stride - 2 * padding + kernel_size``.
 
     `shape` is the input's, (N, C, *spatial).  `output_size`, spatial or of the whole output, may
-    differ from that by less than one stride.
+    differ from that by less than one stride, or from the size where the pooling was dilated.
     """
     nd, shapes = len(shape) - 2, f"input {shape}"
     if 0 in shape[1:]:
@@ -417,7 +429,7 @@ def unpool_size(
     at_least(name, "kernel_size", kernel, 1, shapes)
     at_least(name, "stride", step, 1, shapes)
     at_least(name, "padding", pad, 0, shapes)
-    size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(shape[2:], step, pad, kernel))
+    size = tuple([(n - 1) * s - 2 * p + k for n, s, p, k in zip(shape[2:], step, pad, kernel)])
     if output_size is not None:
         given = as_shape(name, "output_size", output_size)
         wanted = given[2:] if len(given) == nd + 2 else given
@@ -425,11 +437,15 @@ def unpool_size(
             raise ValueError(
                 f"{name}(): output_size must have {nd} or {nd + 2} elements, got {given}"
             )
-        if any(abs(w - u) >= s for w, u, s in zip(wanted, size, step)):
-            raise ValueError(
-                f"{name}(): output_size {given} must differ from {size} by less than the stride "
-                f"{step} on every axis ({shapes})"
-            )
+        at_least(name, "output_size", wanted, 0, shapes)
+        for w, u, s, k in zip(wanted, size, step, kernel):
+            more = max(0, w - u) // (k - 1) * (k - 1) if k > 1 else 0  # of a dilated window
+            if min(abs(w - u - more), abs(w - u - more - (k - 1))) >= s:
+                raise ValueError(
+                    f"{name}(): output_size {given} must differ from {size} by less than the "
+                    f"stride {step} on every axis, or by what a dilation of the windows "
+                    f"{kernel} adds ({shapes})"
+                )
         size = wanted
     if min(size) < 1:
         raise ValueError(

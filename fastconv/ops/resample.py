@@ -6,12 +6,12 @@ Every axis is a sparse matrix; the gradient is the same with the transposed matr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from fastconv import plan
+from fastconv.caches import cached, count
 from fastconv.memory import empty
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
 
@@ -63,17 +63,23 @@ class Scaling(NamedTuple):
     align: bool
 
 
-@lru_cache(256)
+@cached(256)
 def identity(size: int, dtype: str) -> Axis:
     """An axis that stays as it is."""
-    return _rows(size, np.arange(size)[:, None], np.ones((size, 1)), dtype)
+    made = _rows(size, np.arange(size)[:, None], np.ones((size, 1)), dtype)
+    count(made.starts, made.sources, made.weight)
+    return made
 
 
-@lru_cache(256)
+@cached(256)
 def axis(scaling: Scaling, dtype: str, transposed: bool = False) -> Axis:
     """The matrix of an axis, with weights of this type code, or the transposed one."""
-    if transposed:
-        return axis(scaling, dtype).transposed()
+    made = axis(scaling, dtype).transposed() if transposed else _axis(scaling, dtype)
+    count(made.starts, made.sources, made.weight)
+    return made
+
+
+def _axis(scaling: Scaling, dtype: str) -> Axis:
     mode, n, m, scale, align = scaling
     place = np.arange(m)
     if mode.startswith("nearest"):

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from fastconv import caches
+
 Triple = tuple[int, int, int]
 Shape5 = tuple[int, int, int, int, int]
 
@@ -29,6 +31,9 @@ class Known(dict[Any, Any]):
     Only by identity is 1 another argument than True or 1.0; what was remembered keeps its arguments
     alive, so that no other object gets their ids.
     """
+
+    def __init__(self) -> None:
+        caches.forgets(self.clear)
 
     def remember(self, key: Any, result: Any, *arguments: Any) -> Any:
         """Keep and return `result`, if nobody can change the arguments."""

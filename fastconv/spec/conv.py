@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
+from fastconv.caches import cached
 from fastconv.spec.arguments import (
     Known,
     Shape5,
@@ -163,7 +163,7 @@ def conv_spec(
 _known = Known()
 
 
-@lru_cache(maxsize=4096)
+@cached(4096)
 def _conv_spec(
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
@@ -273,7 +273,7 @@ def conv_transpose_spec(
     )  # fmt: skip
 
 
-@lru_cache(maxsize=1024)
+@cached(1024)
 def _conv_transpose_spec(
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
+
+from fastconv.caches import cached
 
 
 class NormSpec:
@@ -41,13 +42,13 @@ class NormSpec:
         return f"NormSpec(shape={self.shape}, sets={self.sets}, pool={self.pool})"
 
 
-@lru_cache(maxsize=1024)
+@cached(1024)
 def batch_norm_spec(shape: tuple[int, ...]) -> NormSpec:
     """All images of (N, C, *spatial) together, each channel on its own."""
     return NormSpec(shape)
 
 
-@lru_cache(maxsize=1024)
+@cached(1024)
 def group_norm_spec(shape: tuple[int, ...], groups: int) -> NormSpec:
     """Every image of (N, C, *spatial) on its own, its channels in `groups` (a divisor of C)."""
     return NormSpec(shape, shape[0], shape[1] // groups)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from fastconv import caches
+from fastconv.caches import cached
 from fastconv.spec.arguments import (
     Known,
     Shape5,
@@ -158,7 +159,7 @@ def pool_spec(
 _known = Known()
 
 
-@lru_cache(maxsize=1024)
+@cached(1024)
 def _pool_spec(
     x_shape: tuple[int, ...],
     kernel_size: Any,
@@ -222,6 +223,7 @@ def _windows(n: int, out: int, k: int, s: int, p: int, d: int, include_pad: bool
 def _frozen(table: np.ndarray) -> np.ndarray:
     table = np.ascontiguousarray(table, dtype=np.int64)
     table.flags.writeable = False
+    caches.count(table)
     return table
 
 
@@ -262,7 +264,7 @@ def adaptive_pool_spec(
     return _adaptive_pool_spec(x_shape, outs, ndim, name)
 
 
-@lru_cache(maxsize=1024)
+@cached(1024)
 def _adaptive_pool_spec(
     x_shape: tuple[int, ...], outs: tuple[int, ...], ndim: int, name: str
 ) -> PoolSpec:

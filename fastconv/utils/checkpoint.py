@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._grad_mode import mode
+from .._inplace import CopySlices
 from .._later import settle
 from ..autograd import Op, TensorBase, _sequence, enable_grad, is_grad_enabled
 from ..random import get_rng_state, set_rng_state
@@ -32,8 +33,9 @@ def checkpoint(
 ) -> Any:
     """Call ``function(*args, **kwargs)`` without keeping what its backward pass needs.
 
-    The function runs once more during the backward pass, so it must do the same again: what it
-    changes outside (such as the running statistics of a batch norm) is changed twice.
+    The function runs once more during the backward pass, so it must do the same again. What it
+    changes outside is changed twice, but for the running statistics and the batch count of our
+    normalisations: these move once, in the first run.
 
     Parameters
     ----------
@@ -149,7 +151,8 @@ def _nodes(result: Any, first: int) -> list[Op]:
         found[node] = None
         todo += [edge[0] for edge in node.edges if edge is not None and isinstance(edge[0], Op)]
     nodes = sorted(found, key=lambda node: node.seq)
-    return [part for node in nodes for part in (node, getattr(node, "inner", None)) if part]
+    found_in = [(node, node.inner) if isinstance(node, CopySlices) else (node,) for node in nodes]
+    return [part for parts in found_in for part in parts]
 
 
 class _Segment:
@@ -187,8 +190,9 @@ class _Segment:
         self.check_arguments("since the first run")
         args, kwargs = _detached(self.args), _detached(self.kwargs)
         before = get_rng_state() if self.state is not None else None
-        outside = mode.waits, mode.again
+        outside = mode.waits, mode.again, mode.second
         mode.waits, mode.again = self.waits, True  # the same operations join
+        mode.second = True
         if self.state is not None:
             set_rng_state(self.state)
         try:
@@ -196,7 +200,7 @@ class _Segment:
                 first = next(_sequence)
                 doubles = _nodes(self.function(*args, **kwargs), first)
         finally:
-            mode.waits, mode.again = outside
+            mode.waits, mode.again, mode.second = outside
             settle()
             if before is not None:
                 set_rng_state(before)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import Any
 
 import numpy as np
 
 from fastconv import packed
+from fastconv._locks import make_lock
 from fastconv.backends.c.library import Array, check_status, from_buffer, lib, thread_count
 from fastconv.backends.c.machine import block
 from fastconv.spec import ConvSpec
@@ -32,7 +32,7 @@ class Layout:
 
 
 _layouts: weakref.WeakValueDictionary[Any, Layout] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
+_lock = make_lock()
 
 
 def dense_pointer(w: Array) -> Any:

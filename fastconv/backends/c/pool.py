@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from fastconv.backends.c.library import (
     lib,
     thread_count,
 )
+from fastconv.caches import cached
 from fastconv.spec import PoolSpec
 
 UINT8 = np.dtype(np.uint8)
@@ -280,7 +280,7 @@ def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Arra
     _by_index("max_pool_backward", kernel, _pool(spec), grad_out, indices, out, False)
 
 
-@lru_cache(maxsize=256)
+@cached(256)
 def _unpool(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> _Pool:
     if x_shape[:2] != y_shape[:2]:
         raise ValueError(f"max_unpool: batch and channels differ: {x_shape} and {y_shape}")

@@ -14,6 +14,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from fastconv import caches
 from fastconv.backends.numba.layout import channels_last, flat, flat_copy_if_needed
 from fastconv.backends.numba.runtime import Kernel, compiled
 from fastconv.spec import ConvSpec
@@ -38,6 +39,7 @@ def _tables(spec: ConvSpec, backward: bool) -> tuple[AxisTable, AxisTable, AxisT
     tables = spec.cache.get(key)
     if tables is None:
         tables = spec.cache[key] = tuple(_axis_table(spec, axis, backward) for axis in AXES)
+        caches.count(*[column for table in tables for column in table])
     return tables  # type: ignore[no-any-return]
 
 

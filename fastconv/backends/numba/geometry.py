@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastconv import caches
 from fastconv.spec import ConvSpec, Triple
 
 AXES = (0, 1, 2)
@@ -96,6 +97,7 @@ def correlation(spec: ConvSpec, backward: bool) -> Correlation:
     tables = spec.cache.get(key)
     if tables is None:
         tables = spec.cache[key] = _correlation(spec, backward)
+        caches.count(*[part for part in tables if isinstance(part, np.ndarray)])
     return tables  # type: ignore[no-any-return]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from fastconv import caches
 from fastconv.backends.numba.layout import channels_last, flat, flat_copy_if_needed, readable
 from fastconv.backends.numba.runtime import Kernel, compiled
 from fastconv.spec import PoolSpec
@@ -28,6 +29,7 @@ def _windows(spec: PoolSpec) -> tuple[Array, Array, Array]:
     tables = spec.cache.get("numba")
     if tables is None:
         tables = spec.cache["numba"] = tuple(flat_copy_if_needed(w) for w in spec.windows)
+        caches.count(*tables)
     return tables  # type: ignore[no-any-return]
 
 

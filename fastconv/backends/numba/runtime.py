@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import threading
 import types
 from collections.abc import Callable
 from typing import Any
 
 import numba
 
+from fastconv._locks import make_lock
 from fastconv.backends.openmp import short_spin
 from fastconv.config import get_num_threads
 
@@ -38,13 +38,12 @@ PARALLEL = {
 class _State:
     """What a fork changes."""
 
-    lock = threading.Lock()
+    lock = make_lock()
     forked = False
 
 
 def _after_fork() -> None:
-    # Another thread of the parent may have held the lock; its pool of threads is gone.
-    _State.lock = threading.Lock()
+    # The pool of threads is gone.
     _State.forked = True
 
 

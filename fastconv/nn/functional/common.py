@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._grad_mode import mode
 from ...autograd import TensorBase
 from ...spec import as_int
 from ...tensor import Tensor
@@ -66,6 +67,16 @@ def check_shape(function: str, name: str, t: Tensor | None, shape: tuple[int, ..
         raise ValueError(f"{function}(): {name} must have shape {shape}, got {t._array.shape}")
 
 
+def check_constant(function: str, /, **tensors: Any) -> None:
+    """Raise RuntimeError for a Tensor that requires a gradient where none would reach it."""
+    for name, t in tensors.items():
+        if t is not None and mode.grad and t.requires_grad:
+            raise RuntimeError(
+                f"{function}(): {name} of shape {t._array.shape} cannot require grad: the function "
+                "is not differentiable with respect to it; use detach()"
+            )
+
+
 def check_weight(function: str, weight: Any) -> None:
     """Raise TypeError for None where a weight is needed."""
     if weight is None:
@@ -76,6 +87,11 @@ def number(function: str, name: str, value: Any) -> float:
     """`value` as a float; TypeError for anything that is not a real number."""
     if type(value) is float:
         return value
+    if isinstance(value, TensorBase) and value.requires_grad:
+        raise TypeError(
+            f"{function}(): {name} must be a number, and cannot be a Tensor that requires grad: no "
+            "gradient would reach it"
+        )
     if (
         hasattr(value, "__float__")
         and np.ndim(value) == 0

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 
 import numpy as np
 
 from ...functions import loss as ops
+from ...functions.unary import where
 from ...spec import as_int
 from ...tensor import Tensor, wrap
-from .activation import log_softmax
-from .common import check_floats, check_shape, check_tensor, number
+from .activation import log_softmax, logsigmoid
+from .common import check_constant, check_floats, check_shape, check_tensor, number
 
 
 def reduction_of(
@@ -41,6 +41,7 @@ def _class_indices(
             f"got {t.shape}"
         )
     check_shape(name, "weight", weight, (x.shape[1],))
+    check_constant(name, weight=weight)
     t = t.astype(np.int64, copy=False)
     if t.size and t.view(np.uint64).max() >= x.shape[1]:  # negative ones are large then
         out = (t < 0) | (t >= x.shape[1])
@@ -72,7 +73,8 @@ def cross_entropy(
     target : Tensor
         Class indices (N, *spatial), integers; or probabilities of the input's shape and dtype.
     weight : Tensor, optional
-        (C,): of each class. The mean is then a weighted one.
+        (C,): of each class. The mean is then a weighted one. With class indices it is a constant,
+        and must not require a gradient.
     ignore_index : int
         A class index that counts for nothing.
     reduction : "mean", "sum" or "none"
@@ -308,6 +310,9 @@ def binary_cross_entropy_with_logits(
     check_floats(name, input=input, target=target)
     check_floats(name, input=input, weight=weight, pos_weight=pos_weight)
     _same_shape(name, input, target)
+    if pos_weight is not None and pos_weight.requires_grad:
+        loss = ops.BinaryCrossEntropyLogits.apply(input, target, "none", None)
+        return _weighted(loss - (pos_weight - 1) * target * logsigmoid(input), weight, reduction)
     pos = None if pos_weight is None else pos_weight._array
     if weight is None:
         return ops.BinaryCrossEntropyLogits.apply(input, target, reduction, pos)
@@ -363,10 +368,7 @@ def poisson_nll_loss(
     else:
         loss = input - target * (input + eps).log()
     if full:
-        t = target._array
-        safe = np.where(t > 1, t, 1)
-        stirling = safe * np.log(safe) - safe + 0.5 * np.log(2 * math.pi * safe)
-        loss = loss + wrap(np.where(t > 1, stirling, 0).astype(t.dtype))
+        loss = loss + ops.Stirling.apply(target)
     return _weighted(loss, None, reduction)
 
 
@@ -384,6 +386,7 @@ def hinge_embedding_loss(
     check_floats(name, input=input)
     check_tensor(name, "target", target)
     margin = number(name, "margin", margin)
-    low = (margin - input).clamp_min(0)
-    loss = low * (target != 1).to(input.dtype) + input * (target != -1).to(input.dtype)
+    zero = wrap(np.zeros((), input._array.dtype))
+    loss = where(target != 1, (margin - input).clamp_min(0), zero)
+    loss = loss + where(target != -1, input, zero)
     return _weighted(loss, None, reduction)

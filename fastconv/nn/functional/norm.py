@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 
 from ... import config
+from ..._grad_mode import mode
 from ...autograd import changed, forget
 from ...functions.norm import BatchNorm, GroupNorm, LayerNorm, LocalResponse
 from ...spec import as_int, as_shape, batch_norm_spec, group_norm_spec
 from ...tensor import Tensor
-from .common import FLOATS, check_floats, check_shape, check_tensor, number
+from .common import FLOATS, check_constant, check_floats, check_shape, check_tensor, number
 
 
 def _eps(name: str, eps: Any) -> float:
+    """For batch norm: not negative, as in PyTorch."""
     eps = number(name, "eps", eps)
-    if not 0 <= eps < math.inf:
-        raise ValueError(f"{name}(): eps must be finite and not negative, got {eps}")
+    if eps < 0:
+        raise ValueError(f"{name}(): eps must not be negative, got {eps}")
     return eps
 
 
@@ -28,6 +30,8 @@ def _written(name: str, argument: str, t: Tensor, kind: np.dtype) -> np.ndarray:
     That is where it is of the input's type, and dense.
     """
     a = t._array
+    if t._requires:
+        check_constant(name, **{argument: t})
     if not a.flags.writeable:
         raise ValueError(f"{name}(): {argument} is read-only and cannot be updated")
     forget(t)
@@ -38,6 +42,8 @@ def _moving(
     name: str, op: Any, input: Tensor, mean: Tensor | None, var: Tensor | None, *args: Any
 ) -> Any:
     """``op`` with the arrays of the running statistics, which its kernel moves."""
+    if mode.second:  # they have moved in the first run of a checkpoint
+        mean = var = None
     kind = input._array.dtype
     m = None if mean is None else _written(name, "running_mean", mean, kind)
     v = None if var is None else _written(name, "running_var", var, kind)
@@ -103,7 +109,7 @@ def batch_norm(
     ------
     ValueError
         For shapes that do not fit, statistics that are missing, or in training a single value per
-        channel.
+        channel. An empty input is returned, and moves no statistics.
     """
     name = "batch_norm"
     later = None if training else getattr(input, "_later", None)
@@ -115,6 +121,8 @@ def batch_norm(
         check_floats(name, input=input, weight=weight, bias=bias)
         check_floats(name, running_mean=running_mean, running_var=running_var)
         shape = input._array.shape
+        if shape == (0,):  # as in PyTorch
+            return input.clone()
         if len(shape) < 2:
             raise ValueError(f"{name}(): input must be (N, C, ...), got shape {shape}")
         channels = (shape[1],)
@@ -129,20 +137,31 @@ def batch_norm(
             raise ValueError(
                 f"{name}(): running_mean and running_var are needed when training is False"
             )
+        if running_mean._requires or running_var._requires:
+            check_constant(name, running_mean=running_mean, running_var=running_var)
         stats = (running_mean._array, running_var._array)
         spec = batch_norm_spec(shape)
         return BatchNorm.apply(
             input, weight, bias, spec, stats, eps, (None, None), 0.0, late(input)
         )
-    count = input._array.size // max(1, shape[1])
-    if count <= 1:
+    if shape[0] * math.prod(shape[2:]) == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {shape}"
         )
+    if not input._array.size:
+        return _nothing(input, weight, bias)
     return _moving(
         name, BatchNorm, input, running_mean, running_var,
         weight, bias, batch_norm_spec(shape), eps, momentum,
     )  # fmt: skip
+
+
+def _nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """An empty input, normalised: no statistics move, and the gradients are zeros."""
+    y, shape = input.clone(), (-1, *[1] * (input.ndim - 2))
+    if weight is not None:
+        y = y * weight.reshape(shape)
+    return y if bias is None else y + bias.reshape(shape)
 
 
 def layer_norm(
@@ -157,7 +176,7 @@ def layer_norm(
     if hasattr(normalized_shape, "__index__"):
         normalized_shape = (as_int("layer_norm", "normalized_shape", normalized_shape),)
     last, shape = as_shape("layer_norm", "normalized_shape", normalized_shape), input._array.shape
-    eps = _eps("layer_norm", eps)
+    eps = number("layer_norm", "eps", eps)
     if not last or shape[len(shape) - len(last) :] != last:
         raise ValueError(
             f"layer_norm(): input must end in the shape {last}, got input of shape {shape}"
@@ -177,7 +196,7 @@ def group_norm(
     """Normalise each sample over groups of channels, then scale and shift each channel."""
     name = "group_norm"
     check_floats(name, input=input, weight=weight, bias=bias)
-    num_groups, eps = as_int(name, "num_groups", num_groups), _eps(name, eps)
+    num_groups, eps = as_int(name, "num_groups", num_groups), number(name, "eps", eps)
     shape = input._array.shape
     if len(shape) < 2 or num_groups < 1 or shape[1] % num_groups:
         raise ValueError(
@@ -206,9 +225,9 @@ def instance_norm(
     name = "instance_norm"
     check_floats(name, input=input, weight=weight, bias=bias)
     check_floats(name, running_mean=running_mean, running_var=running_var)
-    momentum, eps = number(name, "momentum", momentum), _eps(name, eps)
+    momentum, eps = number(name, "momentum", momentum), number(name, "eps", eps)
     shape = input._array.shape
-    if len(shape) < 3 or math.prod(shape[2:]) <= 1:
+    if len(shape) < 3 or math.prod(shape[2:]) == 1:
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {shape}"
         )
@@ -219,6 +238,8 @@ def instance_norm(
         ("bias", bias),
     ):
         check_shape(name, argument, given, (shape[1],))
+    if not input._array.size:
+        return _nothing(input, weight, bias)
     return _moving(
         name, GroupNorm, input, running_mean, running_var,
         weight, bias, group_norm_spec(shape, shape[1]), eps, momentum,
@@ -228,7 +249,10 @@ def instance_norm(
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
-    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta (AlexNet, 2012)."""
+    """x / (k + alpha · mean of x² over `size` neighbouring channels)^beta (AlexNet, 2012).
+
+    k and alpha that are both 0 are refused: PyTorch divides by 0 then.
+    """
     name = "local_response_norm"
     check_floats(name, input=input)
     if input._array.ndim < 3:
@@ -240,6 +264,8 @@ def local_response_norm(
         raise ValueError(f"{name}(): size must be positive, got {size}")
     alpha, beta = number(name, "alpha", alpha), number(name, "beta", beta)
     k = number(name, "k", k)
+    if k == 0 and alpha == 0 and beta > 0:
+        raise ValueError(f"{name}(): k and alpha must not both be 0: x would be divided by 0")
     return LocalResponse.apply(input, size, alpha, beta, k)
 
 

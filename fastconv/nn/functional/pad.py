@@ -128,7 +128,9 @@ def interpolate(
     align_corners : bool, optional
         For the linear modes and bicubic: whether the centres of the corner pixels stay in place.
     recompute_scale_factor : bool, optional
-        Take the scale from the rounded sizes instead of scale_factor.
+        Take the scale from the rounded sizes instead of scale_factor. Without it the scale that was
+        given counts in every mode, also where it leaves the sizes as they are: PyTorch copies the
+        input in some of its modes then.
     antialias : bool
         Not supported.
 
@@ -234,7 +236,10 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """(*, C, H·r, W·r) to (*, C·r², H, W): the inverse of `pixel_shuffle`."""
+    """(*, C, H·r, W·r) to (*, C·r², H, W): the inverse of `pixel_shuffle`.
+
+    An empty input keeps its shape, as in PyTorch.
+    """
     r = as_int("pixel_unshuffle", "downscale_factor", downscale_factor)
     check_tensor("pixel_unshuffle", "input", input)
     if input.ndim < 3:
@@ -247,6 +252,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
             f"pixel_unshuffle(): height and width of {tuple(input.shape)} must be divisible by "
             f"downscale_factor {r}"
         )
+    if not input._array.size:  # as in PyTorch
+        return input.clone()
     k = len(lead)
     y = input.reshape(*lead, c, h // r, r, w // r, r)
     y = y.permute(*range(k), k, k + 2, k + 4, k + 1, k + 3)

@@ -238,6 +238,11 @@ def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = 
     return _adaptive_max(1, input, output_size, return_indices)
 
 
+def adaptive_max_pool1d_with_indices(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
+    """`adaptive_max_pool1d` with ``return_indices=True``: ``fastconv.adaptive_max_pool1d``."""
+    return adaptive_max_pool1d(input, output_size, True)  # type: ignore[no-any-return]
+
+
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maximum over a grid of windows that cover the image: see `adaptive_avg_pool2d`."""
     return _adaptive_max(2, input, output_size, return_indices)
@@ -272,6 +277,9 @@ def lp_pool2d(
     input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
 ) -> Tensor:
     """(sum of x^p)^(1/p) of each window over two spatial axes, p being `norm_type`.
+
+    p = 1 is the sum; p = inf and -inf give the largest and the smallest |x|. Where p is no whole
+    number |x|^p is summed: there PyTorch gives NaN for a negative x. A negative sum gives NaN.
 
     Parameters
     ----------
@@ -350,7 +358,7 @@ def max_unpool2d(
     kernel_size, stride, padding : int or tuple of int
         Those of the pooling.
     output_size : tuple of int, optional
-        Which of the sizes that pool to the input's is wanted.
+        Which of the sizes that pool to the input's is wanted; after a dilated pooling as well.
 
     Returns
     -------

@@ -2,52 +2,18 @@
 
 from __future__ import annotations
 
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..._hooks import HookDict, RemovableHandle
 from ...autograd import Op
 from ...tensor import Tensor, wrap
 
+__all__ = ["BackwardCall", "Hook", "HookDict", "RemovableHandle"]
+
 Hook = Callable[..., Any]
-
-
-class RemovableHandle:
-    """Removes a hook again, by `remove()` or at the end of a `with` block."""
-
-    _next_id = 0
-
-    def __init__(self, hooks: OrderedDict[int, Any]) -> None:
-        self._hooks = weakref.ref(hooks)
-        self.id = RemovableHandle._next_id
-        RemovableHandle._next_id += 1
-
-    def remove(self) -> None:
-        """Take the hook out; doing so again does nothing."""
-        hooks = self._hooks()
-        if hooks is not None:
-            hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
-
-
-class HookDict(OrderedDict[int, Any]):
-    """An OrderedDict that can be weakly referenced and pickled under any Python."""
-
-    def add(self, hook: Any, prepend: bool = False) -> RemovableHandle:
-        """Add a hook, last or first, and give its handle."""
-        handle = RemovableHandle(self)
-        self[handle.id] = hook
-        if prepend:
-            self.move_to_end(handle.id, last=False)
-        return handle
 
 
 class Outputs(Op):

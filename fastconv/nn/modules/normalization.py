@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._grad_mode import mode
 from ...autograd import changed
 from ...dtypes import to_numpy_dtype
 from ...tensor import Tensor, wrap
@@ -133,7 +134,7 @@ class _BatchNorm(_NormBase):
         training = fields["training"]
         if training and fields["track_running_stats"]:
             batches = self._buffers.get("num_batches_tracked")
-            if batches is not None:
+            if batches is not None and not mode.second:
                 count = batches._array
                 count.fill(count.item() + 1)
                 changed(batches)

@@ -8,7 +8,6 @@ import struct
 import sys
 import threading
 import time
-from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -122,22 +121,6 @@ def test_samplers():
         WeightedRandomSampler([0, 1], 2, replacement=False)
     with pytest.raises(ValueError, match="num_samples"):
         RandomSampler(range(3), num_samples=0)
-
-
-def test_collate():
-    point = namedtuple("point", "x y")
-    batch = default_collate([{"a": 1, "b": [1.5, "s"], "c": point(True, np.float32(2))}] * 2)
-    assert batch["a"].dtype == fc.int64 and batch["a"].tolist() == [1, 1]
-    assert batch["b"][0].dtype == fc.float64 and batch["b"][1] == ["s", "s"]
-    assert batch["c"].x.dtype == fc.bool and batch["c"].y.dtype == fc.float32
-    assert default_collate([fc.ones(2), fc.zeros(2)]).shape == (2, 2)
-    assert default_collate([np.ones(2), np.zeros(2)]).dtype == fc.float64
-    with pytest.raises(ValueError, match=r"\(2,\), \(3,\)"):
-        default_collate([fc.ones(2), fc.ones(3)])
-    with pytest.raises(ValueError, match="equal length"):
-        default_collate([[1], [1, 2]])
-    with pytest.raises(TypeError, match="collate_fn"):
-        default_collate([object()])
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
@@ -402,6 +385,34 @@ def test_metrics():
         confusion_matrix([2], [0], 2)
     with pytest.raises(ValueError, match="labels"):
         accuracy([1, 0], [1])
+
+
+def test_metrics_of_one_column():
+    """A column is a score of class 1: of a sigmoid above 0.5, of logits above 0."""
+    from fastconv.metrics import accuracy, confusion_matrix
+
+    column, target = fc.tensor([[0.9], [0.2], [0.8]]), fc.tensor([1, 0, 1])
+    assert accuracy(column, target) == 1.0
+    assert accuracy(column, target.float().reshape(3, 1)) == 1.0  # as binary_cross_entropy has it
+    assert accuracy(column, target, threshold=0.85) == pytest.approx(2 / 3)
+    assert accuracy(fc.tensor([[0.5], [0.6]]), fc.tensor([0, 1])) == 1.0  # above, not at
+    assert confusion_matrix(column, fc.tensor([1, 1, 0]), 2).tolist() == [[0, 1], [1, 1]]
+    logits = fc.tensor([[2.0], [-1.0], [0.3]])
+    assert accuracy(logits, target, threshold=0) == 1.0
+    assert confusion_matrix(logits, target, threshold=0).tolist() == [[1, 0], [0, 2]]
+    with pytest.raises(ValueError, match="threshold=0"):  # not probabilities
+        accuracy(logits, target)
+    assert accuracy(fc.tensor([[1], [0], [1]]), target) == 1.0  # labels in a column
+    assert accuracy(fc.tensor([[True], [False], [False]]), target) == pytest.approx(2 / 3)
+    assert np.isnan(accuracy(fc.zeros(0, 1), fc.zeros(0, dtype=fc.int64)))
+    with pytest.raises(ValueError, match="integer labels"):
+        accuracy(fc.tensor([0.9, 0.2, 0.8]), target)
+    with pytest.raises(ValueError, match="target must be integer labels"):
+        accuracy(column, fc.tensor([0.5, 1, 0]))
+    with pytest.raises(TypeError, match="threshold"):
+        accuracy(column, target, threshold="0")
+    with pytest.raises(TypeError, match="prediction must hold numbers"):
+        accuracy(["a"], [0])
 
 
 # -- CIFAR-10 ------------------------------------------------------------------------------------

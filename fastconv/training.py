@@ -19,7 +19,6 @@ import numpy as np
 
 import fastconv
 from fastconv import nn
-from fastconv.files import atomic_path
 from fastconv.nn import functional as F
 from fastconv.serialization import save
 
@@ -284,8 +283,7 @@ def save_atomically(state: Any, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
-    with atomic_path(path) as temporary:
-        save(state, temporary)
+    save(state, path)
 
 
 def fit(

@@ -85,7 +85,11 @@ default_generator = Generator()
 
 def rng(generator: Generator | None = None) -> np.random.Generator:
     """The NumPy generator behind `generator`, or behind the package's own one."""
-    return (default_generator if generator is None else generator).rng
+    if generator is None:
+        return default_generator.rng
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator must be a Generator, got {generator!r:.80}")
+    return generator.rng
 
 
 def manual_seed(seed: int) -> Generator:

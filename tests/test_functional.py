@@ -264,8 +264,6 @@ def test_pooled_gradients_lie_as_their_input(pool, size):
 @pytest.mark.parametrize("size", [9, 10, 11, 64, 2**31 - 1, 2**31, 2**62])
 def test_local_response_norm_of_windows_past_the_channels(size):
     """As many steps as there are channels, not as the window has; the mean is over the window."""
-    from fastconv.autograd import gradcheck
-
     x = fc.randn(2, 5, 3, dtype=fc.float64, requires_grad=True)
     every = (x.detach() ** 2).sum(1, keepdim=True)  # all five, for each of them, from size 9 on
     wanted = x.detach() / (2.0 + 0.5 * every / size) ** 0.75

@@ -284,6 +284,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
 @numpy_names
 def nansum(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The sum with NaN counted as zero."""
+    check_tensor(input, "input", "nansum")
     return sum(input.masked_fill(wrap(np.isnan(input._array)), 0), dim, keepdim)
 
 
@@ -324,6 +325,7 @@ def std(
     return _variance(input, dim, unbiased, correction, keepdim, True, "std")
 
 
+@numpy_names
 def var_mean(
     input: Any,
     dim: Any = None,
@@ -337,6 +339,7 @@ def var_mean(
     return v, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
 
+@numpy_names
 def std_mean(
     input: Any,
     dim: Any = None,
@@ -375,6 +378,7 @@ def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return Extreme.apply(input, np.minimum, dims, keepdim)
 
 
+@numpy_names
 def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> tuple[Any, Any]:
     """:func:`amin` and :func:`amax`."""
     return amin(input, dim, keepdim), amax(input, dim, keepdim)

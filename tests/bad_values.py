@@ -1,4 +1,4 @@
-"""Values of every wrong kind for every argument of every public function, and what may be raised."""
+"""Wrong values for every argument of every public function, and what may be raised."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ SECONDS = 20  # a call that takes longer hangs
 def values() -> list[Any]:
     return [
         None, "x", b"x", [1, "a"], {1: 2}, {1}, (3, 4), (1, 0), [[1], [1, 2]], 1j, int, object(),
-        float("nan"), float("inf"), -float("inf"), 0, -1, 0.5, False, 1e-320, 2**62, 2**64, -(2**70),
-        fc.ones(7, 1, 2), fc.ones(2, 3).to(fc.int64), fc.ones(2, 3).to(fc.uint8), fc.ones(2, 3) > 0,
-        fc.zeros(0), fc.tensor(2.0), np.ones((2, 3)), np.array([1, 2]), lambda *a: 1,
+        float("nan"), float("inf"), -float("inf"), 0, -1, 0.5, False, 1e-320, 2**62, 2**64,
+        -(2**70), fc.ones(7, 1, 2), fc.ones(2, 3).to(fc.int64), fc.ones(2, 3).to(fc.uint8),
+        fc.ones(2, 3) > 0, fc.zeros(0), fc.tensor(2.0), np.ones((2, 3)), np.array([1, 2]),
+        lambda *a: 1,
     ]  # fmt: skip
 
 
@@ -46,16 +47,16 @@ def right(name: str) -> Any:
 def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Public functions, fillers, layers and optimisers."""
     for where, module, names in (
-        ("fc", fc, fc.__all__), ("F", F, dir(F)), ("init", nn.init, dir(nn.init)),
+        ("fc", fc, dir(fc)), ("F", F, dir(F)), ("init", nn.init, dir(nn.init)),
         ("utils", nn.utils, dir(nn.utils)), ("nn", nn, nn.__all__), ("optim", optim, optim.__all__),
     ):  # fmt: skip
         for name in sorted(names):
             f = getattr(module, name)
             own = str(getattr(f, "__module__", "")).startswith("fastconv")
             internal = where in ("init", "utils") and name in ("forget", "changed", "checked")
-            if callable(f) and own and not internal and not name.startswith("_"):
-                if name not in STATE:
-                    yield f"{where}.{name}", f
+            left_out = internal or name.startswith("_") or name in STATE
+            if callable(f) and own and not left_out:
+                yield f"{where}.{name}", f
 
 
 #: What changes the process, or runs for as long as it is told.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
@@ -12,7 +11,6 @@ from ..random import Generator, default_generator
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset
 from .prefetch import Prefetcher
-from .processes import ProcessWorker, start_context
 from .sampler import (
     BatchSampler,
     RandomSampler,
@@ -148,6 +146,8 @@ class DataLoader(Generic[T_co]):
         self.threads = threads
         self.multiprocessing_context = None
         if num_workers > 0 and not threads:
+            from .processes import start_context
+
             self.multiprocessing_context = start_context(multiprocessing_context)
         self._stream = isinstance(dataset, IterableDataset)
         self._kept: Prefetcher | None = None
@@ -215,7 +215,9 @@ class DataLoader(Generic[T_co]):
 
     def _start(self) -> list[Any]:
         """Workers for an epoch."""
-        if not self.threads and multiprocessing.current_process().daemon:
+        if not self.threads:
+            from .processes import ProcessWorker, in_worker
+        if not self.threads and in_worker():
             raise RuntimeError(
                 "DataLoader: a worker process cannot have workers of its own: use num_workers=0 "
                 "or threads=True in it"

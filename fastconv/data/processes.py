@@ -28,6 +28,11 @@ GRACE = 5.0
 _starting = threading.Lock()
 
 
+def in_worker() -> bool:
+    """Whether this process may have no children."""
+    return multiprocessing.current_process().daemon
+
+
 def start_context(asked: Any) -> Any:
     """The multiprocessing context: fork on Linux, unless another was asked for or set.
 

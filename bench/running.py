@@ -10,6 +10,7 @@ from typing import Any
 from fastconv import backends
 from fastconv.cli.arguments import CommandError
 from fastconv.sysinfo import info
+from fastconv.text import count
 
 __all__ = [
     "both_sides", "command", "facts_of_run", "headline", "made_with", "progress", "threads_title"
@@ -72,11 +73,11 @@ def made_with(facts: dict[str, Any]) -> str:
 
 def threads_title(threads: int) -> str:
     """'1 thread', '2 threads'."""
-    return f"{threads} thread{'s' * (threads > 1)}"
+    return count(threads, "thread")
 
 
 class _NoBar:
-    """Stands in for tqdm where it is missing."""
+    """Stands in for tqdm where it is missing, or nobody would see it."""
 
     def __enter__(self) -> _NoBar:
         return self
@@ -93,10 +94,10 @@ class _NoBar:
 
 def progress(total: int) -> Any:
     """A bar of `total` runs, as a context manager."""
+    if not sys.stderr.isatty():
+        return _NoBar()
     try:
         from tqdm import tqdm
     except ModuleNotFoundError:
         return _NoBar()
-    on_terminal = sys.stderr.isatty()
-    return tqdm(total=total, unit="run", dynamic_ncols=on_terminal, ncols=None if on_terminal
-                else 110, mininterval=0.2 if on_terminal else 20.0)  # fmt: skip
+    return tqdm(total=total, unit="run", dynamic_ncols=True, mininterval=0.2)

@@ -22,16 +22,19 @@ newaxis = None
 
 def is_floating_point(input: Any) -> bool:
     """Whether the elements of `input` are floating point."""
+    _promote.check_tensor(input, "input", "is_floating_point")
     return input._array.dtype.kind == "f"
 
 
 def numel(input: Any) -> int:
     """The number of elements of `input`."""
+    _promote.check_tensor(input, "input", "numel")
     return input._array.size
 
 
 def detach(input: Any) -> Any:
     """The same memory without a graph."""
+    _promote.check_tensor(input, "input", "detach")
     return input.detach()
 
 

@@ -11,9 +11,11 @@ from ._grad_mode import mode
 from .autograd import TensorBase
 from .functions import compare, elementwise, index, linalg, reduce, shape, unary
 from .functions import gather as _gather
+from .functions._promote import check_tensor
 from .functions.elementwise import inplace_of
 from .functions.elementwise import operator as _op
 from .random import Generator, rng
+from .spec.arguments import as_int
 
 
 def _guard(t: TensorBase, name: str) -> None:
@@ -256,10 +258,12 @@ class TensorMethods(TensorBase):
 
     def view_as(self, other: Any) -> Any:
         """The elements in the shape of `other`."""
+        check_tensor(other, "other", "view_as")
         return shape.reshape(self, other._array.shape)
 
     def reshape_as(self, other: Any) -> Any:
         """The elements in the shape of `other`."""
+        check_tensor(other, "other", "reshape_as")
         return shape.reshape(self, other._array.shape)
 
     def ravel(self) -> Any:
@@ -385,6 +389,9 @@ class TensorMethods(TensorBase):
         self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None
     ) -> Any:
         """Overwrite with normal random numbers."""
+        for name, value in (("mean", mean), ("std", std)):
+            if not isinstance(value, (int, float, np.number)):
+                raise TypeError(f"normal_: {name} must be a number, got {value!r:.80}")
         return self._overwrite(
             creation.normal_array(self._array.shape, self._array.dtype, generator) * std + mean,
             "normal_",
@@ -409,6 +416,9 @@ class TensorMethods(TensorBase):
             a, b = 0, 2 ** np.finfo(kind).nmant if kind.kind == "f" else np.iinfo(kind).max
         elif b is None:
             a, b = 0, a
+        a, b = as_int("random_", "a", a), as_int("random_", "b", b)
+        if not -(2**63) <= a < b <= 2**63:
+            raise ValueError(f"random_: {a} must be below {b}, and both within 64 bits")
         return self._overwrite(rng(generator).integers(a, b, self._array.shape), "random_")
 
     def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
@@ -418,6 +428,10 @@ class TensorMethods(TensorBase):
 
     def exponential_(self, lambd: Any = 1.0, *, generator: Generator | None = None) -> Any:
         """Overwrite with exponentially distributed random numbers of rate `lambd`."""
+        if isinstance(lambd, (bool, str)) or not hasattr(lambd, "__float__"):
+            raise TypeError(f"exponential_: lambd must be a number, got {lambd!r:.80}")
+        if not lambd > 0:
+            raise ValueError(f"exponential_: lambd must be positive, got {lambd}")
         return self._overwrite(
             rng(generator).exponential(1.0 / lambd, self._array.shape), "exponential_"
         )

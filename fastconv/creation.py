@@ -12,8 +12,10 @@ import numpy as np
 from . import dtypes, memory
 from .autograd import TensorBase, expose, wrap
 from .dtypes import to_numpy_dtype
+from .functions import _promote
 from .functions.shape import format_order, sizes
 from .random import Generator, rng
+from .spec.arguments import as_int
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -184,6 +186,8 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 def from_dlpack(x: Any) -> Tensor:
     """A tensor that shares the memory of any object with ``__dlpack__``."""
+    if not hasattr(x, "__dlpack__"):
+        raise TypeError(f"from_dlpack: x has no __dlpack__, it is {type(x).__name__}")
     return from_numpy(np.from_dlpack(x))
 
 
@@ -254,7 +258,10 @@ def full(
             if isinstance(fill_value, _int)
             else None
         )
-    return finish(np.full(_shape((size,), None, "full"), fill_value, _kind(dtype)), requires_grad)
+    kind, shape = _kind(dtype), _shape((size,), None, "full")
+    if not isinstance(fill_value, np.ndarray):
+        fill_value = _promote.fitting(fill_value, kind, "full", around=False)
+    return finish(np.full(shape, fill_value, kind), requires_grad)
 
 
 def rand(
@@ -340,6 +347,7 @@ def randint(
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
+    low, high = as_int("randint", "low", low), as_int("randint", "high", high)
     if low >= high:
         raise ValueError(f"randint: low = {low} must be less than high = {high}")
     values = rng(generator).integers(low, high, _shape((size,), None, "randint"))
@@ -351,6 +359,9 @@ def randperm(
 ) -> Tensor:
     """The integers below `n` in random order."""
     _check(device)
+    n = as_int("randperm", "n", n)
+    if not 0 <= n < 2**48:
+        raise ValueError(f"randperm(): n must be from 0 to 2**48, got {n}")
     return wrap(
         rng(generator)
         .permutation(n)
@@ -360,7 +371,12 @@ def randperm(
 
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """Ones with the probabilities in `input` (or `p`), zeros otherwise."""
+    _promote.check_tensor(input, "input", "bernoulli")
     a = input._array
+    if isinstance(p, TensorBase):
+        p = np.broadcast_to(p._array, a.shape)
+    elif p is not None and (isinstance(p, (str, bytes, complex)) or not hasattr(p, "__float__")):
+        raise TypeError(f"bernoulli: p must be a number, got {p!r:.80}")
     return wrap((rng(generator).random(a.shape) < (a if p is None else p)).astype(a.dtype))
 
 
@@ -368,9 +384,14 @@ def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
     """Positions drawn with the weights in the last axis of `input`."""
+    _promote.check_tensor(input, "input", "multinomial")
     weights = np.atleast_2d(input._array).astype(np.float64)
     if (weights < 0).any() or not np.isfinite(weights).all() or (weights.sum(1) <= 0).any():
         raise ValueError("multinomial: weights must be finite, not negative, and not all zero")
+    num_samples = as_int("multinomial", "num_samples", num_samples)
+    most = 2**40 if replacement else weights.shape[-1]
+    if not 0 < num_samples <= most:
+        raise ValueError(f"multinomial: num_samples must be from 1 to {most}, got {num_samples}")
     r = rng(generator)
     drawn = [r.choice(len(w), num_samples, replacement, w / w.sum()) for w in weights]
     out = np.asarray(drawn, np.int64)
@@ -393,6 +414,11 @@ def arange(
     start, end, step = (
         x._array.item() if isinstance(x, TensorBase) else x for x in (start, end, step)
     )
+    for name, x in (("start", start), ("end", end), ("step", step)):
+        if isinstance(x, (str, bytes, complex)) or not hasattr(x, "__float__"):
+            raise TypeError(f"arange: {name} must be a number, got {x!r:.80}")
+        if not -math.inf < x < math.inf:
+            raise ValueError(f"arange: {name} must be finite, got {x}")
     if step == 0 or (end - start) * step < 0:
         raise ValueError(f"arange: step {step} does not lead from {start} to {end}")
     if dtype is None and any(isinstance(x, (float, np.floating)) for x in (start, end, step)):
@@ -510,7 +536,9 @@ def full_like(
 ) -> Tensor:
     """One value in the shape, type and layout of `input`."""
     a = _like(input, dtype, device, memory_format, "full_like")
-    a.fill(fill_value)
+    if isinstance(fill_value, TensorBase):
+        fill_value = fill_value._array.item()
+    a.fill(_promote.fitting(fill_value, a.dtype, "full_like", around=False))
     return finish(a, requires_grad)
 
 
@@ -546,5 +574,8 @@ def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None) -
     """Random integers in [low, high) in the shape and type of `input`."""
     a = _like(input, dtype, None, None, "randint_like")
     low, high = (0, low) if high is None else (low, high)
+    low, high = as_int("randint_like", "low", low), as_int("randint_like", "high", high)
+    if not -(2**63) <= low < high <= 2**63:
+        raise ValueError(f"randint_like: low {low} must be below high {high}, within 64 bits")
     a[...] = rng().integers(low, high, a.shape)
     return wrap(a)

@@ -88,11 +88,11 @@ def to_numpy_dtype(d: Any) -> np.dtype:
     """The NumPy type of a dtype, NumPy type, Python type (``float``: the default type) or name."""
     if type(d) is dtype:
         return d.dtype
-    if d in _PYTHON:
-        return (_PYTHON[d] or _default).dtype
     try:
+        if d in _PYTHON:
+            return (_PYTHON[d] or _default).dtype
         found = np.dtype(d)
-    except TypeError:
+    except (TypeError, ValueError):
         raise TypeError(f"dtype must be a fastconv dtype, got {d!r}") from None
     return from_numpy_dtype(found).dtype
 

@@ -20,7 +20,7 @@ class Generator:
         Only the CPU exists.
     """
 
-    __slots__ = ("_seed", "_rng", "__weakref__")
+    __slots__ = ("_seed", "_rng", "_children", "__weakref__")
 
     def __init__(self, device: Any = "cpu") -> None:
         from .dtypes import device as as_device
@@ -28,6 +28,7 @@ class Generator:
         as_device(device)
         self._seed: int | None = None
         self._rng: Any = None
+        self._children = 0
         _generators.add(self)
 
     @property
@@ -41,7 +42,23 @@ class Generator:
         """Start again from `seed`; returns the generator itself."""
         self._seed = int(seed)
         self._rng = np.random.Generator(np.random.PCG64(self._seed & (2**64 - 1)))
+        self._children = 0
         return self
+
+    def child_seed(self) -> int:
+        """The next of a sequence of seeds for others, which takes nothing from the draws.
+
+        The sequence begins again with :meth:`manual_seed`.
+
+        Returns
+        -------
+        int
+            From 0 to 2**62 - 1.
+        """
+        seed = self.initial_seed() & (2**64 - 1)
+        child = np.random.SeedSequence(seed, spawn_key=(self._children,))
+        self._children += 1
+        return int(child.generate_state(1, np.uint64)[0]) >> 2
 
     def seed(self) -> int:
         """Start again from a seed taken from the operating system, which is returned."""
@@ -56,12 +73,14 @@ class Generator:
 
     def get_state(self) -> dict[str, Any]:
         """Everything needed to continue the sequence from here."""
-        return {"seed": self.initial_seed(), "state": self.rng.bit_generator.state}
+        state = self.rng.bit_generator.state
+        return {"seed": self.initial_seed(), "state": state, "children": self._children}
 
     def set_state(self, state: dict[str, Any]) -> Generator:
         """Continue from what :meth:`get_state` returned."""
         self.manual_seed(state["seed"])
         self._rng.bit_generator.state = state["state"]
+        self._children = state.get("children", 0)
         return self
 
 
@@ -71,7 +90,11 @@ default_generator = Generator()
 
 def rng(generator: Generator | None = None) -> np.random.Generator:
     """The NumPy generator behind `generator`, or behind the package's own one."""
-    return (default_generator if generator is None else generator).rng
+    if generator is None:
+        return default_generator.rng
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator must be a Generator, got {generator!r:.80}")
+    return generator.rng
 
 
 def manual_seed(seed: int) -> Generator:

@@ -10,8 +10,11 @@ else is an object with one key that names the type: `{"tuple": [...]}`, `{"dict"
 
 from __future__ import annotations
 
+import errno
 import io
+import math
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import IO, Any
@@ -30,6 +33,7 @@ VERSION = 1
 MAX_DEPTH = 200
 SKELETON = "skeleton.json"
 ARRAY_KINDS = "biufc"
+MAX_HEADER, MAX_RANK = 10_000, 64
 FileLike = str | os.PathLike[str] | IO[bytes]
 
 
@@ -43,7 +47,8 @@ def save(obj: Any, f: FileLike) -> None:
         list, tuple, set, dict or OrderedDict of these, nested. Tensors that share all their memory
         share it again when loaded.
     f : path or binary file object
-        A file of that name is replaced in one step when everything has been written.
+        A file of that name is replaced in one step when everything has been written; it keeps its
+        permissions, and a symbolic link its target's place.
 
     Raises
     ------
@@ -59,8 +64,6 @@ def save(obj: Any, f: FileLike) -> None:
 
         with atomic_path(f) as temporary, open(temporary, "wb") as stream:
             _write(stream, skeleton, writer.arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
     elif hasattr(f, "write"):
         _write(f, skeleton, writer.arrays)
     else:
@@ -221,7 +224,7 @@ def _read(stream: IO[bytes], name: str) -> Any:
                         "and save {k: v.numpy() for k, v in state_dict.items()} with fastconv.save"
                     )
                 raise Unreadable(f"load: {name} was not written by fastconv.save")
-            head = json.loads(archive.read(SKELETON))
+            head = json.loads(archive.read(_stored(archive, SKELETON, stream)))
             if not isinstance(head, dict) or head.get("format") != FORMAT:
                 raise Unreadable(f"load: {name} was not written by fastconv.save")
             if head.get("version") != VERSION:
@@ -229,20 +232,75 @@ def _read(stream: IO[bytes], name: str) -> Any:
                     f"load: {name} has version {head.get('version')!r}; "
                     f"this fastconv reads {VERSION}"
                 )
-            return _Reader(archive, name).decode(head.get("object"))
-    except Unreadable:
+            return _Reader(archive, name, stream).decode(head.get("object"))
+    except Unreadable as error:
+        if not str(error).startswith("load: "):
+            raise Unreadable(f"load: {name} is damaged: {error}") from None
         raise
     except (zipfile.BadZipFile, struct.error, EOFError, LookupError) as error:
         raise Unreadable(f"load: {name} is damaged: {error}") from error
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise Unreadable(f"load: {name} is damaged: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # no such place in the file
+            raise
+        raise Unreadable(f"load: {name} is damaged: {error}") from error
+
+
+def _stored(archive: Any, member: str, stream: IO[bytes]) -> Any:
+    """The entry of a member that lies in the file as it is: compressed ones may grow without end.
+
+    Raises
+    ------
+    Unreadable
+        When it is compressed, or claims more bytes than the file has.
+    """
+    info = archive.getinfo(member)
+    if info.compress_type != 0 or info.file_size != info.compress_size:
+        raise Unreadable(f"{member} is compressed; fastconv.save stores everything as it is")
+    if info.header_offset + info.file_size > stream.seek(0, os.SEEK_END):
+        raise Unreadable(f"{member} claims {info.file_size} bytes, more than the file has")
+    return info
+
+
+#: The header of an array as NumPy writes it.
+HEADER = re.compile(
+    rb"\{'descr': '([^']{1,16})', 'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), \} *\n"
+)
+
+
+def _read_header(entry: IO[bytes], member: str) -> tuple[tuple[int, ...], bool, str]:
+    """Shape, whether in Fortran order, and type of the array in a .npy file; nothing is evaluated.
+
+    Raises
+    ------
+    Unreadable
+        When it is not as NumPy writes it.
+    """
+    magic = entry.read(8)
+    size = {b"\x93NUMPY\x01\0": 2, b"\x93NUMPY\x02\0": 4}.get(magic)
+    if size is None:
+        raise Unreadable(f"{member} is no .npy file of version 1.0 or 2.0: begins with {magic!r}")
+    length = int.from_bytes(entry.read(size), "little")
+    text = entry.read(min(length, MAX_HEADER))
+    found = HEADER.fullmatch(text)
+    if found is None or len(text) != length:
+        raise Unreadable(f"{member} has the header {text!r:.80}")
+    dtype, order, shape = found.groups()
+    sizes = [part.strip() for part in shape.split(b",")]
+    if sizes[-1] == b"":  # (), (3,), but not (3, 4,)
+        sizes.pop()
+    if len(sizes) > MAX_RANK or not all(part.isdigit() and len(part) < 20 for part in sizes):
+        raise Unreadable(f"{member} claims the shape ({shape.decode():.80})")
+    return tuple(map(int, sizes)), order == b"True", dtype.decode("latin-1")
 
 
 class _Reader:
     """Decodes a skeleton; each array is read once, so that shared memory is shared again."""
 
-    def __init__(self, archive: Any, name: str) -> None:
+    def __init__(self, archive: Any, name: str, stream: IO[bytes]) -> None:
         self._archive = archive
+        self._stream = stream
         self._name = name
         self._arrays: dict[int, np.ndarray] = {}
         self._memories: dict[int, Memory] = {}
@@ -311,24 +369,13 @@ class _Reader:
         return self._arrays[number]
 
     def _read_array(self, member: str) -> np.ndarray:
-        info = self._archive.getinfo(member)
-        if info.compress_type != 0 or info.file_size != info.compress_size:
-            raise self._fail(f"{member} is compressed; fastconv.save stores arrays as they are")
+        info = _stored(self._archive, member, self._stream)
         with self._archive.open(info) as entry:
-            version = np.lib.format.read_magic(entry)
-            if version == (1, 0):
-                shape, fortran, dtype = np.lib.format.read_array_header_1_0(entry)
-            elif version == (2, 0):
-                shape, fortran, dtype = np.lib.format.read_array_header_2_0(entry)
-            else:
-                raise self._fail(f"{member} has npy version {version}")
-            if dtype.kind not in ARRAY_KINDS or dtype.names or dtype.hasobject:
-                raise self._fail(f"{member} has dtype {dtype}")
-            size = dtype.itemsize
-            for n in shape:
-                size *= n
+            shape, fortran, text = _read_header(entry, member)
+            dtype = self._dtype(text)
+            size = dtype.itemsize * math.prod(shape)
             left = info.file_size - entry.tell()
-            if size != left or any(n < 0 for n in shape):
+            if size != left:
                 raise self._fail(f"{member} claims shape {shape}, {size} bytes, but holds {left}")
             data = bytearray(entry.read(size))
             if len(data) != size:

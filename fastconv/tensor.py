@@ -15,7 +15,7 @@ from ._methods import TensorMethods
 from .autograd import TensorBase, expose, memory, move, wrap
 from .dtypes import Size
 from .functions import index, shape
-from .functions._promote import Cast
+from .functions._promote import Cast, check_tensor
 
 
 class Tensor(TensorMethods):
@@ -272,9 +272,11 @@ class Tensor(TensorMethods):
         return iter(index.unbind(self))
 
     def __contains__(self, value: Any) -> bool:
-        return bool(
-            np.any(self._array == (value._array if isinstance(value, TensorBase) else value))
-        )
+        given = value._array if isinstance(value, TensorBase) else value
+        try:
+            return bool(np.any(self._array == given))
+        except OverflowError:  # an integer that no element can be
+            return False
 
     def __reversed__(self) -> Tensor:
         return shape.flip(self, 0) if self._array.ndim else self
@@ -430,6 +432,7 @@ class Tensor(TensorMethods):
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor with the dtype of `other`."""
+        check_tensor(other, "other", "type_as")
         return self.to(other._array.dtype)
 
     def cpu(self, memory_format: Any = None) -> Tensor:

@@ -1,7 +1,10 @@
 """A small training loop: mini-batches, validation, keep the best parameters.
 
 Nothing here is special to a model: anything that has ``parameters()``, ``state_dict()``,
-``train()`` and ``eval()`` and maps a batch of images to a matrix of class scores will do.
+``train()`` and ``eval()`` will do. What counts as right depends on the targets. Integers are
+classes: of a matrix of scores the largest column, of a single column class 1 above a threshold.
+Floats are classes under a binary cross-entropy, and otherwise a regression, which has a loss and no
+accuracy (NaN).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 import fastconv
-from fastconv.files import atomic_path
+from fastconv import nn
 from fastconv.nn import functional as F
 from fastconv.serialization import save
 
@@ -48,12 +51,16 @@ class Epoch(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """A model's answers on a labelled set of N images with K classes."""
+    """A model's answers on a labelled set of N images with K classes.
+
+    Of a regression ``accuracy`` is NaN, ``predicted`` what the model gave, and ``probabilities``
+    has no columns.
+    """
 
     loss: float
     accuracy: float
     predicted: np.ndarray  # (N,) int64
-    probabilities: np.ndarray  # (N, K) float64, rows sum to 1
+    probabilities: np.ndarray  # (N, K) float64, rows sum to 1; K = 2 of a single column
 
 
 class Progress(Protocol):
@@ -155,8 +162,55 @@ def cosine_schedule(optimizer: Any, steps: int, warmup: float = 0.1) -> Callable
     return set_rate
 
 
+def _threshold(loss_function: Any, threshold: float | None) -> float:
+    """Above which a single column is class 1: 0 where the loss takes logits, else 0.5."""
+    if threshold is not None:
+        return threshold
+    with_logits = loss_function is F.binary_cross_entropy_with_logits
+    return 0.0 if with_logits or isinstance(loss_function, nn.BCEWithLogitsLoss) else 0.5
+
+
+def _classes(loss_function: Any, targets: np.ndarray) -> bool:
+    """Whether the targets are classes."""
+    binary = (F.binary_cross_entropy, F.binary_cross_entropy_with_logits)
+    modules = (nn.BCELoss, nn.BCEWithLogitsLoss)
+    one = any(loss_function is f for f in binary) or isinstance(loss_function, modules)
+    return targets.dtype.kind in "biu" or (one and bool((targets % 1 == 0).all()))
+
+
+def _predicted(scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Classes (N, ...) of scores (N, K, ...), or (N,) of (N, 1) or (N,)."""
+    if scores.ndim >= 2 and scores.shape[1] > 1:
+        return scores.argmax(axis=1)
+    if scores.size != len(scores):
+        raise ValueError(
+            f"the model's scores must be (N, K, ...), (N, 1) or (N,), got {scores.shape}"
+        )
+    return (scores.reshape(-1) > threshold).astype(np.int64)
+
+
+def _probabilities(scores: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Softmax of scores (N, K, ...), and its logarithm; of a single column both classes' shares."""
+    if scores.ndim >= 2 and scores.shape[1] > 1:
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        logarithms = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return np.exp(logarithms), logarithms
+    one = scores.reshape(-1)
+    if threshold == 0:  # logits
+        small = np.exp(-np.abs(one))
+        one = np.where(one >= 0, 1, small) / (1 + small)
+    both = np.stack([1 - one, one], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return both, np.log(both)
+
+
 def evaluate(
-    model: Any, images: np.ndarray, labels: np.ndarray, batch_size: int = 500
+    model: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int = 500,
+    loss_function: Callable[[Any, Any], Any] = F.cross_entropy,
+    threshold: float | None = None,
 ) -> Evaluation:
     """Run ``model`` in evaluation mode without a graph.
 
@@ -166,13 +220,19 @@ def evaluate(
         Maps (B, C, H, W) to (B, K) scores. Its training mode is restored afterwards.
     images : ndarray, shape (N, C, H, W)
     labels : ndarray, shape (N,)
+        Classes, (N, ...) of scores (N, K, ...), or float targets of any shape (N, ...).
     batch_size : int
         Images per forward pass.
+    loss_function : callable
+        ``loss_function(scores, labels)`` returns the mean of a batch.
+    threshold : float, optional
+        A single column of scores above this is class 1. When not given 0 for
+        ``binary_cross_entropy_with_logits``, which takes logits, else 0.5.
 
     Returns
     -------
     Evaluation
-        Mean cross-entropy, accuracy, predicted classes and probabilities.
+        Mean loss, accuracy, predicted classes and probabilities.
 
     Raises
     ------
@@ -183,25 +243,36 @@ def evaluate(
         raise ValueError(
             f"images and labels must be as many and at least one, got {len(images)}, {len(labels)}"
         )
+    labels = np.asarray(labels)
+    entropy = loss_function is F.cross_entropy and labels.dtype.kind in "biu"
+    parts, losses = [], []
     was_training = model.training
     model.eval()
-    with fastconv.no_grad():
-        scores = np.concatenate(
-            [
-                np.asarray(model(fastconv.from_numpy(images[i : i + batch_size])))
-                for i in range(0, len(images), batch_size)
-            ]
-        ).astype(np.float64)
-    model.train(was_training)
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    predicted = scores.argmax(axis=1)
-    return Evaluation(
-        loss=float(-log_probabilities[np.arange(len(labels)), labels].mean()),
-        accuracy=float((predicted == labels).mean()),
-        predicted=predicted,
-        probabilities=np.exp(log_probabilities),
-    )
+    try:
+        with fastconv.no_grad():
+            for i in range(0, len(images), batch_size):
+                scores = model(fastconv.from_numpy(images[i : i + batch_size]))
+                parts.append(np.asarray(scores))
+                if not entropy:
+                    targets = fastconv.from_numpy(labels[i : i + batch_size])
+                    if labels.dtype.kind == "f":
+                        targets = targets.to(scores.dtype)
+                    losses.append(float(loss_function(scores, targets)) * len(targets))
+    finally:
+        model.train(was_training)
+    answers = np.concatenate(parts).astype(np.float64)
+    if not _classes(loss_function, labels):
+        nothing = np.zeros((len(answers), 0))
+        return Evaluation(sum(losses) / len(labels), float("nan"), answers, nothing)
+    threshold = _threshold(loss_function, threshold)
+    predicted = _predicted(answers, threshold)
+    probabilities, logarithms = _probabilities(answers, threshold)
+    true = labels.reshape(predicted.shape).astype(np.int64)
+    if entropy:  # in float64, of all images at once
+        loss = float(-np.take_along_axis(logarithms, true[:, None], 1).mean())
+    else:
+        loss = sum(losses) / len(labels)
+    return Evaluation(loss, float((predicted == true).mean()), predicted, probabilities)
 
 
 def save_atomically(state: Any, path: str | os.PathLike[str]) -> None:
@@ -212,8 +283,7 @@ def save_atomically(state: Any, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
-    with atomic_path(path) as temporary:
-        save(state, temporary)
+    save(state, path)
 
 
 def fit(
@@ -227,11 +297,12 @@ def fit(
     schedule: Callable[[int], float] | None = None,
     progress: Progress | None = None,
     loss_function: Callable[[Any, Any], Any] = F.cross_entropy,
+    threshold: float | None = None,
 ) -> list[Epoch]:
-    """Train a classifier and leave it with the parameters of its best epoch.
+    """Train a classifier or a regressor and leave it with the parameters of its best epoch.
 
     An epoch is better than another when its validation accuracy is higher, or as high with a lower
-    validation loss.
+    validation loss; of a regression, whose accuracies are NaN, when its validation loss is lower.
 
     Parameters
     ----------
@@ -240,7 +311,7 @@ def fit(
     optimizer : fastconv.optim.Optimizer
         Over the parameters of ``model``.
     batches : iterable of (Tensor, Tensor)
-        Images and labels; iterated once per epoch.
+        Images and labels, or float targets; iterated once per epoch.
     validation : (ndarray, ndarray)
         Images and labels that decide which epoch is kept.
     epochs : int
@@ -252,7 +323,10 @@ def fit(
     progress : Progress, optional
         Told about every step and epoch.
     loss_function : callable
-        ``loss_function(scores, labels)`` returns a scalar Tensor.
+        ``loss_function(scores, labels)`` returns a scalar Tensor, the mean of a batch.
+    threshold : float, optional
+        A single column of scores above this is class 1. When not given 0 for
+        ``binary_cross_entropy_with_logits``, which takes logits, else 0.5.
 
     Returns
     -------
@@ -275,10 +349,19 @@ def fit(
     for number in range(1, epochs + 1):
         first_step = (number - 1) * len(batches)
         seconds, rate, loss, accuracy = _one_epoch(
-            model, optimizer, batches, number, first_step, schedule, progress, loss_function
+            model,
+            optimizer,
+            batches,
+            number,
+            first_step,
+            schedule,
+            progress,
+            loss_function,
+            threshold,
         )
-        result = evaluate(model, *validation)
-        score = (result.accuracy, -result.loss)
+        result = evaluate(model, *validation, loss_function=loss_function, threshold=threshold)
+        right = -1.0 if math.isnan(result.accuracy) else result.accuracy
+        score = (right, -result.loss)
         kept = best is None or score > best
         if kept:
             best = score
@@ -303,11 +386,13 @@ def _one_epoch(
     schedule: Callable[[int], float] | None,
     progress: Progress | None,
     loss_function: Callable[[Any, Any], Any],
+    threshold: float | None,
 ) -> tuple[float, float, float, float]:
     """Train one epoch; return seconds, last learning rate, mean loss and mean accuracy."""
     model.train()
     rate = float(optimizer.param_groups[0]["lr"])
-    loss_sum, correct, seen = 0.0, 0, 0
+    loss_sum, correct, seen = 0.0, 0.0, 0
+    threshold = _threshold(loss_function, threshold)
     start = time.perf_counter()
     for step, (images, labels) in enumerate(batches, start=first_step):
         if schedule is not None:
@@ -325,7 +410,12 @@ def _one_epoch(
             )
         count = len(labels)
         loss_sum += value * count
-        correct += int((np.asarray(scores.detach()).argmax(1) == np.asarray(labels)).sum())
+        targets = np.asarray(labels)
+        if _classes(loss_function, targets):
+            answers = _predicted(np.asarray(scores.detach()), threshold)
+            correct += float((answers == targets.reshape(answers.shape)).mean()) * count
+        else:
+            correct = math.nan
         seen += count
         if progress is not None:
             progress.step(number, loss_sum / seen, correct / seen)

@@ -10,6 +10,7 @@ cache directory (``FASTCONV_CACHE_DIR``).
 from __future__ import annotations
 
 import os
+import stat
 import time
 import warnings
 from collections.abc import Sequence
@@ -179,7 +180,11 @@ def _load(path: Path) -> dict[str, dict[str, str]]:
     import json
 
     try:
-        with open(path, "rb") as stream:
+        # not to wait where a FIFO lies in its place
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(handle, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise ValueError("it is no file")
             data = stream.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES} bytes")
@@ -234,9 +239,10 @@ def _write() -> None:
     while len(merged) > MOST_CONDITIONS:
         del merged[next(iter(merged))]
     try:
-        text = json.dumps({"format": FORMAT, "winners": merged}, indent=0, ensure_ascii=False)
-        write_text(path, text + "\n")
-    except OSError as error:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")
+        write_text(path, json.dumps({"format": FORMAT, "winners": merged}, indent=0) + "\n")
+    except (OSError, ValueError) as error:
         warnings.warn(
             f"fastconv: autotune results cannot be kept in {path}: {error}",
             RuntimeWarning,

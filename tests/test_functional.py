@@ -259,3 +259,14 @@ def test_pooled_gradients_lie_as_their_input(pool, size):
         whole = size if pool is not F.avg_pool2d else (rows // size, columns // size)
         pool(x, whole).sum().backward()
         assert x.grad.numpy().strides == x.detach().numpy().strides
+
+
+@pytest.mark.parametrize("size", [9, 10, 11, 64, 2**31 - 1, 2**31, 2**62])
+def test_local_response_norm_of_windows_past_the_channels(size):
+    """As many steps as there are channels, not as the window has; the mean is over the window."""
+    x = fc.randn(2, 5, 3, dtype=fc.float64, requires_grad=True)
+    every = (x.detach() ** 2).sum(1, keepdim=True)  # all five, for each of them, from size 9 on
+    wanted = x.detach() / (2.0 + 0.5 * every / size) ** 0.75
+    got = F.local_response_norm(x, size, alpha=0.5, beta=0.75, k=2.0)
+    np.testing.assert_allclose(got.detach(), wanted, rtol=1e-12)
+    assert gradcheck(lambda t: F.local_response_norm(t, size, 0.5, 0.75, 2.0), (x,))

@@ -102,7 +102,7 @@ def test_page_is_self_contained_and_has_every_section() -> None:
     ):  # fmt: skip
         assert heading in text
     assert "19 of 20 test images" in text
-    assert "2,000.0×" in text
+    assert "2\u202f000.0×" in text
 
 
 def test_each_picture_has_a_light_and_a_dark_version() -> None:

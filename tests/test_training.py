@@ -11,6 +11,7 @@ import pytest
 
 import fastconv
 from fastconv import nn, optim, training
+from fastconv.cli.progress import epoch_line
 
 
 def test_stratified_split_keeps_each_class_share() -> None:
@@ -168,3 +169,86 @@ def test_fit_stops_at_a_loss_that_is_not_finite() -> None:
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(FloatingPointError, match=r"epoch 1, step 0.*lower learning rate"):
         training.fit(model, optimizer, Batches(images, labels), (images, labels), epochs=1)
+
+
+def curve(rng: np.random.Generator, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    x = rng.standard_normal((n, 4, 1, 1)).astype(np.float32)
+    return x, (x[:, :1, 0, 0] - 2 * x[:, 1:2, 0, 0]).astype(np.float32)
+
+
+@pytest.mark.parametrize("loss", [nn.functional.mse_loss, nn.L1Loss(), nn.functional.huber_loss])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fit_a_regressor(loss: Any, dtype: Any, tmp_path: Path) -> None:
+    """Float targets have a loss and no accuracy; the epoch of the least loss is kept."""
+    fastconv.manual_seed(0)
+    x, y = curve(np.random.default_rng(0))
+    y = y.astype(dtype)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
+    seen = Recorder()
+    history = training.fit(
+        model, optim.Adam(model.parameters(), lr=0.1), Batches(x, y.astype(np.float32)), (x, y),
+        epochs=8, loss_function=loss, progress=seen, checkpoint=tmp_path / "best.fc",
+    )  # fmt: skip
+    assert all(np.isnan([e.train_accuracy, e.validation_accuracy]).all() for e in history)
+    losses = [e.validation_loss for e in history]
+    assert losses[-1] < 0.5 * losses[0]
+    assert [e.kept for e in history] == [v < min([9e9, *losses[:i]]) for i, v in enumerate(losses)]
+    result = training.evaluate(model, x, y, batch_size=7, loss_function=loss)
+    assert result.loss == pytest.approx(min(losses), rel=1e-5)
+    assert result.predicted.shape == (60, 1) and result.probabilities.shape == (60, 0)
+    assert np.isnan(result.accuracy)
+    line = epoch_line(history[0], 8)
+    assert "accuracy" not in line and "nan" not in line and "validation loss" in line
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "logits", "integers"])
+def test_fit_one_column(kind: str) -> None:
+    """Binary classes from one column: of a sigmoid above 0.5, of logits above 0."""
+    fastconv.manual_seed(0)
+    x, y = curve(np.random.default_rng(0))
+    true = (y[:, 0] > 0).astype(np.int64)
+    last: list[Any] = [] if kind == "logits" else [nn.Sigmoid()]
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 1), *last)
+    loss: Any = nn.BCEWithLogitsLoss() if kind == "logits" else nn.functional.binary_cross_entropy
+    targets: np.ndarray = true[:, None].astype(np.float32)
+    if kind == "integers":
+        targets = true
+
+        def loss(scores: Any, labels: Any) -> Any:
+            return nn.functional.binary_cross_entropy(scores[:, 0], labels.float())
+
+    history = training.fit(
+        model, optim.Adam(model.parameters(), lr=0.1), Batches(x, targets), (x, targets),
+        epochs=10, loss_function=loss,
+    )  # fmt: skip
+    assert history[-1].train_accuracy > 0.9 and history[-1].validation_accuracy > 0.9
+    result = training.evaluate(model, x, targets, 7, loss)
+    scores = model(fastconv.from_numpy(x)).detach().numpy()[:, 0]
+    wanted = 1 / (1 + np.exp(-scores)) if kind == "logits" else scores
+    np.testing.assert_allclose(result.probabilities[:, 1], wanted, rtol=1e-5)
+    np.testing.assert_allclose(result.probabilities.sum(1), 1)
+    assert np.array_equal(result.predicted, (wanted > 0.5).astype(int))
+    assert result.accuracy == (result.predicted == true).mean()
+    none = training.evaluate(model, x, targets, 7, loss, threshold=1e9)
+    assert not none.predicted.any()
+
+
+def test_fit_counts_pixels() -> None:
+    fastconv.manual_seed(0)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 2, 3, 4)).astype(np.float32)
+    y = (x[:, 0] > x[:, 1]).astype(np.int64)
+    model = nn.Conv2d(2, 2, 1)
+    history = training.fit(
+        model, optim.Adam(model.parameters(), lr=0.1), Batches(x, y), (x, y), epochs=6
+    )
+    assert 0.9 < history[-1].train_accuracy <= 1 and 0.9 < history[-1].validation_accuracy <= 1
+    assert training.evaluate(model, x, y).probabilities.shape == (60, 2, 3, 4)
+
+
+def test_evaluate_restores_the_mode_after_an_error() -> None:
+    model, images, labels = problem()
+    model.train()
+    with pytest.raises(ValueError):
+        training.evaluate(model, images[:, :2], labels)
+    assert model.training

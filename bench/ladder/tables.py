@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.ladder.measure import Result, Run
 from bench.ladder.rung import Machine
 from bench.summary import Table, milliseconds
+from fastconv.text import grouped
 
 __all__ = [
     "duration",
@@ -43,9 +44,9 @@ def limit(result: Result) -> tuple[str, float]:
 
 
 def digits(value: float) -> str:
-    """Three significant digits, no exponent: 0.0123, 1.23, 123, 1,234."""
+    """Three significant digits, no exponent: 0.0123, 1.23, 123, 1 234."""
     if value >= 100:
-        return f"{value:,.0f}"
+        return grouped(value)
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 

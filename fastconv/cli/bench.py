@@ -28,6 +28,7 @@ from fastconv.cli.info import machine
 from fastconv.cli.table import markdown_table, text_table
 from fastconv.files import atomic_path, write_text
 from fastconv.shapes import NETWORKS, select
+from fastconv.text import count
 
 #: ``--markdown`` replaces what stands between these lines, or writes a file of its own.
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
@@ -168,6 +169,9 @@ def deliver(
     estimated = any(cell.estimated for cell in cells)
     if estimated:
         print(f"\n{estimate}")
+    over = any(cell.of_peak is not None and cell.of_peak > 1 for cell in cells)
+    if over:
+        print(f"\n{OVER}")
     facts = machine()
     if hasattr(arguments, "json"):
         data = {
@@ -182,16 +186,24 @@ def deliver(
     if hasattr(arguments, "markdown"):
         parts = [f"Made with `{command()}` on {facts['processor']}.", f"{heading}."]
         parts += [markdown_table(head, rows, left=2), *([f"{estimate}."] if estimated else [])]
+        parts += [OVER] if over else []
         begin, end = (line.replace("bench", arguments.mark) for line in (BEGIN, END))
         insert(arguments.markdown, "\n\n".join(parts), begin, end)
     if hasattr(arguments, "plot"):
         plot(cells, None if peak is None else peak * fastconv.get_num_threads(), arguments.plot)
 
 
+#: Said where a share of the peak is above 100 %.
+OVER = (
+    "More than 100 %: figures count the operations of a direct convolution; Winograd's transforms "
+    "need up to four times fewer."
+)
+
+
 def headline(peak: float | None, dtype: str, algorithm: str | None) -> str:
     """The line above the table: what the figures are measured against."""
     threads = fastconv.get_num_threads()
-    what = f"{dtype}, {threads} thread{'s' * (threads > 1)}"
+    what = f"{dtype}, {count(threads, 'thread')}"
     if algorithm is not None:
         what += f", algorithm {algorithm}"
     if peak is None:

@@ -30,6 +30,7 @@ from fastconv.models import LeNetDigits
 from fastconv.nn import functional as F
 from fastconv.optim import Adam
 from fastconv.report.figures import seconds_text
+from fastconv.text import count, grouped
 from fastconv.training import stratified_split
 
 GOAL = 0.98
@@ -73,9 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
         train, validation, test = digit_images(arguments.seed)
         model = LeNetDigits()
         print(
-            f"digits: {len(train.labels)} training and {len(validation.labels)} validation "
-            f"images (shifted and turned copies included), {len(test.labels)} held out; "
-            f"backend {backend}, {fastconv.get_num_threads()} threads",
+            f"digits: {grouped(len(train.labels))} training and {grouped(len(validation.labels))} "
+            f"validation images (shifted and turned copies included), {len(test.labels)} held out; "
+            f"backend {backend}, {count(fastconv.get_num_threads(), 'thread')}",
             flush=True,
         )
         outcome = train_classifier(
@@ -119,7 +120,10 @@ def run(arguments: argparse.Namespace) -> int:
             slowest, fastest = results["speed"][0], results["speed"][-1]
             ratio = slowest["seconds"] / fastest["seconds"]
             results["tiles"].append(
-                (f"{ratio:,.0f}×", f"{fastest['backend']} against {slowest['backend']}, one step")
+                (
+                    f"{grouped(ratio)}×",
+                    f"{fastest['backend']} against {slowest['backend']}, one step",
+                )
             )
     path = report.write(results, arguments.out / "report.html")
     print(f"\nreport: {path.resolve()}")
@@ -232,8 +236,8 @@ def speed_table(rows: list[dict[str, Any]], batch_size: int) -> str:
             [
                 row["backend"],
                 seconds_text(row["seconds"]),
-                f"{batch_size / row['seconds']:,.0f}",
-                f"{slowest / row['seconds']:,.1f}×",
+                grouped(batch_size / row["seconds"]),
+                f"{grouped(slowest / row['seconds'], 1)}×",
             ]
             for row in rows
         ],

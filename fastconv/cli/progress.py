@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -15,16 +16,21 @@ def epoch_line(epoch: Epoch, epochs: int) -> str:
     width = len(str(epochs))
     return (
         f"epoch {epoch.epoch:{width}}/{epochs}  {epoch.seconds:6.2f} s   "
-        f"loss {epoch.train_loss:.4f}  accuracy {100 * epoch.train_accuracy:6.2f} %   "
-        f"validation loss {epoch.validation_loss:.4f}  "
-        f"accuracy {100 * epoch.validation_accuracy:6.2f} %{'  kept' if epoch.kept else ''}"
+        f"loss {epoch.train_loss:.4f}{_share(epoch.train_accuracy)}   "
+        f"validation loss {epoch.validation_loss:.4f}{_share(epoch.validation_accuracy)}"
+        f"{'  kept' if epoch.kept else ''}"
     )
+
+
+def _share(accuracy: float) -> str:
+    """An accuracy as text; none for a regression, which has none."""
+    return "" if math.isnan(accuracy) else f"  accuracy {100 * accuracy:6.2f} %"
 
 
 class TrainingBar:
     """Draws the bar on standard error with tqdm, and prints the epochs to standard output.
 
-    Without tqdm there are only the lines.
+    Without tqdm, and where standard error is no terminal, there are only the lines.
 
     Parameters
     ----------
@@ -37,18 +43,14 @@ class TrainingBar:
     def __init__(self, epochs: int, steps_per_epoch: int) -> None:
         self._epochs = epochs
         self._bar: Any = None
+        if not sys.stderr.isatty():  # a bar in a file is a long line of \r
+            return
         try:
             from tqdm import tqdm
         except ModuleNotFoundError:
             return
-        on_terminal = sys.stderr.isatty()
         self._bar = tqdm(
-            total=epochs * steps_per_epoch,
-            unit="step",
-            desc="training",
-            dynamic_ncols=on_terminal,
-            ncols=None if on_terminal else 110,
-            mininterval=0.1 if on_terminal else 5.0,
+            total=epochs * steps_per_epoch, unit="step", desc="training", dynamic_ncols=True
         )
 
     def __enter__(self) -> TrainingBar:
@@ -61,7 +63,9 @@ class TrainingBar:
     def step(self, epoch: int, loss: float, accuracy: float) -> None:
         """Move the bar by one step and show the epoch's loss and accuracy so far."""
         if self._bar is not None:
-            text = f"epoch {epoch}, loss {loss:.4f}, accuracy {100 * accuracy:.1f} %"
+            text = f"epoch {epoch}, loss {loss:.4f}"
+            if not math.isnan(accuracy):
+                text += f", accuracy {100 * accuracy:.1f} %"
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update()
 

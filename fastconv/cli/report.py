@@ -7,6 +7,7 @@ from typing import Any
 
 from fastconv.cli.classify import Images, Outcome, first_filters, mistakes
 from fastconv.cli.info import machine
+from fastconv.text import count, grouped
 
 __all__ = ["results_of"]
 
@@ -21,9 +22,12 @@ def results_of(
         "title": title,
         "summary": summary,
         "tiles": [
-            (f"{100 * outcome.test.accuracy:.2f} %", f"accuracy on {len(test.labels)} test images"),
-            (f"{outcome.seconds:.1f} s", f"training, {len(outcome.history)} epochs"),
-            (f"{parameters:,}".replace(",", "\u202f"), "parameters"),
+            (
+                f"{100 * outcome.test.accuracy:.2f} %",
+                f"accuracy on {grouped(len(test.labels))} test images",
+            ),
+            (f"{outcome.seconds:.1f} s", f"training, {count(len(outcome.history), 'epoch')}"),
+            (grouped(parameters), "parameters"),
         ],
         "history": [epoch._asdict() for epoch in outcome.history],
         "confusion": outcome.confusion,

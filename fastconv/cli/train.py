@@ -23,6 +23,7 @@ from fastconv.cli.classify import Images, arrays, train_classifier
 from fastconv.cli.demo import NAMES, digit_images
 from fastconv.cli.report import results_of
 from fastconv.datasets import cifar10, fashion_mnist, mnist
+from fastconv.text import count, grouped
 from fastconv.training import stratified_split
 
 CLOTHES = [
@@ -126,9 +127,10 @@ def run(arguments: argparse.Namespace) -> int:
         train, validation, test = read(task, arguments)
         model = make_model(num_classes=len(task.names))
         print(
-            f"{task.title}: {len(train.labels)} training images, {len(validation.labels)} for "
-            f"validation, {len(test.labels)} to test; backend {backend}, "
-            f"{fastconv.get_num_threads()} threads",
+            f"{task.title}: {grouped(len(train.labels))} training images, "
+            f"{grouped(len(validation.labels))} for validation, "
+            f"{grouped(len(test.labels))} to test; backend {backend}, "
+            f"{count(fastconv.get_num_threads(), 'thread')}",
             flush=True,
         )
         outcome = train_classifier(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,13 @@ from ..tensor import Tensor, wrap
 
 
 def default_convert(data: Any) -> Any:
-    """Arrays inside `data` become Tensors; the rest stays as it is."""
+    """Arrays inside `data` become Tensors; the rest stays as it is, tuples become lists."""
     if isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
         return expose(wrap(data))
     if isinstance(data, Mapping):
-        return {key: default_convert(value) for key, value in data.items()}
-    if isinstance(data, tuple) and hasattr(data, "_fields"):
-        return type(data)(*(default_convert(value) for value in data))
-    if isinstance(data, (list, tuple)):
-        return [default_convert(value) for value in data]
+        return like_mapping(data, {key: default_convert(value) for key, value in data.items()})
+    if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
+        return like_sequence(data, [default_convert(value) for value in data])
     return data
 
 
@@ -33,7 +32,9 @@ def default_collate(batch: Sequence[Any]) -> Any:
     batch : sequence
         Samples of one structure: Tensors and arrays are stacked, float becomes a float64 Tensor,
         int and bool an int64 and a bool Tensor, str and bytes stay a list, and mappings,
-        sequences and named tuples are collated item by item.
+        sequences and named tuples are collated item by item. Classes of mappings, named tuples and
+        sequences stay, with what else the first sample keeps; plain tuples become lists, and so
+        does what cannot be made again.
 
     Raises
     ------
@@ -60,7 +61,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, (str, bytes)):
         return list(batch)
     if isinstance(first, Mapping):
-        return {key: default_collate([item[key] for item in batch]) for key in first}
+        keys = {key: default_collate([item[key] for item in batch]) for key in first}
+        return like_mapping(first, keys)
     if isinstance(first, Sequence):
         if any(len(item) != len(first) for item in batch):
             raise ValueError(
@@ -68,13 +70,42 @@ def default_collate(batch: Sequence[Any]) -> Any:
                 f"{sorted({len(item) for item in batch})}"
             )
         columns = [default_collate(column) for column in zip(*batch, strict=True)]
-        if isinstance(first, tuple) and hasattr(first, "_fields"):
-            return type(first)(*columns)
-        return columns
+        return like_sequence(first, columns)
     raise TypeError(
         "default_collate: a batch must contain tensors, arrays, numbers, strings, mappings or "
         f"sequences; found {type(first).__name__}: give the DataLoader a collate_fn"
     )
+
+
+def like_mapping(first: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
+    """The items in the class of `first`: a dict where that cannot be made."""
+    if type(first) is dict:
+        return items
+    try:
+        if isinstance(first, MutableMapping):
+            clone = copy.copy(first)
+            clone.update(items)
+            return clone
+        return type(first)(items)  # type: ignore[call-arg]
+    except TypeError:
+        return items
+
+
+def like_sequence(first: Sequence[Any], items: list[Any]) -> Any:
+    """The items in the class of `first`: a list for tuples, and where that cannot be made."""
+    if isinstance(first, tuple):
+        return type(first)(*items) if hasattr(first, "_fields") else items
+    if type(first) is list:
+        return items
+    try:
+        if isinstance(first, MutableSequence):
+            clone = copy.copy(first)
+            for i, item in enumerate(items):
+                clone[i] = item
+            return clone
+        return type(first)(items)  # type: ignore[call-arg]
+    except (TypeError, ValueError, RuntimeError):  # range, array.array
+        return items
 
 
 def check_shapes(shapes: Sequence[tuple[int, ...]]) -> None:

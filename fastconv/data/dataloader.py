@@ -1,16 +1,16 @@
-"""DataLoader: batches of a dataset, made in the calling thread or ahead of it in worker threads."""
+"""DataLoader: batches of a dataset, made by the caller or ahead of it by processes or threads."""
 
 from __future__ import annotations
 
-import queue
+import itertools
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from ..random import Generator
+from ..random import Generator, default_generator
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset
+from .prefetch import Prefetcher
 from .sampler import (
     BatchSampler,
     RandomSampler,
@@ -18,17 +18,31 @@ from .sampler import (
     SequentialSampler,
     check_batch_size,
 )
+from .threads import ThreadWorker
+from .workers import Fetching
 
 T_co = TypeVar("T_co", covariant=True)
-Fetch = Callable[[Any], Any]
 
 
 class DataLoader(Generic[T_co]):
     """Iterate over the batches of a dataset.
 
-    The arguments are PyTorch's. Workers are threads of this process: NumPy and the kernels
-    release the interpreter lock, so decoding and collation overlap with the training step, and
-    nothing is copied between processes. Batches come in the sampler's order.
+    The arguments are PyTorch's, and so is what they promise. Batches come in the sampler's order.
+
+    Workers are processes. Each has a copy of the dataset, runs kernels on one thread, and draws
+    from generators of its own: those of `fastconv`, `numpy.random` and `random` begin from the
+    epoch's base seed plus the worker's number (`get_worker_info().seed`). Base seeds come from
+    `generator`, or the package's, as a sequence of their own: draws differ between workers and
+    epochs, come again after the same `manual_seed`, and leave those of the main program as they
+    are. Arrays come back through shared memory. An exception in a worker is raised here, of the
+    same class, with the worker's traceback as its message; a worker that was killed is a
+    RuntimeError.
+
+    With ``threads=True`` workers are threads of this process. Nothing is copied, and the dataset
+    need not be: it is shared, and so are all random generators and everything `worker_init_fn`
+    sets. Draws in `__getitem__` then come in an order that is not the same each time (draw from a
+    `Generator` seeded with `get_worker_info().seed` instead), and Python code in it runs one thread
+    at a time.
 
     Parameters
     ----------
@@ -41,8 +55,8 @@ class DataLoader(Generic[T_co]):
     sampler, batch_sampler : iterable, optional
         The order of the samples, or of lists of samples.
     num_workers : int
-        Threads that load ahead; 0 loads in the calling thread. An IterableDataset is one stream
-        and is read by a single thread whatever the number.
+        Processes (or threads) that load ahead; 0 loads in the calling thread. Each worker reads an
+        IterableDataset from its beginning: let its `__iter__` take a share by `get_worker_info`.
     collate_fn : callable, optional
         Makes a batch of a list of samples: `default_collate` when not given.
     pin_memory : bool
@@ -52,11 +66,20 @@ class DataLoader(Generic[T_co]):
     timeout : float
         Seconds to wait for a worker's batch; 0 waits for ever.
     worker_init_fn : callable, optional
-        Called in each worker thread with the worker's number.
+        Called in each worker with the worker's number, after it was seeded.
+    multiprocessing_context : str or context, optional
+        How processes start: "fork", "spawn", "forkserver". When not given, "fork" on Linux and the
+        platform's default elsewhere. All but "fork" need a dataset that can be pickled.
     generator : Generator, optional
-        Source of the random order.
+        Source of the random order and of the workers' seeds.
     prefetch_factor : int, optional
         Batches that each worker may be ahead: 2 when not given.
+    persistent_workers : bool
+        Keep the workers, their datasets and their random sequences from epoch to epoch.
+    in_order : bool
+        False gives batches as they are ready.
+    threads : bool
+        Workers are threads. Not in PyTorch.
 
     Raises
     ------
@@ -84,6 +107,7 @@ class DataLoader(Generic[T_co]):
         persistent_workers: bool = False,
         pin_memory_device: str = "",
         in_order: bool = True,
+        threads: bool = False,
     ) -> None:
         for argument, count in (("num_workers", num_workers), ("prefetch_factor", prefetch_factor)):
             if count is not None and (isinstance(count, bool) or not hasattr(count, "__index__")):
@@ -92,7 +116,12 @@ class DataLoader(Generic[T_co]):
             raise TypeError(f"DataLoader: generator must be a Generator, got {generator!r}")
         if num_workers < 0:
             raise ValueError(f"DataLoader: num_workers should not be negative, got {num_workers}")
-        if timeout < 0:
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+            raise TypeError(f"DataLoader: timeout must be a number, got {timeout!r}")
+        for argument, function in (("collate_fn", collate_fn), ("worker_init_fn", worker_init_fn)):
+            if function is not None and not callable(function):
+                raise TypeError(f"DataLoader: {argument} must be callable, got {function!r:.80}")
+        if not timeout >= 0:
             raise ValueError(f"DataLoader: timeout should not be negative, got {timeout}")
         if num_workers == 0 and prefetch_factor is not None:
             raise ValueError("DataLoader: prefetch_factor needs num_workers > 0")
@@ -100,6 +129,11 @@ class DataLoader(Generic[T_co]):
             raise ValueError(f"DataLoader: prefetch_factor must be > 0, got {prefetch_factor}")
         if persistent_workers and num_workers == 0:
             raise ValueError("DataLoader: persistent_workers needs num_workers > 0")
+        if multiprocessing_context is not None and (num_workers == 0 or threads):
+            raise ValueError(
+                "DataLoader: multiprocessing_context needs worker processes: num_workers > 0 and "
+                "not threads"
+            )
         self.dataset = dataset
         self.num_workers = num_workers
         self.pin_memory = pin_memory
@@ -107,8 +141,17 @@ class DataLoader(Generic[T_co]):
         self.worker_init_fn = worker_init_fn
         self.generator = generator
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
-        self._iterable = isinstance(dataset, IterableDataset)
-        if self._iterable and (shuffle or sampler is not None or batch_sampler is not None):
+        self.persistent_workers = persistent_workers
+        self.in_order = in_order
+        self.threads = threads
+        self.multiprocessing_context = None
+        if num_workers > 0 and not threads:
+            from .processes import start_context
+
+            self.multiprocessing_context = start_context(multiprocessing_context)
+        self._stream = isinstance(dataset, IterableDataset)
+        self._kept: Prefetcher | None = None
+        if self._stream and (shuffle or sampler is not None or batch_sampler is not None):
             raise ValueError(
                 "DataLoader: an IterableDataset gives its own order: shuffle, sampler and "
                 "batch_sampler do not apply to it"
@@ -126,74 +169,79 @@ class DataLoader(Generic[T_co]):
                 raise ValueError("DataLoader: batch_size=None excludes drop_last")
         else:
             check_batch_size(batch_size)
-        if sampler is None and not self._iterable:
+        if sampler is None and not self._stream:
             if shuffle:
                 sampler = RandomSampler(dataset, generator=generator)  # type: ignore[arg-type]
             else:
                 sampler = SequentialSampler(dataset)  # type: ignore[arg-type]
-        if batch_sampler is None and batch_size is not None and not self._iterable:
+        if batch_sampler is None and batch_size is not None and not self._stream:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)  # type: ignore[arg-type]
         self.batch_size = batch_size
         self.drop_last = drop_last
         self.sampler = sampler
         self.batch_sampler = batch_sampler
-        batched = batch_sampler is not None or (self._iterable and batch_size is not None)
+        batched = batch_sampler is not None or (self._stream and batch_size is not None)
         if collate_fn is None:
             collate_fn = default_collate if batched else default_convert
         self.collate_fn = collate_fn
-
-    def __iter__(self) -> Iterator[Any]:
-        if self._iterable:
-            stream = self._stream()
-            if self.num_workers == 0:
-                return stream
-            return Prefetcher(
-                iter(lambda: None, 0),
-                lambda _: next(stream),
-                1,
-                self.num_workers * self.prefetch_factor,
-                self.timeout,
-                self.worker_init_fn,
-            )
-        if self.batch_sampler is not None:
-            tasks: Iterator[Any] = iter(self.batch_sampler)
-            fetch = batch_fetcher(self.dataset, self.collate_fn)
-        else:
-            tasks = iter(self.sampler)  # type: ignore[arg-type]
-            dataset: Any = self.dataset
-            convert: Any = self.collate_fn
-
-            def fetch(index: Any) -> Any:
-                return convert(dataset[index])
-
-        if self.num_workers == 0:
-            return map(fetch, tasks)
-        return Prefetcher(
-            tasks,
-            fetch,
-            self.num_workers,
-            self.num_workers * self.prefetch_factor,
-            self.timeout,
-            self.worker_init_fn,
+        self._fetching = Fetching(
+            dataset, collate_fn, self._stream, batched, self.batch_size, drop_last
         )
 
-    def _stream(self) -> Iterator[Any]:
-        """The batches of an iterable dataset."""
-        if self.batch_size is None:
-            for sample in self.dataset:  # type: ignore[attr-defined]
-                yield self.collate_fn(sample)
-            return
-        batch: list[Any] = []
-        for sample in self.dataset:  # type: ignore[attr-defined]
-            batch.append(sample)
-            if len(batch) == self.batch_size:
-                yield self.collate_fn(batch)
-                batch = []
-        if batch and not self.drop_last:
-            yield self.collate_fn(batch)
+    def __iter__(self) -> Iterator[Any]:
+        if self.num_workers == 0:
+            if self._stream:
+                return self._fetching.batches()
+            return map(self._fetching.open(), self._tasks())
+        if self._kept is not None and self._kept.anew(self._tasks()):
+            return self._kept
+        iterator = Prefetcher(
+            self._start(),
+            self._tasks(),
+            self.prefetch_factor,
+            self.timeout,
+            self.in_order,
+            self.persistent_workers,
+        )
+        self._kept = iterator if self.persistent_workers else None
+        return iterator
+
+    def _tasks(self) -> Iterator[Any]:
+        """What workers are asked for: indices of a batch or sample; a stream's worker, no more."""
+        if self._stream:
+            return itertools.repeat(None)
+        order = self.sampler if self.batch_sampler is None else self.batch_sampler
+        return iter(order)  # type: ignore[arg-type]
+
+    def _start(self) -> list[Any]:
+        """Workers for an epoch."""
+        if not self.threads:
+            from .processes import ProcessWorker, in_worker
+        if not self.threads and in_worker():
+            raise RuntimeError(
+                "DataLoader: a worker process cannot have workers of its own: use num_workers=0 "
+                "or threads=True in it"
+            )
+        source = default_generator if self.generator is None else self.generator
+        seed, count = source.child_seed(), self.num_workers
+        common = (self._fetching, self.worker_init_fn)
+        workers: list[Any] = []
+        bell = threading.Condition()
+        try:
+            for number in range(count):
+                if self.threads:
+                    workers.append(ThreadWorker(bell, *common, number, count, seed))
+                else:
+                    context = self.multiprocessing_context
+                    workers.append(ProcessWorker(context, *common, number, count, seed))
+        except BaseException:
+            if workers:
+                type(workers[0]).end(workers, True)
+            raise
+        return workers
 
     def __len__(self) -> int:
-        if self._iterable:
+        if self._stream:
             size = len(self.dataset)  # type: ignore[arg-type]
             if self.batch_size is None:
                 return size
@@ -201,130 +249,6 @@ class DataLoader(Generic[T_co]):
         order = self.sampler if self.batch_sampler is None else self.batch_sampler
         return len(order)  # type: ignore[arg-type]
 
-
-def batch_fetcher(dataset: Any, collate_fn: Callable[[list[Any]], Any]) -> Fetch:
-    """The function that makes the batch of a list of indices."""
-    gather = getattr(dataset, "gather", None) if collate_fn is default_collate else None
-    whole = getattr(dataset, "__getitems__", None)
-
-    def fetch(indices: Sequence[Any]) -> Any:
-        if gather is not None:
-            batch = gather(indices)
-            if batch is not None:
-                return batch
-        if whole is not None:
-            return collate_fn(whole(indices))
-        return collate_fn([dataset[index] for index in indices])
-
-    return fetch
-
-
-class Slot:
-    """A batch on its way: the task, then the result or the exception."""
-
-    __slots__ = ("task", "result", "error", "ready")
-
-    def __init__(self, task: Any) -> None:
-        self.task = task
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.ready = threading.Event()
-
-
-class Prefetcher:
-    """Iterator that runs `fetch` on the tasks in worker threads, a bounded number ahead, in order.
-
-    The workers do not refer to the prefetcher, so that one which is dropped half-way ends them.
-    """
-
-    def __init__(
-        self,
-        tasks: Iterator[Any],
-        fetch: Fetch,
-        workers: int,
-        ahead: int,
-        timeout: float,
-        init: Callable[[int], None] | None,
-    ) -> None:
-        self._tasks = tasks
-        self._timeout = timeout or None
-        self._pending: deque[Slot] = deque()
-        self._queue: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
-        self._workers = workers
-        self._open = True
-        for number in range(workers):
-            threading.Thread(
-                target=work,
-                args=(self._queue, fetch, init, number),
-                name=f"fastconv-loader-{number}",
-                daemon=True,
-            ).start()
-        for _ in range(ahead):
-            self._submit()
-
-    def _submit(self) -> None:
-        for task in self._tasks:
-            slot = Slot(task)
-            self._pending.append(slot)
-            self._queue.put(slot)
-            return
-
-    def __iter__(self) -> Prefetcher:
-        return self
-
-    def __next__(self) -> Any:
-        if not self._pending:
-            self.close()
-            raise StopIteration
-        slot = self._pending[0]
-        if not slot.ready.wait(self._timeout):
-            self.close()
-            raise RuntimeError(f"DataLoader timed out after {self._timeout} seconds")
-        self._pending.popleft()
-        if slot.error is not None:
-            self.close()
-            raise slot.error
-        self._submit()
-        return slot.result
-
-    def close(self) -> None:
-        """Tell the workers to end; batches not yet begun are dropped."""
-        if not self._open:
-            return
-        self._open = False
-        self._pending.clear()
-        try:
-            while True:
-                self._queue.get_nowait()
-        except queue.Empty:
-            pass
-        for _ in range(self._workers):
-            self._queue.put(None)
-
-    def __del__(self) -> None:
-        if getattr(self, "_queue", None) is not None:
-            self.close()
-
-
-def work(
-    tasks: queue.SimpleQueue[Slot | None],
-    fetch: Fetch,
-    init: Callable[[int], None] | None,
-    number: int,
-) -> None:
-    """A worker thread: fill slots until told to end."""
-    failure: BaseException | None = None
-    try:
-        if init is not None:
-            init(number)
-    except BaseException as error:
-        failure = error
-    while (slot := tasks.get()) is not None:
-        try:
-            if failure is not None:
-                raise failure
-            slot.result = fetch(slot.task)
-        except BaseException as error:
-            slot.error = error
-        slot.ready.set()
-        del slot
+    def __getstate__(self) -> dict[str, Any]:
+        """A loader travels without its workers."""
+        return {**self.__dict__, "_kept": None}

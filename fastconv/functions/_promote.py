@@ -126,6 +126,9 @@ def numpy_names(function: Callable[_P, _R]) -> Callable[_P, _R]:
     @functools.wraps(function)
     def renamed(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
+            for flag in ("keepdim", "keepdims", "unbiased"):
+                if type(kwargs.get(flag, False)) is not bool:
+                    kwargs[flag] = flag_of(kwargs[flag], flag, function.__name__)
             if "axis" in kwargs and "dim" not in kwargs:
                 kwargs["dim"] = kwargs.pop("axis")
             if "keepdims" in kwargs and "keepdim" not in kwargs:
@@ -133,6 +136,40 @@ def numpy_names(function: Callable[_P, _R]) -> Callable[_P, _R]:
         return function(*args, **kwargs)  # type: ignore[call-arg]
 
     return renamed  # type: ignore[return-value]
+
+
+def flag_of(value: Any, name: str, function: str) -> bool | None:
+    """A flag as a bool, from what stands for one; TypeError for anything else."""
+    if value is None or isinstance(value, np.bool_) or (type(value) is int and value in (0, 1)):
+        return None if value is None else bool(value)
+    raise TypeError(f"{function}: {name} must be a bool, got {value!r:.80}")
+
+
+def fitting(value: Any, kind: np.dtype, function: str, around: bool = True) -> Any:
+    """A Python number that NumPy would not put into a type: integers wrap around, as in PyTorch.
+
+    Raises
+    ------
+    TypeError
+        For what is no number.
+    ValueError
+        For what 64 bits, or a float, cannot hold; without `around` for all that does not fit.
+    """
+    if isinstance(value, (str, bytes)) or not isinstance(value, (int, float, np.generic)):
+        raise TypeError(f"{function}: expected a number, got {value!r:.80}")
+    if kind.kind in "iub" and isinstance(value, int) and around and -(2**63) <= value < 2**63:
+        return np.asarray(value, np.int64).astype(kind)[()]
+    try:
+        return kind.type(value)
+    except (OverflowError, ValueError):
+        raise ValueError(f"{function}: {value!r:.80} does not fit {kind}") from None
+
+
+def check_index(t: Any, name: str, function: str) -> None:
+    """Raise TypeError unless `t` is a Tensor of integers."""
+    check_tensor(t, name, function)
+    if t._array.dtype.kind not in "iu":
+        raise TypeError(f"{function}: {name} must be a tensor of integers, got {t._array.dtype}")
 
 
 def check_tensor(t: Any, name: str, function: str) -> None:

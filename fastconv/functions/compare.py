@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import TensorBase, wrap
-from ._promote import check_tensor, operand, result_dtype
-from .elementwise import into
+from ._promote import check_tensor, fitting, operand, result_dtype
+from .elementwise import broadcasting, into
 
 
 def _compare(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -22,7 +22,12 @@ def _compare(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Calla
             if a.dtype != b.dtype:
                 kind = result_dtype(self, other)
                 a, b = a.astype(kind), b.astype(kind)
-        return wrap(ufunc(a, b))
+        try:
+            return wrap(ufunc(a, b))
+        except OverflowError:
+            return wrap(ufunc(a, fitting(b, a.dtype, name)))
+        except ValueError as error:
+            raise broadcasting(error, name, a, b) from None
 
     def function(input: Any, other: Any, *, out: Any = None) -> Any:
         check_tensor(input, "input", name)

@@ -14,6 +14,7 @@ from ..ops import elementwise as ops
 from ._promote import (
     cast,
     check_tensor,
+    fitting,
     operand,
     promote,
     result_dtype,
@@ -51,7 +52,16 @@ class Binary(Op):
             keep_b = (na and b_in[0]) or (nb and b_in[1])
             if keep_a or keep_b:
                 ctx.saved = (a if keep_a else None, b if keep_b else None)
-        return (ctx.compute or ctx.ufunc)(a, b)
+        compute = ctx.compute or ctx.ufunc
+        try:
+            return compute(a, b)
+        except ValueError as error:
+            raise broadcasting(error, type(ctx).__name__.lower(), a, b) from None
+        except OverflowError:  # a number that does not fit the array's type
+            name = type(ctx).__name__.lower()
+            if type(a) is ndarray:
+                return compute(a, fitting(b, a.dtype, name))
+            return compute(fitting(a, b.dtype, name), b)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> Any:
@@ -62,6 +72,14 @@ class Binary(Op):
         if sa is None:
             return gb
         return ga if sb is None else (ga, gb)
+
+
+def broadcasting(error: ValueError, name: str, a: Any, b: Any) -> ValueError:
+    """What to raise for operands that do not fit each other; other errors as they are."""
+    if "broadcast" not in str(error):
+        return error
+    shapes = f"{getattr(a, 'shape', ())} and {getattr(b, 'shape', ())}"
+    return ValueError(f"{name}: shapes {shapes} cannot be broadcast to a common one")
 
 
 class Add(Binary):
@@ -203,7 +221,7 @@ def binary(op: type[Binary], a: Any, b: Any) -> Any:
     if a is NotImplemented or b is NotImplemented:
         return NotImplemented
     if not isinstance(a, TensorBase) and not isinstance(b, TensorBase):
-        a = wrap(np.asarray(a, result_dtype(a)))
+        a = wrap(np.asarray(fitting(a, result_dtype(a), op.__name__.lower())))
     a, b = promote(a, b, op.floating)
     if (a if isinstance(a, TensorBase) else b)._array.dtype.kind != "f":
         _check_integers(op, a, b)
@@ -255,6 +273,11 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
     forget(target)
     token = quiet()
     try:
+        op.ufunc(array, values, out=array, casting="same_kind")
+    except ValueError as error:
+        raise broadcasting(error, f"{op.__name__.lower()}_", array, values) from None
+    except OverflowError:
+        values = fitting(values, kind, op.__name__.lower())
         op.ufunc(array, values, out=array, casting="same_kind")
     finally:
         unquiet(token)
@@ -332,14 +355,20 @@ _div_ = _public_(Div, "div_")
 pow_ = _public_(Pow, "pow_")
 
 
+def _times(other: Any, alpha: Any) -> Any:
+    if isinstance(alpha, (str, bytes, complex)) or not hasattr(alpha, "__float__"):
+        raise TypeError(f"alpha must be a number, got {alpha!r:.80}")
+    return mul(other, alpha)
+
+
 def add(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
     """``input + alpha * other``, broadcast, of the common type."""
-    return _add(input, other if alpha == 1 else mul(other, alpha), out=out)
+    return _add(input, other if alpha == 1 else _times(other, alpha), out=out)
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
     """``input - alpha * other``, broadcast, of the common type."""
-    return _sub(input, other if alpha == 1 else mul(other, alpha), out=out)
+    return _sub(input, other if alpha == 1 else _times(other, alpha), out=out)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
@@ -370,12 +399,12 @@ def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
 
 def add_(self: Any, other: Any, *, alpha: float = 1) -> Any:
     """In place: ``self += alpha * other``."""
-    return _add_(self, other if alpha == 1 else mul(other, alpha))
+    return _add_(self, other if alpha == 1 else _times(other, alpha))
 
 
 def sub_(self: Any, other: Any, *, alpha: float = 1) -> Any:
     """In place: ``self -= alpha * other``."""
-    return _sub_(self, other if alpha == 1 else mul(other, alpha))
+    return _sub_(self, other if alpha == 1 else _times(other, alpha))
 
 
 def div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
@@ -429,7 +458,10 @@ def fill_(self: Any, value: Any) -> Any:
     if mode.grad and self.requires_grad:
         return Copy.apply_(self, value)
     forget(self)
-    self._array.fill(value)
+    try:
+        self._array.fill(value)
+    except (OverflowError, TypeError, ValueError):
+        self._array.fill(fitting(value, self._array.dtype, "fill_", around=False))
     changed(self)
     return self
 

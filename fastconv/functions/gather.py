@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op, TensorBase, wrap
-from ._promote import cast, check_tensor, operand
+from ..spec.arguments import as_int
+from ._promote import cast, check_index, check_tensor, fitting, operand
 from .index import Take
 from .shape import axis, expand
 
@@ -82,6 +83,8 @@ def gather(input: Any, dim: int, index: Any) -> Any:
 
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """:func:`gather` with `indices` broadcast; without `dim`, from the flattened tensor."""
+    check_tensor(input, "input", "take_along_dim")
+    check_index(indices, "indices", "take_along_dim")
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
     d = axis(dim, input._array.ndim, "take_along_dim")
@@ -115,10 +118,15 @@ class Scatter(Op):
         ctx.index, ctx.add = index, add
         ctx.tensor = type(value) is ndarray
         out = np.array(a, order="K")
-        if add:
-            np.add.at(out, index, value)
-        else:
-            out[index] = value
+        try:
+            if add:
+                np.add.at(out, index, value)
+            else:
+                out[index] = value
+        except (OverflowError, TypeError, ValueError):
+            if ctx.tensor:
+                raise
+            out[index] = fitting(value, a.dtype, "scatter", around=False)
         return out
 
     @staticmethod
@@ -218,6 +226,8 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
     """A copy of `input` with slices of `source` added at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_add")
+    check_index(index, "index", "index_add")
+    check_tensor(source, "source", "index_add")
     d = axis(dim, input._array.ndim, "index_add")
     if alpha != 1:
         source = source * alpha
@@ -227,6 +237,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of `input` with slices of `source` put at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_copy")
+    check_index(index, "index", "index_copy")
+    check_tensor(source, "source", "index_copy")
     d = axis(dim, input._array.ndim, "index_copy")
     return Scatter.apply(input, source, (*(slice(None),) * d, index._array), False)
 
@@ -234,6 +246,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of `input` with `value` at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_fill")
+    check_index(index, "index", "index_fill")
     d = axis(dim, input._array.ndim, "index_fill")
     at = (*(slice(None),) * d, index._array)
     if isinstance(value, TensorBase):
@@ -290,6 +303,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
         If the axis has fewer than `k` elements.
     """
     check_tensor(input, "input", "topk")
+    k = as_int("topk", "k", k)
     if not input._array.ndim:
         return TopK(input.clone(), wrap(np.zeros((), np.int64)))
     d = axis(dim, input._array.ndim, "topk")

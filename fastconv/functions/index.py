@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from .._grad_mode import mode
 from ..autograd import Op, TensorBase, changed, forget, wrap
-from ._promote import cast, check_tensor, operand, unbroadcast
+from ..spec.arguments import as_int
+from ._promote import cast, check_index, check_tensor, fitting, operand, unbroadcast
 from .shape import axis
 
 ndarray = np.ndarray
@@ -155,7 +157,10 @@ def setitem(self: Any, index: Any, value: Any) -> None:
         Put.apply_(self, given, found)
         return
     forget(self)
-    self._array[found] = given
+    try:
+        self._array[found] = given
+    except OverflowError:
+        self._array[found] = fitting(given, self._array.dtype, "setitem", around=False)
     changed(self)
 
 
@@ -163,7 +168,10 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """`length` elements along `dim` from `start`: a view."""
     check_tensor(input, "input", "narrow")
     d = axis(dim, input._array.ndim, "narrow")
-    n, start = input._array.shape[d], int(start)
+    if isinstance(start, TensorBase):
+        start = start._array.item()
+    n, start = input._array.shape[d], as_int("narrow", "start", start)
+    length = as_int("narrow", "length", length)
     if start < 0:
         start += n
     if length < 0 or start < 0 or start + length > n:
@@ -177,7 +185,13 @@ def select(input: Any, dim: int, index: int) -> Any:
     """The elements at `index` of axis `dim`, which goes: a view."""
     check_tensor(input, "input", "select")
     d = axis(dim, input._array.ndim, "select")
-    return Slice.apply(input, (*(slice(None),) * d, int(index), Ellipsis))
+    if isinstance(index, TensorBase):
+        index = index._array.item()
+    index = as_int("select", "index", index)
+    n = input._array.shape[d]
+    if not -n <= index < n:
+        raise IndexError(f"select: index {index} is out of range for axis {d} of size {n}")
+    return Slice.apply(input, (*(slice(None),) * d, index, Ellipsis))
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -203,8 +217,13 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
         if step < 0 or (step == 0 and n):
             raise ValueError(f"split: the size of a piece must be positive, got {step}")
         parts = [min(step, n - i) for i in range(0, n, step)] if n else [0]
+    elif not isinstance(split_size_or_sections, (tuple, list)):
+        raise TypeError(
+            "split: split_size_or_sections must be an int or a list of ints, "
+            f"got {split_size_or_sections!r:.80}"
+        )
     else:
-        parts = [int(p) for p in split_size_or_sections]
+        parts = [as_int("split", "sizes", p) for p in split_size_or_sections]
         if sum(parts) != n or any(p < 0 for p in parts):
             raise ValueError(f"split: sizes {parts} do not add up to {n}, the size of axis {d}")
     pieces, start = [], 0
@@ -217,6 +236,7 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` consecutive pieces of equal size, the last perhaps smaller: views."""
     check_tensor(input, "input", "chunk")
+    chunks = as_int("chunk", "chunks", chunks)
     if chunks <= 0:
         raise ValueError(f"chunk: chunks must be positive, got {chunks}")
     n = input._array.shape[axis(dim, input._array.ndim, "chunk")]
@@ -226,6 +246,9 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where `mask` holds, as a 1-D tensor."""
     check_tensor(input, "input", "masked_select")
+    check_tensor(mask, "mask", "masked_select")
+    if mask._array.dtype.kind != "b":
+        raise TypeError(f"masked_select: mask must be a bool tensor, got {mask._array.dtype}")
     shape = np.broadcast_shapes(input._array.shape, mask._array.shape)
     return Take.apply(input.expand(shape), (np.broadcast_to(mask._array, shape),))
 
@@ -233,6 +256,7 @@ def masked_select(input: Any, mask: Any) -> Any:
 def take(input: Any, index: Any) -> Any:
     """Elements of the flattened tensor at the positions in `index`."""
     check_tensor(input, "input", "take")
+    check_index(index, "index", "take")
     return Take.apply(input.reshape(-1), (index._array,))
 
 
@@ -240,7 +264,12 @@ class MaskedFill(Op):
     @staticmethod
     def forward(ctx: Any, a: ndarray, value: Any, mask: ndarray) -> ndarray:
         ctx.mask, ctx.shape, ctx.tensor = mask, a.shape, type(value) is ndarray
-        return np.where(mask, value if ctx.tensor else a.dtype.type(value), a)
+        if not ctx.tensor:
+            try:
+                value = a.dtype.type(value)
+            except (OverflowError, TypeError, ValueError):
+                value = fitting(value, a.dtype, "masked_fill", around=False)
+        return np.where(mask, value, a)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> Any:
@@ -291,6 +320,8 @@ def unique(
 ) -> Any:
     """The distinct elements in order, with the positions and counts asked for."""
     check_tensor(input, "input", "unique")
+    if dim is not None:
+        dim = axis(dim, input._array.ndim, "unique")
     found: Any = np.unique(  # type: ignore[call-overload]
         input._array, return_inverse=return_inverse, return_counts=return_counts, axis=dim
     )
@@ -299,7 +330,12 @@ def unique(
 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number occurs in a 1-D tensor of non-negative integers."""
-    check_tensor(input, "input", "bincount")
+    check_index(input, "input", "bincount")
+    if weights is not None:
+        check_tensor(weights, "weights", "bincount")
+    minlength = as_int("bincount", "minlength", minlength)
+    if not 0 <= minlength < 2**48:
+        raise ValueError(f"bincount: minlength must be from 0 to 2**48, got {minlength}")
     return wrap(np.bincount(input._array, None if weights is None else weights._array, minlength))
 
 
@@ -333,6 +369,14 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     Where `min` and `max` are equal, the smallest and the largest element are taken.
     """
     check_tensor(input, "input", "histc")
+    bins = as_int("histc", "bins", bins)
+    if not 0 < bins < 2**40:
+        raise ValueError(f"histc: bins must be positive, got {bins}")
+    for name, value in (("min", min), ("max", max)):
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            raise TypeError(f"histc: {name} must be a number, got {value!r:.80}")
+        if not -math.inf < value < math.inf:
+            raise ValueError(f"histc: {name} must be finite, got {value}")
     a = input._array
     low, high = (a.min(), a.max()) if min == max and a.size else (min, max)
     return wrap(np.histogram(a, bins, (low, high))[0].astype(a.dtype))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op, TensorBase, wrap
+from ..spec.arguments import as_int
 from ._promote import check_tensor, unbroadcast
 from .elementwise import add, mul
 from .reduce import norm
@@ -164,11 +165,16 @@ class Triangle(Op):
         return ctx.keep(g, ctx.diagonal)
 
 
+def _offset(name: str, argument: str, value: Any) -> int:
+    """A diagonal's number; those past every matrix are alike."""
+    return min(max(as_int(name, argument, value), -(2**30)), 2**30)
+
+
 def _triangle(input: Any, name: str, keep: Any, diagonal: int) -> Any:
     check_tensor(input, "input", name)
     if input._array.ndim < 2:
         raise ValueError(f"{name}: input must have at least 2 axes, got shape {input._array.shape}")
-    return Triangle.apply(input, keep, diagonal)
+    return Triangle.apply(input, keep, _offset(name, "diagonal", diagonal))
 
 
 def tril(input: Any, diagonal: int = 0) -> Any:
@@ -205,6 +211,7 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of the planes of two axes, as a new last axis: a view."""
     check_tensor(input, "input", "diagonal")
     rank = input._array.ndim
+    offset = _offset("diagonal", "offset", offset)
     d1, d2 = axis(dim1, rank, "diagonal"), axis(dim2, rank, "diagonal")
     if d1 == d2 or rank < 2:
         raise ValueError(
@@ -228,6 +235,7 @@ class Diag(Op):
 
 def diag(input: Any, diagonal: int = 0) -> Any:
     """A matrix from its diagonal, or the diagonal of a matrix."""
+    diagonal = _offset("diag", "diagonal", diagonal)
     check_tensor(input, "input", "diag")
     if input._array.ndim == 1:
         return Diag.apply(input, diagonal)
@@ -243,6 +251,8 @@ def trace(input: Any) -> Any:
 
 def inner(input: Any, other: Any) -> Any:
     """Products summed over the last axis of both."""
+    check_tensor(input, "input", "inner")
+    check_tensor(other, "other", "inner")
     if not input._array.ndim or not other._array.ndim:
         return mul(input, other)
     flat = matmul(
@@ -308,6 +318,10 @@ def einsum(equation: str, *operands: Any) -> Any:
     """
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
+    if not isinstance(equation, str):
+        raise TypeError(f"einsum: equation must be a str, got {type(equation).__name__}")
+    for i, x in enumerate(operands):
+        check_tensor(x, f"operand {i}", "einsum")
     left, arrow, output = equation.replace(" ", "").partition("->")
     names = left.split(",")
     if len(names) != len(operands):

@@ -249,9 +249,10 @@ class LocalResponse(Op):
 def neighbours(a: Array, size: int, before: int) -> Array:
     """For each channel the sum of `size` channels, from `before` below it; outside is zero."""
     channels = a.shape[1]
+    if min(before, size - 1 - before) >= channels - 1:  # all of them, for each
+        return np.broadcast_to(a.sum(1, np.float64, keepdims=True), a.shape).astype(a.dtype)
     total = np.zeros_like(a)
-    for offset in range(-before, size - before):
+    for offset in range(max(-before, 1 - channels), min(size - before, channels)):
         low, high = max(0, -offset), min(channels, channels - offset)
-        if low < high:
-            total[:, low:high] += a[:, low + offset : high + offset]
+        total[:, low:high] += a[:, low + offset : high + offset]
     return total

@@ -330,6 +330,7 @@ def std(
     return _variance(input, dim, unbiased, correction, keepdim, True, "std")
 
 
+@numpy_names
 def var_mean(
     input: Any,
     dim: Any = None,
@@ -343,6 +344,7 @@ def var_mean(
     return v, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
 
+@numpy_names
 def std_mean(
     input: Any,
     dim: Any = None,
@@ -381,6 +383,7 @@ def amin(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return Extreme.apply(input, np.minimum, dims, keepdim)
 
 
+@numpy_names
 def aminmax(input: Any, *, dim: Any = None, keepdim: bool = False) -> tuple[Any, Any]:
     """:func:`amin` and :func:`amax`."""
     return amin(input, dim, keepdim), amax(input, dim, keepdim)

@@ -12,7 +12,8 @@ from .. import _watch, dtypes
 from .._grad_mode import mode
 from ..autograd import Op, TensorBase, share, wrap
 from ..ops import join
-from ._promote import cast, check_tensor, numpy_names, result_dtype, unbroadcast
+from ..spec.arguments import as_int
+from ._promote import cast, check_index, check_tensor, numpy_names, result_dtype, unbroadcast
 
 ndarray = np.ndarray
 _INT = (int, np.integer)
@@ -28,6 +29,8 @@ def axis(dim: Any, rank: int, function: str) -> int:
     """
     if not isinstance(dim, _INT) or isinstance(dim, bool):
         if isinstance(dim, TensorBase):
+            if dim._array.ndim or dim._array.dtype.kind not in "iu":
+                raise TypeError(f"{function}: dim must be an int, got a tensor {dim._array.dtype}")
             dim = int(dim._array)
         else:
             raise TypeError(f"{function}: dim must be an int, got {dim!r}")
@@ -43,6 +46,10 @@ def axes(dim: Any, rank: int, function: str) -> tuple[int, ...]:
         return tuple(range(rank))
     if isinstance(dim, _INT):
         return (axis(dim, rank, function),) if rank else (axis(dim, rank, function),)[:0]
+    if not isinstance(dim, (tuple, list)):
+        if isinstance(dim, TensorBase) and not dim._array.ndim:
+            return axes(axis(dim, rank, function), rank, function)
+        raise TypeError(f"{function}: dim must be an int or a tuple of ints, got {dim!r:.80}")
     found = tuple([axis(d, rank, function) for d in dim])
     if len(set(found)) != len(found):
         raise ValueError(f"{function}: dim {tuple(dim)} names an axis twice")
@@ -253,6 +260,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """One axis made several, of these sizes."""
     check_tensor(input, "input", "unflatten")
+    if not isinstance(sizes, (tuple, list)):
+        raise TypeError(f"unflatten: sizes must be a tuple of ints, got {sizes!r:.80}")
     shape = input._array.shape
     d = axis(dim, len(shape), "unflatten")
     return reshape(input, (*shape[:d], *sizes, *shape[d + 1 :]))
@@ -297,6 +306,9 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Axes moved from `source` to `destination`: a view."""
     check_tensor(input, "input", "movedim")
     rank = input._array.ndim
+    for name, value in (("source", source), ("destination", destination)):
+        if not isinstance(value, (*_INT, tuple, list)):
+            raise TypeError(f"movedim: {name} must be an int or a tuple of ints, got {value!r:.80}")
     source = (source,) if isinstance(source, _INT) else tuple(source)
     destination = (destination,) if isinstance(destination, _INT) else tuple(destination)
     if len(source) != len(destination):
@@ -353,16 +365,22 @@ def expand(input: Any, *shape: Any) -> Any:
 
 def expand_as(input: Any, other: Any) -> Any:
     """:func:`expand` to the shape of `other`."""
+    check_tensor(input, "input", "expand_as")
+    check_tensor(other, "other", "expand_as")
     return expand(input, other._array.shape)
 
 
 def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
     """:func:`expand` to `shape`."""
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"broadcast_to: shape must be a tuple of ints, got {shape!r:.80}")
     return expand(input, tuple(shape))
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """Tensors expanded to their common shape."""
+    for i, x in enumerate(tensors):
+        check_tensor(x, f"argument {i}", "broadcast_tensors")
     shape = np.broadcast_shapes(*[x._array.shape for x in tensors])
     return tuple([expand(x, shape) for x in tensors])
 
@@ -375,11 +393,16 @@ def repeat(input: Any, *counts: Any) -> Any:
         raise ValueError(
             f"repeat: {counts} is too short for a tensor of shape {input._array.shape}"
         )
+    if min(counts, default=0) < 0:
+        raise ValueError(f"repeat: counts must not be negative, got {tuple(counts)}")
+    if max(counts, default=0) * max(input._array.size, 1) >= 2**60:
+        raise ValueError(f"repeat: {counts} of {input._array.shape} is too large")
     return Repeat.apply(input, counts)
 
 
 def tile(input: Any, *counts: Any) -> Any:
     """:func:`repeat`, with missing counts taken as 1."""
+    check_tensor(input, "input", "tile")
     counts = sizes(counts, "tile")
     return repeat(input, (1,) * (input._array.ndim - len(counts)) + tuple(counts))
 
@@ -389,7 +412,13 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     check_tensor(input, "input", "repeat_interleave")
     if dim is None:
         input, dim = reshape(input, -1), 0
-    counts = repeats._array if isinstance(repeats, TensorBase) else repeats
+    if isinstance(repeats, TensorBase):
+        check_index(repeats, "repeats", "repeat_interleave")
+        counts: Any = repeats._array
+    else:
+        counts = as_int("repeat_interleave", "repeats", repeats)
+        if not 0 <= counts < 2**48:
+            raise ValueError(f"repeat_interleave: repeats must be from 0 to 2**48, got {counts}")
     return RepeatInterleave.apply(input, counts, axis(dim, input._array.ndim, "repeat_interleave"))
 
 
@@ -410,16 +439,28 @@ def flipud(input: Any) -> Any:
     return flip(input, 0)
 
 
+def _shift(value: Any) -> int:
+    shift = as_int("roll", "shifts", value)
+    if not -(2**63) <= shift < 2**63:
+        raise ValueError(f"roll: shifts must fit 64 bits, got {shift}")
+    return shift
+
+
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Elements moved along `dims`, those that fall out entering at the other end."""
     check_tensor(input, "input", "roll")
-    shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else shifts
+    many = isinstance(shifts, (tuple, list))
+    shifts = tuple([_shift(s) for s in shifts]) if many else _shift(shifts)
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else dims
     return Roll.apply(input, shifts, dims)
 
 
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """The plane of two axes turned by `k` quarter turns, from the first axis to the second."""
+    check_tensor(input, "input", "rot90")
+    k = as_int("rot90", "k", k)
+    if not isinstance(dims, (tuple, list)) or len(dims) != 2:
+        raise TypeError(f"rot90: dims must be two axes, got {dims!r:.80}")
     a, b = (axis(d, input._array.ndim, "rot90") for d in dims)
     if a == b:
         raise ValueError(f"rot90: dims must differ, got {tuple(dims)}")
@@ -486,6 +527,8 @@ def clone(input: Any, *, memory_format: Any = None) -> Any:
 
 
 def _tensors(tensors: Any, function: str) -> list[Any]:
+    if not hasattr(tensors, "__iter__") or isinstance(tensors, (str, bytes, dict)):
+        raise TypeError(f"{function}: tensors must be a sequence, got {type(tensors).__name__}")
     tensors = list(tensors)
     if not tensors:
         raise ValueError(f"{function}: expected at least one tensor")
@@ -550,12 +593,22 @@ def stack(tensors: Any, dim: int = 0) -> Any:
     return Stack.apply(axis(dim, len(first) + 1, "stack"), *tensors)
 
 
+def _check_all(tensors: Any, name: str) -> None:
+    """Raise TypeError unless these are Tensors in a sequence."""
+    if not isinstance(tensors, (tuple, list)):
+        raise TypeError(f"{name}: tensors must be a list or tuple, got {type(tensors).__name__}")
+    for i, x in enumerate(tensors):
+        check_tensor(x, f"tensors[{i}]", name)
+
+
 def vstack(tensors: Any) -> Any:
     """Tensors joined along axis 0, 1-D ones as rows."""
+    _check_all(tensors, "vstack")
     return cat([x if x._array.ndim > 1 else reshape(x, 1, -1) for x in tensors], 0)
 
 
 def hstack(tensors: Any) -> Any:
     """Tensors joined along axis 1, or 0 if they are 1-D."""
+    _check_all(tensors, "hstack")
     tensors = [x if x._array.ndim else reshape(x, 1) for x in tensors]
     return cat(tensors, 0 if tensors and tensors[0]._array.ndim == 1 else 1)

@@ -13,7 +13,8 @@ from .._grad_mode import mode, quiet, unquiet
 from ..autograd import Op, TensorBase, wrap
 from ..ops import elementwise as ops
 from ..ops import select
-from ._promote import cast, check_tensor, operand, result_dtype, to_float, unbroadcast
+from ..spec.arguments import as_int
+from ._promote import cast, check_tensor, fitting, operand, result_dtype, to_float, unbroadcast
 from .elementwise import into
 
 ndarray = np.ndarray
@@ -288,10 +289,28 @@ floor, ceil, trunc = _floor, _ceil, _trunc
 
 def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
     """The nearest number with `decimals` decimals, halves to even."""
+    decimals = as_int("round", "decimals", decimals)
+    if not -300 <= decimals <= 300:
+        raise ValueError(f"round: decimals must be within ±300, got {decimals}")
     if decimals == 0:
         return _round(input, out=out)
     scale = 10.0**decimals
     return into(out, _round(input * scale) / scale)
+
+
+def _limit(value: Any, kind: np.dtype) -> Any:
+    """A limit in the array's type: the type's own where it is beyond."""
+    try:
+        return kind.type(value)
+    except (TypeError, ValueError):
+        return fitting(value, kind, "clamp")
+    except OverflowError:
+        if isinstance(value, float):
+            return fitting(value, kind, "clamp")
+        if kind.kind == "f":
+            return kind.type(math.copysign(math.inf, value))
+        info = np.iinfo(kind)
+        return kind.type(info.min if value < 0 else info.max)
 
 
 class Clamp(Op):
@@ -299,9 +318,9 @@ class Clamp(Op):
     def forward(ctx: Any, x: ndarray, low: Any, high: Any) -> ndarray:
         if ctx.needs[0]:
             ctx.save(x, low, high)
-        y = x if low is None else np.maximum(x, x.dtype.type(low))
+        y = x if low is None else np.maximum(x, _limit(low, x.dtype))
         if high is not None:
-            y = np.minimum(y, x.dtype.type(high))
+            y = np.minimum(y, _limit(high, x.dtype))
         return y.copy() if y is x else y
 
     @staticmethod
@@ -416,7 +435,17 @@ class NanToNum(Op):
 def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """NaN and infinities replaced by numbers: by default zero and the largest of the type."""
     check_tensor(input, "input", "nan_to_num")
-    return NanToNum.apply(input, nan, posinf, neginf)
+    for name, value in (("nan", nan), ("posinf", posinf), ("neginf", neginf)):
+        if value is not None and not isinstance(value, (int, float, np.number)):
+            raise TypeError(f"nan_to_num: {name} must be a number, got {value!r:.80}")
+    return NanToNum.apply(input, 0.0 if nan is None else nan, posinf, neginf)
+
+
+def _number(value: Any, kind: np.dtype) -> Any:
+    try:
+        return kind.type(value)
+    except (OverflowError, TypeError, ValueError):
+        return fitting(value, kind, "where")
 
 
 class Where(Op):
@@ -427,8 +456,8 @@ class Where(Op):
         ctx.saved = (condition,)
         return np.where(
             condition,
-            a if type(a) is ndarray else kind.type(a),
-            b if type(b) is ndarray else kind.type(b),
+            a if type(a) is ndarray else _number(a, kind),
+            b if type(b) is ndarray else _number(b, kind),
         )
 
     @staticmethod

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -21,6 +24,9 @@ GAINS = {
 }
 
 
+P = ParamSpec("P")
+
+
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which weights before a nonlinearity grow to keep the variance.
 
@@ -36,6 +42,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     ValueError
         For another name, or a slope that is not a number.
     """
+    if not isinstance(nonlinearity, str):
+        raise TypeError(f"calculate_gain(): nonlinearity must be a str, got {nonlinearity!r:.80}")
     if nonlinearity in GAINS:
         return GAINS[nonlinearity]
     if nonlinearity.startswith("conv"):
@@ -56,6 +64,8 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     ValueError
         For fewer than two dimensions.
     """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"fans(): tensor must be a Tensor, got {type(tensor).__name__}")
     shape = tensor._array.shape
     if len(shape) < 2:
         raise ValueError(
@@ -69,9 +79,48 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 _calculate_fan_in_and_fan_out = fans
 
 
+#: Arguments of the fillers that are numbers, and have to be finite.
+UNBOUNDED = {("trunc_normal_", "a"), ("trunc_normal_", "b")}
+NUMBERS = ("a", "b", "mean", "std", "val", "gain", "sparsity")
+
+
+def checked(filler: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Raise TypeError for what is no Tensor or number, ValueError for a number that is not finite.
+
+    `constant_` takes any number.
+    """
+    signature = inspect.signature(filler)
+    name = filler.__name__
+
+    @functools.wraps(filler)
+    def fill(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        given = signature.bind(*args, **kwargs).arguments
+        if not isinstance(given["tensor"], Tensor):
+            raise TypeError(
+                f"{name}(): tensor must be a Tensor, got {type(given['tensor']).__name__}"
+            )
+        for key, value in given.items():
+            if key not in NUMBERS:
+                continue
+            if isinstance(value, (str, bytes, complex)) or not hasattr(value, "__float__"):
+                raise TypeError(f"{name}(): {key} must be a number, got {value!r:.80}")
+            try:
+                finite = math.isfinite(value)  # type: ignore[arg-type]
+            except (OverflowError, RuntimeError, TypeError):
+                finite = False
+            if not finite and key != "val" and (name, key) not in UNBOUNDED:
+                raise ValueError(f"{name}(): {key} must be finite, got {value!r:.80}")
+        return filler(*args, **kwargs)
+
+    return fill
+
+
 def _fill(tensor: Tensor, values: Any) -> Tensor:
     forget(tensor)
-    tensor._array[...] = values
+    try:
+        tensor._array[...] = values
+    except OverflowError:
+        raise ValueError(f"{values!r:.80} does not fit {tensor._array.dtype}") from None
     changed(tensor)
     return tensor
 
@@ -87,6 +136,7 @@ def _precision(tensor: Tensor) -> Any:
     return np.float32 if tensor._array.dtype == np.float32 else np.float64
 
 
+@checked
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
@@ -95,6 +145,7 @@ def uniform_(
     return _scaled(tensor, np.asarray(drawn), b - a, a)
 
 
+@checked
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
@@ -103,6 +154,7 @@ def normal_(
     return _scaled(tensor, np.asarray(drawn), std, mean)
 
 
+@checked
 def trunc_normal_(
     tensor: Tensor,
     mean: float = 0.0,
@@ -114,31 +166,70 @@ def trunc_normal_(
     """Fill with numbers drawn from a normal distribution, drawing again what is outside [a, b]."""
     if not a < b:
         raise ValueError(f"trunc_normal_(): a must be below b, got {a} and {b}")
+    if not std > 0:
+        raise ValueError(f"trunc_normal_(): std must be positive, got {std}")
     source = rng(generator)
     low, high = (a - mean) / std, (b - mean) / std
     if low > 6 or high < -6:
         raise ValueError(f"trunc_normal_(): [{a}, {b}] is too far from mean {mean} (std {std})")
-    values = source.standard_normal(tensor._array.shape)
-    while (out := (values < low) | (values > high)).any():
-        values[out] = source.standard_normal(int(out.sum()))
+    if high < 0:
+        values = -truncated(source, -high, -low, tensor._array.shape)
+    else:
+        values = truncated(source, low, high, tensor._array.shape)
     return _fill(tensor, values * std + mean)
 
 
+def truncated(
+    source: np.random.Generator, low: float, high: float, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Standard normal numbers in [low, high], where high >= 0, in a few rounds of rejection.
+
+    Where the interval is narrow they are drawn evenly, in the tail exponentially (Robert 1995), and
+    kept with the probability that is left.
+    """
+    nearest = max(low, 0.0)
+    rate = (low + math.sqrt(low * low + 4)) / 2
+
+    def draw(count: Any) -> tuple[np.ndarray, Any]:
+        if high - low < 1 / max(low, 1.0):
+            drawn = source.uniform(low, high, count)
+            kept = np.exp((nearest - drawn) * (nearest + drawn) / 2)
+        elif low > 0.5:
+            drawn = low + source.standard_exponential(count) / rate
+            kept = np.exp(-((drawn - rate) ** 2) / 2) * (drawn <= high)
+        else:
+            drawn = np.asarray(source.standard_normal(count))
+            return drawn, (drawn < low) | (drawn > high)
+        return drawn, source.random(count) > kept
+
+    values, out = draw(shape)
+    values, out = np.asarray(values), np.asarray(out)
+    while out.any():
+        again, still = draw(int(out.sum()))
+        values[out] = again
+        out[out] = still
+    return values
+
+
+@checked
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with one value."""
     return _fill(tensor, val)
 
 
+@checked
 def ones_(tensor: Tensor) -> Tensor:
     """Fill with 1."""
     return _fill(tensor, 1)
 
 
+@checked
 def zeros_(tensor: Tensor) -> Tensor:
     """Fill with 0."""
     return _fill(tensor, 0)
 
 
+@checked
 def eye_(tensor: Tensor) -> Tensor:
     """Fill a matrix with the identity."""
     if tensor._array.ndim != 2:
@@ -146,6 +237,7 @@ def eye_(tensor: Tensor) -> Tensor:
     return _fill(tensor, np.eye(*tensor._array.shape))
 
 
+@checked
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Fill a convolution's weight so that it hands its input channels through."""
     shape = tensor._array.shape
@@ -164,6 +256,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return tensor
 
 
+@checked
 def xavier_uniform_(
     tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
@@ -172,6 +265,7 @@ def xavier_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
+@checked
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with deviation gain · sqrt(2 / (fan_in + fan_out)) (Glorot, Bengio 2010)."""
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(fans(tensor))), generator)
@@ -184,6 +278,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
+@checked
 def kaiming_uniform_(
     tensor: Tensor,
     a: float = 0,
@@ -211,6 +306,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
+@checked
 def kaiming_normal_(
     tensor: Tensor,
     a: float = 0,
@@ -224,6 +320,7 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
+@checked
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """Rows (or columns) that are orthogonal and of length `gain` (Saxe et al. 2013)."""
     shape = tensor._array.shape
@@ -238,6 +335,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     return _fill(tensor, gain * (q.T if rows < columns else q).reshape(shape))
 
 
+@checked
 def sparse_(
     tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
 ) -> Tensor:

@@ -13,21 +13,41 @@ from ..functions.shape import cat
 from ..tensor import Tensor, wrap
 
 
+def _tensors(values: Any, name: str) -> list[Any]:
+    """A list of Tensors; TypeError for anything else."""
+    if isinstance(values, (str, bytes, dict)) or not hasattr(values, "__iter__"):
+        raise TypeError(f"{name} must be an iterable of Tensors, got {type(values).__name__}")
+    found = list(values)
+    for i, value in enumerate(found):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}[{i}] must be a Tensor, got {type(value).__name__}")
+    return found
+
+
 def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Any]:
-    found = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    found = [parameters] if isinstance(parameters, Tensor) else _tensors(parameters, "parameters")
     return [p.grad for p in found if p.grad is not None]
 
 
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     """The norm of all elements of several tensors together."""
-    arrays = [t._array for t in tensors]
+    arrays = [t._array for t in _tensors(tensors, "tensors")]
+    if isinstance(norm_type, (bool, str)) or not hasattr(norm_type, "__float__"):
+        raise TypeError(f"norm_type must be a number, got {norm_type!r:.80}")
+    norm_type = float(norm_type)
+    if norm_type == 0 or math.isnan(norm_type):
+        raise ValueError(f"norm_type must be a number other than 0, got {norm_type}")
     if math.isinf(norm_type):
-        total: Any = max((np.abs(a).max() for a in arrays if a.size), default=0.0)
+        least = norm_type < 0
+        each = (float(np.abs(a).min() if least else np.abs(a).max()) for a in arrays if a.size)
+        total: Any = (min if least else max)(each, default=0.0)
     elif norm_type == 2:
         squares = (np.dot(flat, flat) for flat in (a.ravel(order="K") for a in arrays))
         total = math.sqrt(sum(float(s) for s in squares))
     else:
-        total = sum(float((np.abs(a) ** norm_type).sum()) for a in arrays) ** (1 / norm_type)
+        with np.errstate(divide="ignore", over="ignore"):
+            powers = sum(float((np.abs(a) ** norm_type).sum()) for a in arrays)
+            total = np.float64(powers) ** (1 / norm_type) if arrays else 0.0
     return wrap(np.asarray(total, dtype=arrays[0].dtype if arrays else np.float32))
 
 
@@ -85,7 +105,7 @@ def clip_grad_value_(
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All elements of the parameters one after the other."""
-    return cat([p.reshape(-1) for p in parameters])
+    return cat([p.reshape(-1) for p in _tensors(parameters, "parameters")])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

@@ -47,6 +47,8 @@ class Optimizer:
             )
         if isinstance(params, (set, frozenset)):
             raise TypeError("optimizer parameters need an order, but a set has none: use a list")
+        if not isinstance(defaults, dict):
+            raise TypeError(f"defaults must be a dict, got {type(defaults).__name__}")
         self.defaults = defaults
         self.state: defaultdict[Tensor, State] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv.report.style import Theme
+from fastconv.text import grouped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -215,7 +216,7 @@ def speed(rows: Sequence[Row], theme: Theme) -> Figure:
     axes.set_xlim(low, max(times) * 8)
     for place, time in zip(places, times, strict=True):
         factor = max(times) / time
-        text = seconds_text(time) + (f"   {factor:,.0f}×" if factor >= 1.5 else "")
+        text = seconds_text(time) + (f"   {grouped(factor)}×" if factor >= 1.5 else "")
         axes.text(time * 1.12, float(place), text, va="center", fontsize=10, color=theme.ink)
     axes.xaxis.set_major_formatter(
         lambda value, _: seconds_text(value).replace(".00", "").replace(".0", "")

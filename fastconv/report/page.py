@@ -14,6 +14,7 @@ import numpy as np
 from fastconv.files import write_text
 from fastconv.report import figures
 from fastconv.report.style import picture
+from fastconv.text import grouped
 
 __all__ = ["render", "write"]
 
@@ -203,8 +204,8 @@ def _speed(results: Mapping[str, Any]) -> str:
     lines = "".join(
         f"<tr><td>{html.escape(row['backend'])}</td>"
         f'<td class="number">{figures.seconds_text(row["seconds"])}</td>'
-        f'<td class="number">{slowest / row["seconds"]:,.1f}×</td>'
-        f'<td class="number">{row["steps"]}</td></tr>'
+        f'<td class="number">{grouped(slowest / row["seconds"], 1)}×</td>'
+        f'<td class="number">{grouped(row["steps"])}</td></tr>'
         for row in rows
     )
     table = (

@@ -99,6 +99,8 @@ def number(function: str, name: str, value: Any) -> float:
     ):
         try:
             return float(value)
+        except TypeError:
+            pass  # a class
         except OverflowError:
             raise ValueError(f"{function}(): {name} must fit a float, got {value!r}") from None
     raise TypeError(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .optimizer import Optimizer
+from ..optimizer import Optimizer
+from .base import LRScheduler, check_int, check_number, each_group, groups_of
 
 
-class ReduceLROnPlateau:
+class ReduceLROnPlateau(LRScheduler):
     """Times `factor` when the measure has not improved for more than `patience` steps.
 
     Parameters
@@ -39,17 +40,21 @@ class ReduceLROnPlateau:
         min_lr: float | list[float] = 0,
         eps: float = 1e-8,
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+        name = "ReduceLROnPlateau"
+        groups = groups_of(optimizer, name)
+        check_number(name, factor=factor, threshold=threshold, eps=eps)
+        check_int(name, "patience", patience, 0)
+        check_int(name, "cooldown", cooldown, 0)
         if factor >= 1.0:
             raise ValueError(f"Factor should be < 1.0, got {factor}")
         if mode not in ("min", "max"):
             raise ValueError(f"mode {mode!r} is unknown!")
         if threshold_mode not in ("rel", "abs"):
             raise ValueError(f"threshold mode {threshold_mode!r} is unknown!")
-        count = len(optimizer.param_groups)
-        if isinstance(min_lr, (list, tuple)) and len(min_lr) != count:
-            raise ValueError(f"expected {count} min_lrs, got {len(min_lr)}")
+        self.min_lrs = each_group(optimizer, min_lr, "min_lr")
+        for least in self.min_lrs:
+            check_number(name, min_lr=least)
+        self.default_min_lr = None if isinstance(min_lr, (list, tuple)) else min_lr
         self.optimizer = optimizer
         self.mode = mode
         self.factor = factor
@@ -58,12 +63,11 @@ class ReduceLROnPlateau:
         self.threshold_mode = threshold_mode
         self.cooldown = cooldown
         self.eps = eps
-        self.min_lrs = list(min_lr) if isinstance(min_lr, (list, tuple)) else [min_lr] * count
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = 0
         self.cooldown_counter = 0
         self.last_epoch = 0
-        self._last_lr = [group["lr"] for group in optimizer.param_groups]
+        self._last_lr = [group["lr"] for group in groups]
 
     def is_better(self, value: float, best: float) -> bool:
         """Whether `value` improves on `best` by the threshold."""
@@ -74,8 +78,12 @@ class ReduceLROnPlateau:
             limit = best * (1 + sign * self.threshold)
         return value < limit if self.mode == "min" else value > limit
 
-    def step(self, metrics: Any, epoch: int | None = None) -> None:
+    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Take note of the measure and lower the rates when it is time."""
+        if isinstance(metrics, str) or not hasattr(metrics, "__float__"):
+            raise TypeError(
+                f"ReduceLROnPlateau.step: metrics must be a number, got {metrics!r:.80}"
+            )
         value = float(metrics)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self.is_better(value, self.best):
@@ -87,22 +95,21 @@ class ReduceLROnPlateau:
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
         if self.num_bad_epochs > self.patience:
-            for group, least in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
-                rate = max(group["lr"] * self.factor, least)
-                if group["lr"] - rate > self.eps:
-                    group["lr"] = rate
+            self._lower()
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
-    def get_last_lr(self) -> list[float]:
-        """The rates that are set."""
-        return self._last_lr
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimiser."""
-        return {key: value for key, value in self.__dict__.items() if key != "optimizer"}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
-        self.__dict__.update(state_dict)
+    def _lower(self) -> None:
+        groups = self.optimizer.param_groups
+        if len(groups) != len(self.min_lrs):
+            if self.default_min_lr is None:
+                raise RuntimeError(
+                    f"ReduceLROnPlateau: the optimizer has {len(groups)} parameter groups now, "
+                    f"min_lr was given for {len(self.min_lrs)}: set min_lrs anew"
+                )
+            self.min_lrs = [self.default_min_lr] * len(groups)
+        for group, least in zip(groups, self.min_lrs, strict=True):
+            rate = max(group["lr"] * self.factor, least)
+            if group["lr"] - rate > self.eps:
+                group["lr"] = rate

@@ -82,9 +82,14 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
     d.tiles = many ? fc_min(WIN_FUSED_TILES, WIN_FUSED_BYTES / (j->kept ? one : all))
                    : fc_min(WIN_MAX_TILES, block / one);
     d.tiles = fc_max(d.tiles, WIN_MIN_TILES);
+    /* Parts by themselves may add up their chains in another order: whatever the threads. */
+    d.apart =
+        d.raw && j->count > 1 &&
+        points * fc_round_up(win_equal(tiles, d.tiles), TILE_MR) * TILE_NR * (int64_t)sizeof(T) >
+            block + (64 << 10);
     if (threads > 1 && !(many && j->panels >= threads))
         d.tiles = fc_min(d.tiles, fc_max(WIN_MIN_TILES, tiles / (2 * threads)));
-    d.tiles = fc_round_up(fc_ceil_div(tiles, fc_ceil_div(tiles, d.tiles)), TILE_MR);
+    d.tiles = fc_round_up(win_equal(tiles, d.tiles), TILE_MR);
     if (j->parts->grid.shared > 1) { /* one part */
         j->parts->first_block = 0;
         d.slab = win_slab_extent(j->parts->p, &j->parts->grid, d.tiles);
@@ -97,8 +102,6 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
         q->first_block = d.raw ? 0 : d.blocks;
         d.blocks = (d.raw ? 0 : d.blocks) + fc_ceil_div(d.raw ? tiles : q->grid.tiles, d.tiles);
     }
-    d.apart = d.raw && j->count > 1 &&
-              points * d.tiles * TILE_NR * (int64_t)sizeof(T) > block + (64 << 10);
     return d;
 }
 

@@ -118,7 +118,7 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
     const WN(part) *first = j->parts + (d->raw ? 0 : j->count - 1);
     while (!d->raw && first->first_block > t->block) first--;
     const int64_t count = d->raw ? j->count : 1;
-    T *v = t->v, *m = t->m;
+    T *v = t->v, *m = t->m, odd[VL] = {0};
     for (int64_t i = 0; i < count; i++) {
         const WN(part) *q = first + i;
         blocks[i] = (WN(block)){
@@ -128,6 +128,7 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
             .output = &q->output,
             .size = q->size,
             .src = j->src,
+            .end = j->src + q->p->batch * q->p->src_stride[0],
             .bias = j->bias ? j->bias + t->group * j->panels * TILE_NR : NULL,
             .dst = j->dst,
             .group = t->group,
@@ -136,6 +137,7 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
             .v = v,
             .m = m,
             .local = t->local,
+            .odd = odd,
         };
         v += q->grid.points * win_slab_inputs(q->p, &q->grid, &d->slab) * q->size.pitch;
         m += q->grid.points * d->tiles * TILE_NR;
@@ -153,6 +155,7 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
             WN(store_all)(b, col, width);
         }
     }
+    WN(tell)(odd, j->spread);
 }
 
 /* Tasks are (group, block of tiles, range of panels): each writes its own part of the target. */
@@ -245,7 +248,8 @@ static int WN(solve)(const conv_problem *problems, int64_t count, const T *src, 
     const conv_problem *p = problems;
     if (count == 0) return FC_OK;
     if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
-    WN(job) job = {.count = count, .all = *p, .src = src, .w = w, .dst = dst};
+    int spread = 0;
+    WN(job) job = {.count = count, .all = *p, .src = src, .w = w, .dst = dst, .spread = &spread};
     conv_problem *all = &job.all;
     job.panels = fc_ceil_div(p->cols, TILE_NR);
     job.parts = fc_scratch(count, sizeof *job.parts);
@@ -277,6 +281,7 @@ static int WN(solve)(const conv_problem *problems, int64_t count, const T *src, 
     }
     if (status == FC_OK && all->packed) status = WN(keep)(&job, threads);
     if (status == FC_OK && !fc_only_packs(all->packed)) status = WN(run_job)(&job, threads);
+    if (status == FC_OK && spread) status = FC_NOT_FINITE;
     while (made > 0) win_grid_free(&job.parts[--made].grid);
     fc_free(all->position);
     fc_free((void *)job.bias);

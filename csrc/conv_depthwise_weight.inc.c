@@ -29,7 +29,8 @@ typedef struct {
     int rows_apart;           /* each output row has rows of x of its own in a copy */
     int in_place;             /* where a strip may be */
     /* A strip's copies: outputs, columns and rows of x (of each tap along d), dy's elements of an
-     * output. Output i meets the columns i*step + k, its tap b the row h*row_step + b*row_tap. */
+     * output. Output i meets the columns i*step + k, its tap b the row h*row_step + b*row_tap: a
+     * stride beyond the kernel leaves no columns between those of two outputs. */
     int64_t cols, x_cols, x_rows, dy_col, step, row_step, row_tap;
 } FN(dw_sum_call);
 
@@ -173,6 +174,7 @@ static int FN(dw_sum_place)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, 
         s->x_line = call->row_tap * x_row;
         s->x_step = call->step * VL;
         s->x_tap = VL;
+        s->step = call->step;
         return 0;
     }
     s->dy = call->dy + r->n * dst[0] + r->d * dst[2] + r->h0 * dst[3] + w * dst[4] + c;
@@ -186,6 +188,7 @@ static int FN(dw_sum_place)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, 
     s->x_line = th->count > 1 ? (th->off[1] - th->off[0]) * st[3] : 0;
     s->x_step = call->skip * p->src_step[2] * st[4];
     s->x_tap = call->apart * st[4];
+    s->step = call->skip * p->src_step[2] / call->apart;
     return 1;
 }
 
@@ -226,7 +229,7 @@ static void FN(dw_sum_strip)(FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64
     const int place = FN(dw_sum_place)(r, w, cols, c, &s);
     const T *dy = s.dy;
     const dw_sum_fn(*table)[DW_SUM_LINES] =
-        (*call->tiles)[call->count > 1 ? 0 : fc_min(call->step, 3) - 1];
+        (*call->tiles)[call->count > 1 ? 0 : fc_min(s.step, 3) - 1];
     for (int64_t k = 0, kw; k < tw->count; k += kw) {
         const int64_t left = tw->count - k;
         kw = fc_ceil_div(left, fc_ceil_div(left, 7));

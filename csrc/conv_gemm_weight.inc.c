@@ -103,7 +103,8 @@ static void FN(weight_multiply)(int by_rows, int64_t m, int64_t rows, int64_t nr
         const T *ai = a + (by_rows ? i * lda : i);
         T *c = acc + i * ld;
         if (m - i < TILE_MR) {
-            const tile_fn f = (by_rows ? FN(tiles_by_rows) : FN(tiles_by_cols))[m - i - 1][nrv - 1];
+            const tile_fn f = by_rows ? FN(tiles_by_rows)[m - i - 1][nrv - 1]
+                                      : FN(tiles_by_cols)[m - i - 1][nrv - 1];
             f(rows, ai, lda, panel, ldb, c, ld, NULL, mode == TILE_ADD ? TILE_ADD : TILE_STORE);
             continue;
         }

@@ -114,7 +114,8 @@ static void FN(scatter_run)(const FN(scatter_task) * t) {
         while (h < end && h * step + th->off[th->count - 1] < t->h0) h++;
         while (end > h && (end - 1) * step + th->off[0] >= t->h1) end--;
         for (int64_t lines; h < end; h += lines) {
-            lines = fc_min(most, end - h);
+            /* to a multiple of `most`, whatever the band: an element's sum has one order */
+            lines = fc_min(most - h % most, end - h);
             const T *line = t->dy + t->n * ys[0] + d * ys[2] + h * ys[3] + t->group * K;
             for (int64_t w = 0; w < W; w += SCATTER_ROWS) {
                 const int64_t width = fc_min(SCATTER_ROWS, W - w), rows = lines * width;

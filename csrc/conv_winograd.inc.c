@@ -82,9 +82,14 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
     d.tiles = many ? fc_min(WIN_FUSED_TILES, WIN_FUSED_BYTES / (j->kept ? one : all))
                    : fc_min(WIN_MAX_TILES, block / one);
     d.tiles = fc_max(d.tiles, WIN_MIN_TILES);
+    /* Parts by themselves may add up their chains in another order: whatever the threads. */
+    d.apart =
+        d.raw && j->count > 1 &&
+        points * fc_round_up(win_equal(tiles, d.tiles), TILE_MR) * TILE_NR * (int64_t)sizeof(T) >
+            block + (64 << 10);
     if (threads > 1 && !(many && j->panels >= threads))
         d.tiles = fc_min(d.tiles, fc_max(WIN_MIN_TILES, tiles / (2 * threads)));
-    d.tiles = fc_round_up(fc_ceil_div(tiles, fc_ceil_div(tiles, d.tiles)), TILE_MR);
+    d.tiles = fc_round_up(win_equal(tiles, d.tiles), TILE_MR);
     if (j->parts->grid.shared > 1) { /* one part */
         j->parts->first_block = 0;
         d.slab = win_slab_extent(j->parts->p, &j->parts->grid, d.tiles);
@@ -97,8 +102,6 @@ static WN(division) WN(divide)(WN(job) * j, int threads) {
         q->first_block = d.raw ? 0 : d.blocks;
         d.blocks = (d.raw ? 0 : d.blocks) + fc_ceil_div(d.raw ? tiles : q->grid.tiles, d.tiles);
     }
-    d.apart = d.raw && j->count > 1 &&
-              points * d.tiles * TILE_NR * (int64_t)sizeof(T) > block + (64 << 10);
     return d;
 }
 
@@ -115,7 +118,7 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
     const WN(part) *first = j->parts + (d->raw ? 0 : j->count - 1);
     while (!d->raw && first->first_block > t->block) first--;
     const int64_t count = d->raw ? j->count : 1;
-    T *v = t->v, *m = t->m;
+    T *v = t->v, *m = t->m, odd[VL] = {0};
     for (int64_t i = 0; i < count; i++) {
         const WN(part) *q = first + i;
         blocks[i] = (WN(block)){
@@ -125,6 +128,7 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
             .output = &q->output,
             .size = q->size,
             .src = j->src,
+            .end = j->src + q->p->batch * q->p->src_stride[0],
             .bias = j->bias ? j->bias + t->group * j->panels * TILE_NR : NULL,
             .dst = j->dst,
             .group = t->group,
@@ -133,6 +137,7 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
             .v = v,
             .m = m,
             .local = t->local,
+            .odd = odd,
         };
         v += q->grid.points * win_slab_inputs(q->p, &q->grid, &d->slab) * q->size.pitch;
         m += q->grid.points * d->tiles * TILE_NR;
@@ -150,6 +155,7 @@ static void WN(run_task)(const WN(job) * j, const WN(division) * d, const WN(tas
             WN(store_all)(b, col, width);
         }
     }
+    WN(tell)(odd, j->spread);
 }
 
 /* Tasks are (group, block of tiles, range of panels): each writes its own part of the target. */
@@ -242,7 +248,8 @@ static int WN(solve)(const conv_problem *problems, int64_t count, const T *src, 
     const conv_problem *p = problems;
     if (count == 0) return FC_OK;
     if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
-    WN(job) job = {.count = count, .all = *p, .src = src, .w = w, .dst = dst};
+    int spread = 0;
+    WN(job) job = {.count = count, .all = *p, .src = src, .w = w, .dst = dst, .spread = &spread};
     conv_problem *all = &job.all;
     job.panels = fc_ceil_div(p->cols, TILE_NR);
     job.parts = fc_scratch(count, sizeof *job.parts);
@@ -274,6 +281,7 @@ static int WN(solve)(const conv_problem *problems, int64_t count, const T *src, 
     }
     if (status == FC_OK && all->packed) status = WN(keep)(&job, threads);
     if (status == FC_OK && !fc_only_packs(all->packed)) status = WN(run_job)(&job, threads);
+    if (status == FC_OK && spread) status = FC_NOT_FINITE;
     while (made > 0) win_grid_free(&job.parts[--made].grid);
     fc_free(all->position);
     fc_free((void *)job.bias);

@@ -37,7 +37,7 @@ static void FN(win_load_grad)(const FN(win_block) * b, const FN(win_transform) *
         y = b->local;
         from = (FN(win_place)){WIN_OUT * Kp, Kp};
     }
-    FN(win_transform_tile)(f, high, wide, f->high, f->wide, Kp, y, z, from, at, NULL);
+    FN(win_transform_tile)(f, high, wide, f->high, f->wide, Kp, y, z, from, at, NULL, NULL);
 }
 
 /* One chunk of tiles for one group. */
@@ -55,6 +55,7 @@ typedef struct {
     int64_t part;            /* of the depth: one group of taps where they differ, else V's */
     int begin, end;          /* the first, the last chunk */
     int stream;              /* dW goes past the caches */
+    int *spread;             /* set where a sum was not finite */
 } FN(win_chunk);
 
 /* What both ways share: p's sizes, and how its sums are cut. */
@@ -249,7 +250,7 @@ static void FN(win_chunk_back)(const FN(win_chunk) * c, const FN(win_cut) * cut,
     for (int64_t i = 0; i < cut->rows; i++) {
         T *sum =
             begin && end ? local : c->sum + (cut->k0 + i - c->sum_k) * c->taps * depth + cut->d0;
-        back(r, s, cut->width, m + i * c->m_pitch, sum, to, at, NULL);
+        back(r, s, cut->width, m + i * c->m_pitch, sum, to, at, NULL, c->block.odd);
         if (end) FN(win_lay_out_weight)(c, sum, pitch, cut->k0 + i, cut->d0, channels);
     }
 }
@@ -365,9 +366,12 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 int64_t k, c;
                 const conv_problem block = FN(win_block_at)(w, i / parts, &k, &c);
                 FN(win_chunk) part = FN(win_chunk_of)(&block, grid);
+                T odd[VL] = {0};
+                part.block.odd = odd;
                 part.block.input = like->block.input;
                 part.grad = like->grad;
                 part.block.src = x + group * p->channels + c;
+                part.block.end = x + p->batch * p->src_stride[0];
                 part.dy = dy + group * p->cols + k;
                 part.row = row;
                 part.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
@@ -380,6 +384,7 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 part.block.local = part.block.m + m_items;
                 FN(win_sum_slabs)(&part, &slab, i % parts * slabs / parts,
                                   (i % parts + 1) * slabs / parts);
+                FN(win_tell)(odd, like->spread);
             }
 #pragma omp for schedule(dynamic)
             for (int64_t i = 0; i < (sum ? w->count * w->kb : 0); i++) { /* rows of dW's blocks */
@@ -426,6 +431,7 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
     T *sum = fc_scratch((by_rows ? threads * all.m_rows : p->cols) * line, sizeof(T));
     const int status = v && z && scratch && sum ? FC_OK : FC_NOMEM;
     all.block.src = x;
+    all.block.end = x + p->batch * p->src_stride[0];
     all.block.v = v;
     all.dy = dy;
     all.z = z;
@@ -444,6 +450,8 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
 #pragma omp parallel num_threads(threads) if (threads > 1)
             {
                 FN(win_chunk) chunk = all;
+                T odd[VL] = {0};
+                chunk.block.odd = odd;
                 chunk.block.m = scratch + fc_thread() * each;
                 chunk.block.local = chunk.block.m + m_items;
                 if (by_rows) chunk.sum = sum + fc_thread() * all.m_rows * line;
@@ -458,6 +466,7 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
                 for (int64_t k = 0; k < (shared && last && !by_rows ? p->cols : 0); k++)
                     FN(win_lay_out_weight)(&chunk, sum + k * line, size.depth, k, 0, p->channels);
                 if (all.stream) STREAMED();
+                FN(win_tell)(odd, all.spread);
             }
         }
     }
@@ -481,6 +490,8 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
     FN(win_chunk) like = FN(win_chunk_of)(p, grid);
     like.block.input = &input;
     like.grad = &grad;
+    int spread = 0;
+    like.spread = &spread;
     like.place = fc_scratch(p->ntaps, sizeof *like.place);
     if (!like.place) return FC_NOMEM;
     int64_t at[3] = {0, 0, 0};
@@ -494,7 +505,7 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
     const int status = few ? FN(win_weight_blocks)(&blocks, &like, dy, x, dw, threads)
                            : FN(win_weight_chunks)(p, &like, dy, x, dw, threads);
     fc_free(like.place);
-    return status;
+    return status == FC_OK && spread ? FC_NOT_FINITE : status;
 }
 
 static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *dy, const void *x,

@@ -13,6 +13,7 @@ typedef struct {
     const T *dy, *x;                       /* x: of the first output's first tap that is inside */
     int64_t dy_row, dy_col, x_row, x_step; /* between rows, outputs */
     int64_t x_plane, x_line, x_tap;        /* between taps along d, h, w */
+    int64_t step;                          /* x_step / x_tap */
     int64_t rows, cols, count;             /* count: channels of dy's group */
     T *sum;                                /* [k][channel of dy's group][lanes] of the first line */
     int64_t w_line, w_pitch, w_channel;    /* between lines, taps, channels */

@@ -94,10 +94,19 @@ static fc_conv_fn conv_kernel(const fc_kernels *k, int kernel) {
 
 int fc_conv_available(int kernel, int dtype) { return conv_kernel(table(dtype), kernel) != NULL; }
 
+/* The kernel of the same direction that touches no other outputs than a direct sum does. */
+static int without_winograd(int kernel) {
+    return kernel == FC_CONV_BACKWARD_INPUT_WINOGRAD    ? FC_CONV_BACKWARD_INPUT_GEMM
+           : kernel == FC_CONV_BACKWARD_WEIGHT_WINOGRAD ? FC_CONV_BACKWARD_WEIGHT_GEMM
+                                                        : FC_CONV_FORWARD_GEMM;
+}
+
 static int conv(const fc_kernels *k, int kernel, const fc_conv_geom *g, const void *a,
                 const void *b, const void *bias, void *out, int threads) {
     fc_conv_fn f = conv_kernel(k, kernel);
-    return f ? f(g, a, b, bias, out, threads) : FC_UNSUPPORTED;
+    const int status = f ? f(g, a, b, bias, out, threads) : FC_UNSUPPORTED;
+    if (status != FC_NOT_FINITE || g->packed) return status;
+    return k->conv[without_winograd(kernel)](g, a, b, bias, out, threads);
 }
 
 int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const void *b,

@@ -7,7 +7,14 @@
 #include <stdint.h>
 
 /* cffi: begin */
-enum { FC_OK = 0, FC_NOMEM = 1, FC_OVERFLOW = 2, FC_UNSUPPORTED = 3, FC_RANGE = 4 };
+enum {
+    FC_OK = 0,
+    FC_NOMEM = 1,
+    FC_OVERFLOW = 2,
+    FC_UNSUPPORTED = 3,
+    FC_RANGE = 4,
+    FC_NOT_FINITE = 5 /* of fc_conv_packed alone: call again with the weights as they lie */
+};
 enum { FC_F32 = 0, FC_F64 = 1, FC_DTYPES = 2 };
 
 /* What a result of the forward direction becomes on its way out:
@@ -115,10 +122,12 @@ enum {
 
 /* forward: a = x, b = w, out = y; backward input: a = dy, b = w, out = dx;
  * backward weight: a = dy, b = x, out = dw. w and dw are C-contiguous (K, C/groups, kD, kH, kW).
- * bias may be NULL. Every element of out is written. */
+ * bias may be NULL. Every element of out is written. A call of Winograd whose result has elements
+ * that are not finite is made again by the GEMM, which keeps them where they belong. */
 int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const void *b,
             const void *bias, void *out, int threads);
-/* Convolution forward with an epilogue, while the result is in cache where the kernel can. */
+/* Convolution forward with an epilogue, while the result is in cache where the kernel can. The
+ * residual is not y. */
 int fc_conv_finish(int kernel, int dtype, const fc_conv_geom *g, const void *x, const void *w,
                    const void *bias, const void *coef, const void *residual, double slope,
                    double limit, void *y, int threads);

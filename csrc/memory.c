@@ -43,12 +43,15 @@ static int64_t cached, in_use, frees, limit = INT64_C(1) << 30;
  * first. Younger ones stay: a step that needs more than the limit would find none of its own. */
 enum { STALE = 1024 };
 
-/* Under the address sanitizer blocks have their exact size and are not used again: it sees every
- * access beyond one, or after its end. */
+/* The address sanitizer is told what of the pool's memory is lent: it sees accesses before a block,
+ * beyond its exact size, and after its end until it is lent again. */
 #ifdef __SANITIZE_ADDRESS__
-enum { EXACT = 1 };
+#include <sanitizer/asan_interface.h>
+#define FORBID(at, bytes) ASAN_POISON_MEMORY_REGION(at, bytes)
+#define ALLOW(at, bytes) ASAN_UNPOISON_MEMORY_REGION(at, bytes)
 #else
-enum { EXACT = 0 };
+#define FORBID(at, bytes) ((void)(at), (void)(bytes))
+#define ALLOW(at, bytes) ((void)(at), (void)(bytes))
 #endif
 
 static int class_of(size_t bytes, size_t *size) {
@@ -75,13 +78,17 @@ static header *from_slab(size_t bytes) {
     pthread_mutex_lock(&lock);
     if (!current || current->at + bytes > SLAB_BYTES) {
         current = aligned(HUGE_PAGE, SLAB_BYTES); /* the old one goes with its last block */
-        if (current) *current = (slab){HEADER, 0};
+        if (current) {
+            *current = (slab){HEADER, 0};
+            FORBID((char *)current + HEADER, SLAB_BYTES - HEADER);
+        }
     }
     header *h = NULL;
     if (current) {
         h = (header *)((char *)current + current->at);
         current->at += (bytes + HEADER - 1) / HEADER * HEADER;
         current->live++;
+        ALLOW(h, HEADER);
         h->slab = current;
     }
     pthread_mutex_unlock(&lock);
@@ -89,11 +96,8 @@ static header *from_slab(size_t bytes) {
 }
 
 static header *from_system(size_t bytes) {
-    if (!EXACT && bytes >= SLAB_LEAST && bytes < HUGE_PAGE) return from_slab(bytes);
-    void *exact = NULL;
-    header *h = NULL;
-    if (!EXACT) h = aligned(bytes >= HUGE_PAGE ? HUGE_PAGE : 64, bytes);
-    else if (!posix_memalign(&exact, 64, bytes)) h = exact;
+    if (bytes >= SLAB_LEAST && bytes < HUGE_PAGE) return from_slab(bytes);
+    header *h = aligned(bytes >= HUGE_PAGE ? HUGE_PAGE : 64, bytes);
     if (h) h->slab = NULL;
     return h;
 }
@@ -101,19 +105,21 @@ static header *from_system(size_t bytes) {
 /* What is left of a slab in use is not cut again, but its pages go back. */
 static void to_system(header *h) {
     slab *s = h->slab;
+    const size_t bytes = h->bytes;
     if (!s) {
         free(h);
         return;
     }
 #if defined(__linux__) && defined(MADV_DONTNEED)
     const uintptr_t from = ((uintptr_t)h + PAGE - 1) / PAGE * PAGE;
-    const uintptr_t to = ((uintptr_t)h + h->bytes) / PAGE * PAGE;
+    const uintptr_t to = ((uintptr_t)h + bytes) / PAGE * PAGE;
     if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
 #endif
     pthread_mutex_lock(&lock);
     const int last = --s->live == 0;
     if (last && s == current) s->at = HEADER;
     const int gone = last && s != current;
+    FORBID(h, bytes);
     pthread_mutex_unlock(&lock);
     if (gone) free(s);
 }
@@ -122,7 +128,6 @@ void *fc_alloc(size_t bytes) {
     size_t size;
     if (bytes > (size_t)1 << 48) return NULL; /* beyond any address space, and the size classes */
     const int class = class_of(bytes + HEADER, &size);
-    if (EXACT) size = bytes + HEADER;
     pthread_mutex_lock(&lock);
     header *h = waiting[class];
     if (h) {
@@ -146,6 +151,9 @@ void *fc_alloc(size_t bytes) {
         h->bytes = size;
         h->class = class;
     }
+    ALLOW((char *)h + HEADER, bytes);
+    FORBID((char *)h + HEADER + bytes, size - HEADER - bytes);
+    FORBID(h, HEADER);
     return (char *)h + HEADER;
 }
 
@@ -180,12 +188,14 @@ static void all_to_system(header *all) {
 void fc_free(void *block) {
     if (!block) return;
     header *h = (header *)((char *)block - HEADER);
+    ALLOW(h, HEADER);
+    FORBID(block, h->bytes - HEADER);
     pthread_mutex_lock(&lock);
     in_use -= (int64_t)h->bytes;
     h->freed = ++frees;
     header *stale = NULL;
-    if (!EXACT && cached + (int64_t)h->bytes > limit) stale = take_stale();
-    const int keep = !EXACT && cached + (int64_t)h->bytes <= limit;
+    if (cached + (int64_t)h->bytes > limit) stale = take_stale();
+    const int keep = cached + (int64_t)h->bytes <= limit;
     if (keep) {
         h->next = waiting[h->class];
         waiting[h->class] = h;

@@ -83,7 +83,7 @@ static void WN(transform_group)(const conv_problem *p, const win_grid *g, const 
         for (int j = 0; j < g->wide; j++) points[i * WIN_IN + j] = (i * g->wide + j) * plane;
     for (int64_t c = 0; c < n; c++, u += nr) {
         if (full) { /* taps as they are packed */
-            WN(filter)(r, s, nr, taps + (first * n + c) * nr, u, lie, points, NULL);
+            WN(filter)(r, s, nr, taps + (first * n + c) * nr, u, lie, points, NULL, NULL);
             continue;
         }
         for (int i = 0; i < rows * s; i++) {
@@ -92,7 +92,7 @@ static void WN(transform_group)(const conv_problem *p, const win_grid *g, const 
             T *o = filter + (i / s * WIN_TAPS + i % s) * nr;
             for (int64_t e = 0; e < nr; e += VL) vstore(o + e, tap < 0 ? vset1(0) : vload(x + e));
         }
-        WN(filter)(r, s, nr, filter, u, from, points, NULL);
+        WN(filter)(r, s, nr, filter, u, from, points, NULL, NULL);
     }
 }
 
@@ -118,6 +118,7 @@ typedef struct {
     const T *lying; /* taps[group][panel][chain][tap][channel][nr] that it keeps instead, or NULL */
     int64_t taps;   /* of `lying`, which may be more than those of all parts here */
     T *dst;
+    int *spread; /* set where a result was not finite */
 } WN(job);
 
 /* One panel of U from weights packed a few channels at a time. scratch holds
@@ -152,13 +153,15 @@ typedef struct {
     const win_grid *grid;
     const WN(transform) * input, *output;
     WN(sizes) size;
-    const T *src, *bias; /* bias: the group's, padded */
+    const T *src, *end; /* of the source as a whole, where src may be some of its channels */
+    const T *bias;      /* the group's, padded */
     T *dst;
     int64_t group, tap0;
     win_slab slab;
     T *v, *m;
     int64_t rows[WIN_IN * WIN_IN]; /* of each point, in a line of tiles */
     T *local;                      /* one tile as a whole, zero outside the source */
+    T *odd;                        /* [VL]: not zero where a result was not finite */
 } WN(block);
 
 /* Outputs of a tile along the transformed rows (0 where there are none) and columns. */
@@ -205,7 +208,6 @@ static void WN(gather)(const WN(block) * b, const win_tile *t, const int64_t at[
     const win_grid *g = b->grid;
     const int64_t *st = p->src_stride, C = p->channels;
     const T *src = b->src + t->n * st[0] + b->group * C;
-    const T *const limit = b->src + p->batch * st[0];
     int64_t s[3];
     for (int i = 0; i < 3; i++) s[i] = t->first[i] * p->src_step[i] + g->axis[i].origin[at[i]];
     const int row = g->two ? g->row : 0, other = 3 - row - g->col;
@@ -227,7 +229,7 @@ static void WN(gather)(const WN(block) * b, const win_tile *t, const int64_t at[
             const int64_t w = first + j * step;
             if (no_row || w < 0 || w >= size) {
                 for (int64_t c = 0; c < C; c++) out_row[c] = 0;
-            } else if (spill && C <= 4 && line + w * st[2 + g->col] + 4 <= limit) {
+            } else if (spill && C <= 4 && line + w * st[2 + g->col] + 4 <= b->end) {
                 memcpy(out_row, line + w * st[2 + g->col], 4 * sizeof(T));
             } else {
                 WN(copy)(out_row, line + w * st[2 + g->col], C);
@@ -268,7 +270,7 @@ static void WN(load)(const WN(block) * b, const win_tile *t, T *v, const int64_t
             if (WN(inside)(b, t, tap, &from)) place = lie;
             else WN(gather)(b, t, tap, b->local, C, 0);
             WN(transform_tile)(b->input, high, wide, win_group_high(g, tap), win_group_wide(g, tap),
-                               C, from, v, place, at, NULL);
+                               C, from, v, place, at, NULL, NULL);
         }
         return;
     }
@@ -279,7 +281,7 @@ static void WN(load)(const WN(block) * b, const win_tile *t, T *v, const int64_t
     for (int64_t i = 0; i < b->size.samples; i++)
         for (int64_t c = g->groups * C; c < depth; c++) b->local[i * depth + c] = 0;
     WN(transform_tile)(b->input, high, wide, b->input->high, b->input->wide, depth, b->local, v,
-                       (WN(place)){WIN_IN * depth, depth}, at, NULL);
+                       (WN(place)){WIN_IN * depth, depth}, at, NULL, NULL);
 }
 
 /* Where the tile's first output lies in a tensor of the target's form, and its neighbours. */
@@ -313,10 +315,10 @@ static void WN(store)(const WN(block) * b, const win_tile *t, int64_t col, int64
     const WN(place) to = WN(target)(b, t, &offset);
     T *y = b->dst + offset + (b->group * p->cols + col) * cs;
     if (width == nr && cs == 1) {
-        WN(transform_tile)(b->output, high, wide, r, s, nr, m, y, to, at, bias);
+        WN(transform_tile)(b->output, high, wide, r, s, nr, m, y, to, at, bias, b->odd);
     } else {
         const WN(place) local = {WIN_OUT * nr, nr};
-        WN(transform_tile)(b->output, high, wide, r, s, nr, m, b->local, local, at, bias);
+        WN(transform_tile)(b->output, high, wide, r, s, nr, m, b->local, local, at, bias, b->odd);
         for (int64_t i = 0; i < rows; i++) {
             for (int64_t j = 0; j < cols; j++) {
                 const T *x = b->local + (i * WIN_OUT + j) * nr;

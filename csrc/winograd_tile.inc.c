@@ -226,25 +226,39 @@ INLINE void WN(apply_column)(const int kind, const int r, const int j, const T *
 
 /* Row i of s taps. */
 INLINE void WN(apply_row)(const int kind, const int s, const int i, const vec *t, T *dst,
-                          WN(place) place, const int64_t *at, const vec start, const int add) {
+                          WN(place) place, const int64_t *at, const vec start, const int add,
+                          vec *odd) {
     vec o[WIN_IN];
     WN(axis)(kind, s, t + i * WIN_IN, o, 1);
     UNROLL
     for (int j = 0; j < WN(outs)(kind, s); j++) {
         T *p = dst + (WN(from_points)(kind) ? i * place.row + j * place.col : at[i * WIN_IN + j]);
-        vstore(p, add ? vload(p) + o[j] : o[j] + start);
+        const vec v = add ? vload(p) + o[j] : o[j] + start;
+        vstore(p, v);
+        if (WN(from_points)(kind)) *odd += v * (T)0;
     }
+}
+
+/* A value that is not finite spreads over its tile, further than in a direct sum:
+ * what is transformed back is multiplied by zero and added to odd[VL], which is 0
+ * as long as all is finite. Then the call is made again without Winograd
+ * (dispatch.c). */
+INLINE void WN(tell)(const T *odd, int *spread) {
+    int found = 0;
+    for (int i = 0; i < VL; i++) found |= !(odd[i] == 0);
+    if (found) __atomic_store_n(spread, 1, __ATOMIC_RELAXED);
 }
 
 /* A whole tile of r x s taps, or of s where r is 0. `add` adds to dst, bias (or
  * NULL) is added to every element. */
 INLINE void WN(apply)(const int kind, const int r, const int s, int64_t cols, const T *src, T *dst,
-                      WN(place) place, const int64_t *at, const T *bias, const int add) {
+                      WN(place) place, const int64_t *at, const T *bias, const int add, T *odd) {
     if (kind == WIN_INPUT && r == 3 && s == 3) {
         WN(apply_data)(cols, src, dst, place, at);
         return;
     }
     const int wide = WN(ins)(kind, s), high = r ? WN(outs)(kind, r) : 1;
+    vec found = vset1(0);
     for (int64_t c = 0; c < cols; c += VL) {
         vec t[WIN_IN * WIN_IN];
         const vec start = bias ? vload(bias + c) : vset1(0);
@@ -254,22 +268,25 @@ INLINE void WN(apply)(const int kind, const int r, const int s, int64_t cols, co
             if (j < wide) WN(apply_column)(kind, r, j, src + c, place, at, t);
         UNROLL
         for (int i = 0; i < WIN_IN; i++)
-            if (i < high) WN(apply_row)(kind, s, i, t, dst + c, place, at, start, add);
+            if (i < high) WN(apply_row)(kind, s, i, t, dst + c, place, at, start, add, &found);
     }
+    if (WN(from_points)(kind)) vstore(odd, vload(odd) + found);
 }
 
 /* The same for numbers of taps that are not compiled in together. */
 INLINE void WN(apply_any)(const int kind, const int r, const int s, int64_t cols, const T *src,
-                          T *dst, WN(place) place, const int64_t *at, const T *bias,
-                          const int add) {
+                          T *dst, WN(place) place, const int64_t *at, const T *bias, const int add,
+                          T *odd) {
     const int wide = WN(ins)(kind, s), high = WN(outs)(kind, r);
+    vec found = vset1(0);
     for (int64_t c = 0; c < cols; c += VL) {
         vec t[WIN_IN * WIN_IN];
         const vec start = bias ? vload(bias + c) : vset1(0);
 #define COLUMNS(n) \
     for (int j = 0; j < wide; j++) WN(apply_column)(kind, n, j, src + c, place, at, t)
-#define ROWS(n) \
-    for (int i = 0; i < high; i++) WN(apply_row)(kind, n, i, t, dst + c, place, at, start, add)
+#define ROWS(n)                    \
+    for (int i = 0; i < high; i++) \
+    WN(apply_row)(kind, n, i, t, dst + c, place, at, start, add, &found)
         if (r == 3) COLUMNS(3);
         else if (r == 2) COLUMNS(2);
         else COLUMNS(1);
@@ -279,6 +296,7 @@ INLINE void WN(apply_any)(const int kind, const int r, const int s, int64_t cols
 #undef COLUMNS
 #undef ROWS
     }
+    if (WN(from_points)(kind)) vstore(odd, vload(odd) + found);
 }
 
 /* The transforms of a smaller tile as they are defined: matrices [out][in], by
@@ -368,9 +386,11 @@ INLINE void WN(any_line)(const WN(matrix) * x, const vec *in, int s, vec *out, i
 }
 
 /* A tile of any size: y = rows * x * colsT. from and to are offsets of [i *
- * WIN_IN + j]. */
+ * WIN_IN + j]. odd: NULL where y are the products' operands. */
 NOINLINE void WN(any)(const WN(matrix) * rows, const WN(matrix) * cols, int64_t channels,
-                      const T *src, const int64_t *from, T *dst, const int64_t *to, const T *bias) {
+                      const T *src, const int64_t *from, T *dst, const int64_t *to, const T *bias,
+                      T *odd) {
+    vec found = vset1(0);
     for (int64_t c = 0; c < channels; c += VL) {
         vec d[WIN_IN * WIN_IN], t[WIN_IN * WIN_IN];
         for (int i = 0; i < rows->in; i++)
@@ -381,15 +401,19 @@ NOINLINE void WN(any)(const WN(matrix) * rows, const WN(matrix) * cols, int64_t 
             WN(any_line)(cols, t + i * WIN_IN, 1, d + i * WIN_IN, 1);
         const vec start = bias ? vload(bias + c) : vset1(0);
         for (int i = 0; i < rows->out; i++)
-            for (int j = 0; j < cols->out; j++)
-                vstore(dst + to[i * WIN_IN + j] + c, d[i * WIN_IN + j] + start);
+            for (int j = 0; j < cols->out; j++) {
+                const vec v = d[i * WIN_IN + j] + start;
+                vstore(dst + to[i * WIN_IN + j] + c, v);
+                found += v * (T)0;
+            }
     }
+    if (odd) vstore(odd, vload(odd) + found);
 }
 
 /* The transforms of one kind: that of whole tiles, and by the values and points
  * of an axis, where [0][0] stands for an axis that is not transformed. */
 typedef void (*WN(fn))(int r, int s, int64_t cols, const T *src, T *dst, WN(place) place,
-                       const int64_t *at, const T *bias);
+                       const int64_t *at, const T *bias, T *odd);
 typedef struct {
     int kind;
     int high, wide; /* taps of the largest groups; 0 where there are no rows */
@@ -425,9 +449,9 @@ static void WN(transform_make)(WN(transform) * f, int kind, WN(fn) whole, const 
  * the image's side at `place`, the products' at `at`. */
 INLINE void WN(transform_tile)(const WN(transform) * f, int m, int n, int r, int s, int64_t cols,
                                const T *src, T *dst, WN(place) place, const int64_t *at,
-                               const T *bias) {
+                               const T *bias, T *odd) {
     if (m % WIN_OUT == 0 && n == WIN_OUT) {
-        f->whole(r, s, cols, src, dst, place, at, bias);
+        f->whole(r, s, cols, src, dst, place, at, bias, odd);
         return;
     }
     int64_t image[WIN_IN * WIN_IN];
@@ -437,21 +461,21 @@ INLINE void WN(transform_tile)(const WN(transform) * f, int m, int n, int r, int
         m ? &f->axis[WN(values)(f->kind, m, r)][m + f->high - 1] : &f->axis[0][0];
     const WN(matrix) *columns = &f->axis[WN(values)(f->kind, n, s)][n + f->wide - 1];
     const int back = WN(from_points)(f->kind);
-    WN(any)(rows, columns, cols, src, back ? at : image, dst, back ? image : at, bias);
+    WN(any)(rows, columns, cols, src, back ? at : image, dst, back ? image : at, bias, odd);
 }
 
 #undef WIN_DEFINE
-#define WIN_WHOLE(kind, r, s, add) WN(apply)(kind, r, s, cols, src, dst, place, at, bias, add)
+#define WIN_WHOLE(kind, r, s, add) WN(apply)(kind, r, s, cols, src, dst, place, at, bias, add, odd)
 #define WIN_DEFINE(name, kind, add)                                                           \
     NOINLINE void WN(name)(int r, int s, int64_t cols, const T *src, T *dst, WN(place) place, \
-                           const int64_t *at, const T *bias) {                                \
+                           const int64_t *at, const T *bias, T *odd) {                        \
         if (r == 3 && s == 3) WIN_WHOLE(kind, 3, 3, add);                                     \
         else if (r == 0 && s == 3) WIN_WHOLE(kind, 0, 3, add);                                \
         else if (WIN_OUT > 4) return; /* kernels of 3x3 */                                    \
         else if (r == 2 && s == 2) WIN_WHOLE(kind, 2, 2, add);                                \
         else if (r == 0 && s == 2) WIN_WHOLE(kind, 0, 2, add);                                \
         else if (r == 0) WIN_WHOLE(kind, 0, 1, add);                                          \
-        else WN(apply_any)(kind, r, s, cols, src, dst, place, at, bias, add);                 \
+        else WN(apply_any)(kind, r, s, cols, src, dst, place, at, bias, add, odd);            \
     }
 /* Forward and backward input: tiles of x, taps of w, tiles of y. */
 WIN_DEFINE(input, WIN_INPUT, 0)

@@ -7,6 +7,7 @@ being listed in ``fastconv/plan.py``.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 from fastconv import shapes
@@ -35,6 +36,33 @@ def _channels(c: int, k: int) -> Shape:
 
 def _dw(c: int) -> Shape:
     return Shape(f"depthwise {c}", "depthwise", 1, c, c, (5, 7), (3, 3), padding=1, groups=c)
+
+
+def _strided() -> list[Shape]:
+    """Strides beyond the kernel along each axis: seven outputs of whole vectors, ragged and more.
+
+    Every kernel that shares columns between outputs has none to share here.
+    """
+    kinds = {"whole": (32, 32, 32), "ragged": (19, 19, 19), "multiplier": (16, 32, 16),
+             "groups of 4": (16, 16, 4), "dense": (3, 5, 1)}  # fmt: skip
+    found = []
+    for (kind, (c, k, groups)), (kernel, stride, dilation), axis in itertools.product(
+        kinds.items(), ((1, 2, 1), (1, 3, 2), (2, 3, 1), (2, 5, 2), (3, 4, 1), (3, 5, 2)), range(3)
+    ):
+        reach = dilation * (kernel - 1)
+        if axis < 2 and (kind not in ("whole", "dense") or kernel == 3):
+            continue  # along W all of them, along D and H the kinds that differ
+        size, taps, steps, apart, pad = ([n] * 3 for n in (2, 1, 1, 1, 0))
+        size[axis], taps[axis], steps[axis] = 6 * stride + 1 + reach // 2, kernel, stride
+        apart[axis], pad[axis] = dilation, (reach + 1) // 2
+        name = f"{kind}, kernel {kernel} / {stride}, dilation {dilation}, along {'DHW'[axis]}"
+        first = min(axis, 1)
+        found.append(
+            Shape(name, "stride", 1, c, k, tuple(size[first:]), tuple(taps[first:]),
+                  stride=tuple(steps[first:]), padding=tuple(pad[first:]),
+                  dilation=tuple(apart[first:]), groups=groups)
+        )  # fmt: skip
+    return found
 
 
 #: Layers of networks, and two for ways of backward weight that only large ones take.
@@ -124,6 +152,7 @@ AWKWARD: tuple[Shape, ...] = (
           padding=2, dilation=2, groups=7),
     Shape("depthwise 5x5 on 2x2", "depthwise", 1, 19, 19, (2, 2), (5, 5), padding=2, groups=19),
     Shape("depthwise 1x1", "depthwise", 2, 9, 9, (3, 5), (1, 1), groups=9),
+    *_strided(),
     Shape("depthwise stride > kernel", "depthwise", 1, 6, 6, (9, 9), (2, 2), stride=4, groups=6),
     Shape("depthwise wide line", "depthwise", 1, 3, 3, (2, 37), (1, 9), padding=(0, 4), groups=3),
     Shape("depthwise planes", "depthwise", 2, 10, 10, (5, 33), (3, 3), padding=1, groups=10),

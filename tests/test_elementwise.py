@@ -11,7 +11,8 @@ from fastconv import plan
 from fastconv.autograd import gradcheck
 from fastconv.backends import naive
 from fastconv.ops import elementwise as ops
-from tests.test_kernels import DTYPES, VARIANTS, Guarded, integers, using
+from tests.guarded import Guarded, fenced
+from tests.test_kernels import DTYPES, VARIANTS, integers, using
 
 PARAMETERS = {
     "leaky_relu": (0.25,),
@@ -69,7 +70,7 @@ def test_kernels(op, variant):
             what = f"{op} {variant} {shape} {np.dtype(dtype)}"
             results = []
             for threads in (1, 3):
-                arrays = [a.astype(dtype) for a in values]
+                arrays = [fenced(a.astype(dtype)) for a in values]
                 out = Guarded(shape, dtype)
                 with using(op, variant, threads) as function:
                     function(*arrays, out.array, *PARAMETERS.get(op, ()))
@@ -116,7 +117,7 @@ def test_sums_of_columns(op, variant):
             what = f"{op} {variant} {shape} {np.dtype(dtype)}"
             results = []
             for threads in (1, 3):
-                arrays = [a.astype(dtype) for a in values]
+                arrays = [fenced(a.astype(dtype)) for a in values]
                 out, sums = Guarded(shape, dtype), Guarded(shape[1:], dtype)
                 with using(op, variant, threads) as function:
                     function(*arrays, out.array, sums.array, *parameters)

@@ -1,10 +1,10 @@
 """Every kernel against the specification, over the shared shapes.
 
 Every candidate of the planner × direction × type × instruction set × memory format. Inputs are
-small integers, so that direct and GEMM results are exact and compared with ``==``. Every output
-lies between guard bytes. Small shapes are compared in full, layers of networks by sampled elements
-and by the exact identity ``<conv(x), g> = <x, conv_backward_input(g)> = <w, conv_backward_weight(g,
-x)>``.
+small integers, so that direct and GEMM results are exact and compared with ``==``. Every operand
+lies at the edge of a page that cannot be touched. Small shapes are compared in full, layers of
+networks by sampled elements and by the exact identity ``<conv(x), g> = <x, conv_backward_input(g)>
+= <w, conv_backward_weight(g, x)>``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from fastconv import backends, config, plan
 from fastconv.backends import naive
 from fastconv.spec import ConvSpec, PoolSpec, conv_spec
+from tests.guarded import SIDES, Guarded, fenced
 from tests.shapes import AWKWARD, NETWORKS, POOLS, SHAPES, Shape, named
 from tests.tolerance import EXACT, assert_close
 
@@ -84,35 +85,6 @@ VARIANTS = {op: _variants(op) for op in plan.CANDIDATES}
 # --- arrays ---
 
 
-def formatted(a: np.ndarray, form: str) -> np.ndarray:
-    """A copy of a 5-D array in a memory format."""
-    if form == "contiguous":
-        return a.copy(order="C")
-    return np.ascontiguousarray(a.transpose(0, 2, 3, 4, 1)).transpose(0, 4, 1, 2, 3)
-
-
-class Guarded:
-    """An uninitialised array of a shape and format between guard bytes."""
-
-    GUARD = 256  # bytes, a multiple of every vector
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any, form: str = "contiguous") -> None:
-        nbytes = math.prod(shape) * np.dtype(dtype).itemsize
-        self.bytes = np.full(nbytes + 2 * self.GUARD, 0xA5, np.uint8)
-        inner = self.bytes[self.GUARD : self.GUARD + nbytes].view(dtype)
-        if form == "contiguous":
-            self.array = inner.reshape(shape)
-        else:
-            n, c, d, h, w = shape
-            self.array = inner.reshape(n, d, h, w, c).transpose(0, 4, 1, 2, 3)
-
-    def check(self, what: str) -> np.ndarray:
-        """The array, after looking at the bytes around it."""
-        assert (self.bytes[: self.GUARD] == 0xA5).all(), f"{what}: wrote before the output"
-        assert (self.bytes[-self.GUARD :] == 0xA5).all(), f"{what}: wrote after the output"
-        return self.array
-
-
 def integers(shape: tuple[int, ...], seed: Any, most: int = 3) -> np.ndarray:
     """Small integers as float64, the same for the same seed."""
     generator = np.random.default_rng(zlib.crc32(repr((shape, seed)).encode()))
@@ -148,19 +120,19 @@ def result_shape(op: str, spec: ConvSpec) -> tuple[int, ...]:
 
 
 def run(
-    op: str, function: Any, spec: ConvSpec, values: dict[str, Any], dtype: Any, form: str, what: str
-) -> np.ndarray:
+    op: str, function: Any, spec: ConvSpec, values: dict[str, Any], dtype: Any, form: str,
+    what: str, side: str = "after",
+) -> np.ndarray:  # fmt: skip
     """Call a kernel on `values` in a type and format; check guards and inputs."""
     given_ = {}
     for name in ARGUMENTS[op]:
         a = values[name]
         if a is not None:
-            a = a.astype(dtype)
-            a = formatted(a, form) if name in "xg" else a
+            a = fenced(a.astype(dtype), form if name in "xg" else "contiguous", side)
         given_[name] = a
     shape = result_shape(op, spec)
     result_form = form if op in ("conv_forward", "conv_backward_input") else "contiguous"
-    out = Guarded(shape, dtype, result_form)
+    out = Guarded(shape, dtype, result_form, side)
     function(spec, *given_.values(), out.array)
     for name, a in given_.items():
         assert a is None or np.array_equal(a, values[name]), f"{what}: changed its input {name}"
@@ -219,9 +191,9 @@ def test_awkward(shape: Shape, op: str, variant: Variant) -> None:
     spec = shape.spec()
     want = expected(op, spec)
     with using(op, variant) as function:
-        for dtype, form in itertools.product(DTYPES, FORMATS):
-            what = f"{op} {variant} {np.dtype(dtype)} {form} {spec}"
-            got = run(op, function, spec, operands(spec), dtype, form, what)
+        for dtype, form, side in itertools.product(DTYPES, FORMATS, SIDES):
+            what = f"{op} {variant} {np.dtype(dtype)} {form} {side} {spec}"
+            got = run(op, function, spec, operands(spec), dtype, form, what, side)
             if variant.algorithm in EXACT:
                 assert np.array_equal(got, want), what
             else:
@@ -284,9 +256,9 @@ def test_bias_gradient(shape: Shape, variant: Variant) -> None:
     spec = shape.spec()
     want = operands(spec)["g"].sum(axis=(0, 2, 3, 4))
     with using("conv_backward_bias", variant) as function:
-        for dtype, form in itertools.product(DTYPES, FORMATS):
-            what = f"bias {variant} {np.dtype(dtype)} {form} {spec}"
-            got = run("conv_backward_bias", function, spec, operands(spec), dtype, form, what)
+        for dtype, form, side in itertools.product(DTYPES, FORMATS, SIDES):
+            what = f"bias {variant} {np.dtype(dtype)} {form} {side} {spec}"
+            got = run("conv_backward_bias", function, spec, operands(spec), dtype, form, what, side)
             assert np.array_equal(got, want), what
 
 
@@ -410,11 +382,11 @@ def test_random_geometry(spec: ConvSpec) -> None:
 
 def pooled(
     op: str, function: Any, spec: PoolSpec, inputs: list[np.ndarray], shape: tuple[int, ...],
-    dtype: Any, form: str, what: str,
+    dtype: Any, form: str, what: str, side: str = "after",
 ) -> np.ndarray:  # fmt: skip
     """Call a kernel with one output; check guards and inputs."""
-    arrays = [formatted(a if a.dtype == np.int64 else a.astype(dtype), form) for a in inputs]
-    out = Guarded(shape, dtype, form)
+    arrays = [fenced(a if a.dtype == np.int64 else a.astype(dtype), form, side) for a in inputs]
+    out = Guarded(shape, dtype, form, side)
     if op.startswith("max_unpool"):
         function(*arrays, out.array)
     else:
@@ -425,11 +397,13 @@ def pooled(
 
 
 def max_pooled(
-    function: Any, spec: PoolSpec, x: np.ndarray, dtype: Any, form: str, what: str
-) -> tuple[np.ndarray, np.ndarray]:
+    function: Any, spec: PoolSpec, x: np.ndarray, dtype: Any, form: str, what: str,
+    side: str = "after",
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Call a max-pool kernel, which has two outputs."""
-    given_ = formatted(x.astype(dtype), form)
-    out, indices = Guarded(spec.y_shape, dtype, form), Guarded(spec.y_shape, np.int64, form)
+    given_ = fenced(x.astype(dtype), form, side)
+    out = Guarded(spec.y_shape, dtype, form, side)
+    indices = Guarded(spec.y_shape, np.int64, form, side)
     function(spec, given_, out.array, indices.array)
     assert np.array_equal(given_, x.astype(dtype), equal_nan=True), f"{what}: changed its input"
     return out.check(what), indices.check(what)
@@ -456,17 +430,17 @@ def pool_reference(name: str) -> dict[str, np.ndarray]:
 
 
 POOLED = pytest.mark.parametrize("pool", POOLS, ids=lambda pool: pool.name)
-BOTH = list(itertools.product(DTYPES, FORMATS))
+ALL = list(itertools.product(DTYPES, FORMATS, SIDES))
 
 
 @POOLED
 @pytest.mark.parametrize("variant", VARIANTS["max_pool_forward"], ids=str)
 def test_max_pool(pool: Any, variant: Variant) -> None:
     spec, want = pool.spec(), pool_reference(pool.name)
-    for dtype, form in BOTH:
-        what = f"{variant} {np.dtype(dtype)} {form} {spec}"
+    for dtype, form, side in ALL:
+        what = f"{variant} {np.dtype(dtype)} {form} {side} {spec}"
         with using("max_pool_forward", variant) as function:
-            y, indices = max_pooled(function, spec, want["x"], dtype, form, what)
+            y, indices = max_pooled(function, spec, want["x"], dtype, form, what, side)
         assert np.array_equal(y, want["max"]), what
         assert np.array_equal(indices, want["indices"]), what
         for op, inputs, key in (
@@ -476,17 +450,18 @@ def test_max_pool(pool: Any, variant: Variant) -> None:
         ):
             with using(op, variant) as function:
                 arrays = [want[i] for i in inputs]
-                got = pooled(op, function, spec, arrays, want[key].shape, dtype, form, what)
+                got = pooled(op, function, spec, arrays, want[key].shape, dtype, form, what, side)
             assert np.array_equal(got, want[key]), f"{op} {what}"
 
 
 def taps_pooled(
-    function: Any, spec: PoolSpec, x: np.ndarray, dtype: Any, form: str, what: str
-) -> tuple[np.ndarray, np.ndarray]:
+    function: Any, spec: PoolSpec, x: np.ndarray, dtype: Any, form: str, what: str,
+    side: str = "after",
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Call a max-pool kernel that keeps tap numbers; without them the maxima are the same."""
-    given_ = formatted(x.astype(dtype), form)
-    out, alone = Guarded(spec.y_shape, dtype, form), Guarded(spec.y_shape, dtype, form)
-    taps = Guarded(spec.y_shape, np.uint8, "channels_last")
+    given_ = fenced(x.astype(dtype), form, side)
+    out, alone = (Guarded(spec.y_shape, dtype, form, side) for _ in range(2))
+    taps = Guarded(spec.y_shape, np.uint8, "channels_last", side)
     function(spec, given_, out.array, taps.array)
     function(spec, given_, alone.array, None)
     y = out.check(what)
@@ -502,16 +477,16 @@ def test_max_pool_taps(pool: Any, variant: Variant) -> None:
     naive.max_pool_taps_forward(spec, want["x"], np.empty(spec.y_shape), want_taps)
     naive.max_pool_taps_backward(spec, want["g"], want_taps, back)
     assert np.array_equal(back, want["max_backward"])
-    for dtype, form in BOTH:
-        what = f"{variant} {np.dtype(dtype)} {form} {spec}"
+    for dtype, form, side in ALL:
+        what = f"{variant} {np.dtype(dtype)} {form} {side} {spec}"
         with using("max_pool_taps_forward", variant) as function:
-            y, taps = taps_pooled(function, spec, want["x"], dtype, form, what)
+            y, taps = taps_pooled(function, spec, want["x"], dtype, form, what, side)
         assert np.array_equal(y, want["max"]), what
         assert np.array_equal(taps, want_taps), what
         for threads in (1, 3):
-            gx = Guarded(spec.x_shape, dtype, form)
+            gx = Guarded(spec.x_shape, dtype, form, side)
             with using("max_pool_taps_backward", variant, threads) as function:
-                function(spec, formatted(want["g"].astype(dtype), form), taps, gx.array)
+                function(spec, fenced(want["g"].astype(dtype), form, side), taps, gx.array)
             assert np.array_equal(gx.check(what), back), what
 
 
@@ -520,15 +495,16 @@ def test_max_pool_taps(pool: Any, variant: Variant) -> None:
 def test_avg_pool(pool: Any, variant: Variant) -> None:
     spec, want = pool.spec(), pool_reference(pool.name)
     window = math.prod(int(w[1].max(initial=1)) for w in spec.windows)
-    for dtype, form in BOTH:
-        what = f"{variant} {np.dtype(dtype)} {form} {spec}"
+    for dtype, form, side in ALL:
+        what = f"{variant} {np.dtype(dtype)} {form} {side} {spec}"
         for op, given_, key in (
             ("avg_pool_forward", "x", "avg"),
             ("avg_pool_backward", "g", "avg_backward"),
         ):
             with using(op, variant) as function:
                 shape = want[key].shape
-                got = pooled(op, function, spec, [want[given_]], shape, dtype, form, f"{op} {what}")
+                inputs = [want[given_]]
+                got = pooled(op, function, spec, inputs, shape, dtype, form, f"{op} {what}", side)
             assert_close(got, want[key], dtype, window, "direct", f"{op} {what}")
 
 
@@ -550,16 +526,16 @@ def test_max_pool_non_finite(variant: Variant, channels: int) -> None:
     flat[3, channels - 1] = np.nan
     want, want_indices = np.empty(spec.y_shape), np.empty(spec.y_shape, np.int64)
     naive.max_pool_forward(spec, x, want, want_indices)
-    for dtype, form in BOTH:
-        what = f"{variant} {np.dtype(dtype)} {form} {spec}"
+    for dtype, form, side in ALL:
+        what = f"{variant} {np.dtype(dtype)} {form} {side} {spec}"
         with using("max_pool_forward", variant) as function:
-            y, indices = max_pooled(function, spec, x, dtype, form, what)
+            y, indices = max_pooled(function, spec, x, dtype, form, what, side)
         assert np.array_equal(y, want, equal_nan=True), what
         assert np.array_equal(indices, want_indices), what
         taps_want = np.empty(spec.y_shape, np.uint8)
         naive.max_pool_taps_forward(spec, x, np.empty(spec.y_shape), taps_want)
         with using("max_pool_taps_forward", variant) as function:
-            y, taps = taps_pooled(function, spec, x, dtype, form, what)
+            y, taps = taps_pooled(function, spec, x, dtype, form, what, side)
         assert np.array_equal(y, want, equal_nan=True), what
         assert np.array_equal(taps, taps_want), what
 

@@ -17,13 +17,12 @@ from fastconv import backends
 from fastconv.backends import naive
 from fastconv.ops import norm
 from fastconv.spec import NormSpec
+from tests.guarded import Guarded, fenced
 from tests.test_kernels import (
     DTYPES,
     FORMATS,
     VARIANTS,
-    Guarded,
     Variant,
-    formatted,
     integers,
     using,
 )
@@ -100,7 +99,7 @@ def test_statistics(case: Case, variant: Variant) -> None:
     spec, r = NormSpec(*case), reference(case)
     count = spec.count
     for (dtype, form), affine, running in itertools.product(BOTH, (True, False), (True, False)):
-        x = formatted(r["x"].astype(dtype), form)
+        x = fenced(r["x"].astype(dtype), form)
         weight, bias = (r[k].astype(dtype) if affine else None for k in ("weight", "bias"))
         stats = Guarded(r["stats"].shape, np.float64)
         coef = Guarded(r["stats"].shape, dtype)
@@ -128,8 +127,8 @@ def test_statistics(case: Case, variant: Variant) -> None:
 def test_apply(case: Case, variant: Variant) -> None:
     spec, r, shape = NormSpec(*case), reference(case), case[0]
     for (dtype, form), activation, residual in itertools.product(BOTH, ACTIVATIONS, (None, "r")):
-        x, coef = formatted(r["x"].astype(dtype), form), r["coef"].astype(dtype)
-        other = formatted(r["r"].astype(dtype), form) if residual else None
+        x, coef = fenced(r["x"].astype(dtype), form), fenced(r["coef"].astype(dtype))
+        other = fenced(r["r"].astype(dtype), form) if residual else None
         out = Guarded(shape, dtype, form)
         with using("norm_apply", variant) as function:
             relu, limit = ACTIVATIONS[activation]
@@ -147,9 +146,9 @@ def test_backward(case: Case, variant: Variant) -> None:
     for (dtype, form), way in itertools.product(BOTH, WAYS):
         relu, given, limit = way
         name = f"{relu} {given} {limit}"
-        weight, coef = r["weight"].astype(dtype), r["coef"].astype(dtype)
-        y = formatted(np.minimum(r["y"], limit).astype(dtype), form) if given else None
-        x = formatted(r["x"].astype(dtype), form)
+        weight, coef = fenced(r["weight"].astype(dtype)), fenced(r["coef"].astype(dtype))
+        y = fenced(np.minimum(r["y"], limit).astype(dtype), form) if given else None
+        x = fenced(r["x"].astype(dtype), form)
         for dx, dr, affine, constant in itertools.product((True, False), repeat=4):
             for place in ("dx", "dr", None):  # which of them lies where the gradient does
                 if not {"dx": dx, "dr": dr, None: True}[place]:
@@ -188,7 +187,7 @@ def test_threads_and_formats_agree(variant: Variant, form: str) -> None:
     """Bit for bit for every number of threads; operands in the other format are converted."""
     shape = (3, 40, 1, 37, 29)
     spec, generator = NormSpec(shape), np.random.default_rng(3)
-    x, g, r = (formatted(generator.standard_normal(shape).astype("f"), form) for _ in range(3))
+    x, g, r = (fenced(generator.standard_normal(shape).astype("f"), form) for _ in range(3))
     other = FORMATS[form == FORMATS[0]]
 
     def everything(g: np.ndarray, r: np.ndarray) -> list[np.ndarray]:
@@ -206,7 +205,7 @@ def test_threads_and_formats_agree(variant: Variant, form: str) -> None:
 
     with using("norm_apply", variant, threads=1):
         want = everything(g, r)
-        for a, b in zip(want, everything(formatted(g, other), formatted(r, other)), strict=True):
+        for a, b in zip(want, everything(fenced(g, other), fenced(r, other)), strict=True):
             assert np.array_equal(a, b)
     for threads in (2, 3):
         with using("norm_apply", variant, threads=threads):
@@ -220,7 +219,7 @@ def test_large_mean(variant: Variant, form: str) -> None:
     """A mean of ten thousand deviations costs no accuracy."""
     shape, spec = (2, 5, 1, 40, 50), NormSpec((2, 5, 1, 40, 50))
     x = np.random.default_rng(5).standard_normal(shape) + 1e4
-    x = formatted(x.astype("f"), form)
+    x = fenced(x.astype("f"), form)
     exact = x.astype(np.float64)
     stats, coef = np.empty((3, 5)), np.empty((3, 5), "f")
     with using("norm_statistics", variant) as function:
@@ -248,7 +247,7 @@ def test_not_finite(variant: Variant, channels: int) -> None:
     x[0, 0, 0, 0, 0] = np.inf
     for dtype, form in BOTH:
         stats, coef = np.empty((3, channels)), np.ones((3, channels), dtype)
-        a = formatted(x.astype(dtype), form)
+        a = fenced(x.astype(dtype), form)
         y, out, passed, again = (np.empty_like(a) for _ in range(4))
         grads = np.empty((2, channels), dtype)
         module = backends.load(variant.backend)
@@ -281,7 +280,7 @@ def test_again(variant: Variant, form: str) -> None:
         spec, coef = NormSpec(shape), generator.standard_normal((3, channels)).astype(dtype)
         zero = (coef[0] - coef[2] / coef[1]).reshape(1, channels, 1, 1, 1)
         x = zero + generator.integers(-3, 4, shape) * np.spacing(np.abs(zero))
-        x, g = formatted(x.astype(dtype), form), formatted(np.ones(shape, dtype), form)
+        x, g = fenced(x.astype(dtype), form), fenced(np.ones(shape, dtype), form)
         y, *passed = (np.empty_like(x) for _ in range(5))
         found = []
         with using("norm_apply", variant) as function:
@@ -326,9 +325,9 @@ def test_rows_forward(shape: tuple[int, int], variant: Variant) -> None:
     for dtype, (weighted, biased) in itertools.product(
         DTYPES, itertools.product((True, False), repeat=2)
     ):
-        x = r["x"].astype(dtype)
-        weight = r["weight"].astype(dtype) if weighted else None
-        bias = r["bias"].astype(dtype) if biased else None
+        x = fenced(r["x"].astype(dtype))
+        weight = fenced(r["weight"].astype(dtype)) if weighted else None
+        bias = fenced(r["bias"].astype(dtype)) if biased else None
         out, stats = Guarded(shape, dtype), Guarded((2, shape[0]), np.float64)
         with using("layer_norm", variant) as function:
             function(x, weight, bias, EPS, out.array, stats.array)
@@ -348,8 +347,8 @@ def test_rows_backward(shape: tuple[int, int], variant: Variant) -> None:
     """With the statistics given as integers, the sums over the rows are exact."""
     r, length = rows_reference(shape), shape[1]
     for dtype, affine in itertools.product(DTYPES, (True, False)):
-        x, stats = r["x"].astype(dtype), r["given"]
-        weight = r["weight"].astype(dtype) if affine else None
+        x, stats = fenced(r["x"].astype(dtype)), fenced(r["given"])
+        weight = fenced(r["weight"].astype(dtype)) if affine else None
         for wants, inplace in itertools.product(
             itertools.product((True, False), repeat=3), (True, False)
         ):

@@ -10,7 +10,8 @@ import pytest
 import fastconv as fc
 from fastconv.backends import naive
 from fastconv.ops import optim as ops
-from tests.test_kernels import DTYPES, VARIANTS, Guarded, using
+from tests.guarded import Guarded
+from tests.test_kernels import DTYPES, VARIANTS, using
 from tests.tolerance import assert_close
 
 SIZES = [(n,) for n in (0, 1, 7, 8, 15, 16, 17, 31, 33, 64, 65, 200)] + [(3, 4, 5), ()]

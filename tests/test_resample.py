@@ -10,7 +10,8 @@ import fastconv.nn.functional as F
 from fastconv import plan
 from fastconv.backends import naive
 from fastconv.ops.resample import Axis, Scaling, axis, identity
-from tests.test_kernels import DTYPES, VARIANTS, Guarded, integers, using
+from tests.guarded import Guarded, fenced
+from tests.test_kernels import DTYPES, VARIANTS, integers, using
 
 
 def matrix(rows: list[dict[int, float]], size: int) -> Axis:
@@ -45,7 +46,7 @@ def test_kernels(variant):
         for dtype in DTYPES:
             what = f"resample {variant} {want.shape} {np.dtype(dtype)}"
             tables = [(a.starts, a.sources, a.weight.astype(dtype)) for a in axes]
-            x = values.astype(dtype)
+            x = fenced(values.astype(dtype))
             for threads in (1, 3):
                 out = Guarded(want.shape, dtype)
                 with using("resample", variant, threads) as function:

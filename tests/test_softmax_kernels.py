@@ -9,7 +9,8 @@ import fastconv as fc
 import fastconv.nn.functional as F
 from fastconv.autograd import gradcheck
 from fastconv.backends import naive
-from tests.test_kernels import DTYPES, VARIANTS, Guarded, using
+from tests.guarded import Guarded, fenced
+from tests.test_kernels import DTYPES, VARIANTS, using
 
 #: (outer, classes, inner): rows and columns of all tails, blocks of several sizes, none at all.
 SHAPES = [
@@ -42,8 +43,13 @@ def _both_threads(op, variant, given, outputs):
     found = []
     for threads in (1, 3):
         guarded = [Guarded(shape, dtype) for shape, dtype in outputs]
+        operands = [fenced(a) if isinstance(a, np.ndarray) else a for a in given]
         with using(op, variant, threads) as function:
-            function(*given, *[g.array for g in guarded])
+            function(*operands, *[g.array for g in guarded])
+        for a, b in zip(operands, given, strict=True):
+            assert not isinstance(b, np.ndarray) or np.array_equal(
+                a, b, equal_nan=b.dtype.kind == "f"
+            )
         found.append([g.check(f"{op} {variant}") for g in guarded])
     for a, b in zip(*found, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -55,7 +55,7 @@ def _run_packed(
     what: str, spec: ConvSpec, kernel: int, code: int, kept: Conv, forms: tuple[int, int], a: Any,
     w: Array, store: Packed, bias: Any, finish: tuple[float, float, Any, Any] | None, out: Any,
 ) -> bool:  # fmt: skip
-    """Run on weights kept packed in `store`; False where there are none."""
+    """Run on weights kept packed in `store`; False where there are none, or they will not do."""
     layout, form = form_of(what, spec, kernel, code, kept, forms, w, store)
     if form is None:
         return False
@@ -65,6 +65,8 @@ def _run_packed(
         finish is not None, coef, residual, slope, limit, out, thread_count(kept.parallel),
     )  # fmt: skip
     if status:
+        if status == lib.FC_NOT_FINITE:  # Winograd's weights are of no use to another kernel
+            return False
         check_status(status, what)
     return True
 

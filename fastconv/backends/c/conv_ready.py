@@ -52,7 +52,7 @@ def prepare_forward(what: str, kernel: int) -> Callable[[ConvSpec, Any, int], Re
         plain, finished, on_packed, isa_now = (
             lib.fc_conv, lib.fc_conv_finish, lib.fc_conv_packed, lib.fc_get_isa
         )  # fmt: skip
-        key = object()
+        key, not_finite = object(), lib.FC_NOT_FINITE
 
         def operands(w: Array, bias: Array | None, packed: Packed | None) -> tuple[Any, ...]:
             """The bias, the instruction set, pointers to weight and bias, the packed weight."""
@@ -100,6 +100,15 @@ def prepare_forward(what: str, kernel: int) -> Callable[[ConvSpec, Any, int], Re
                         isa, kernel, code, geometry, a, form.pointer, size, b, finish is not None,
                         c, r, slope, limit, y, threads,
                     )  # fmt: skip
+                    if status == not_finite:  # Winograd's weights are of no use to another kernel
+                        weight = dense_pointer(w)
+                        status = (
+                            plain(kernel, code, geometry, a, weight, b, y, threads)
+                            if finish is None
+                            else finished(
+                                kernel, code, geometry, a, weight, b, c, r, slope, limit, y, threads
+                            )
+                        )
             if status:
                 check_status(status, what)
             return out

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op, TensorBase, wrap
+from ..ops.reduce import add_at
 from ._promote import cast, check_tensor, operand
 from .index import Take
 from .shape import axis, expand
@@ -29,7 +30,7 @@ class Gather(Op):
         if ctx.once:
             out[ctx.index] = g
         else:
-            np.add.at(out, ctx.index, g)
+            add_at(out, ctx.index, g)
         return out
 
 
@@ -116,7 +117,7 @@ class Scatter(Op):
         ctx.tensor = type(value) is ndarray
         out = np.array(a, order="K")
         if add:
-            np.add.at(out, index, value)
+            add_at(out, index, value)
         else:
             out[index] = value
         return out

@@ -292,7 +292,7 @@ def test_integers_stay_exact():
 
 
 def test_nothing_to_add():
-    for shape in ((0,), (0, 3), (3, 0), (2, 0, 3)):
+    for shape in ((0,), (0, 3), (3, 0), (2, 0, 3), (0, 100), (100, 0)):
         for dtype in (fc.float32, fc.float64):
             x = fc.zeros(*shape, dtype=dtype)
             for axis in (None, 0, -1):

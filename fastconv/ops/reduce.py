@@ -39,23 +39,25 @@ def terms(a: Array, axes: Axes) -> int:
     if axes is None:
         return a.size
     shape = a.shape
+    if len(axes) == 1:
+        return shape[axes[0]]
     return math.prod([shape[d] for d in axes])
 
 
-def _numpys(a: Array, axes: Axes, few: int = FEW) -> bool:
-    """Whether a reduction in the array's type, by NumPy, is as good as the kernels'."""
-    char, size = a.dtype.char, a.size
-    if size <= few or char not in _FLOATS:
-        return True
+def _numpys(a: Array, axes: Axes) -> bool:
+    """Whether a sum in the array's type, by NumPy, is as good as the kernels'."""
+    size = a.size
     if size > SMALL:
-        return False
-    return char == "d" or (axes is None and a.flags.c_contiguous) or terms(a, axes) <= few
+        return a.dtype.char not in _FLOATS
+    if size <= FEW or a.dtype.char != "f":
+        return True
+    return a.flags.c_contiguous if axes is None else terms(a, axes) <= FEW
 
 
 def total(a: Array, axes: Axes = None, keepdims: bool = False) -> Any:
     """The sum over `axes`, or all; not negative ones."""
     if _numpys(a, axes):
-        return _add(a, axis=axes, keepdims=keepdims)
+        return _add(a, axes, None, None, keepdims)
     return _run("sums", a, axes, keepdims)
 
 
@@ -63,13 +65,14 @@ def mean(a: Array, axes: Axes = None, keepdims: bool = False) -> Any:
     """The mean over `axes`, or all."""
     count = terms(a, axes)
     if _numpys(a, axes):
-        return np.true_divide(_add(a, axis=axes, keepdims=keepdims), a.dtype.type(count))
+        return np.true_divide(_add(a, axes, None, None, keepdims), a.dtype.type(count))
     return _run("sums", a, axes, keepdims, divisor=count)
 
 
 def product(a: Array, axes: Axes = None, keepdims: bool = False) -> Any:
     """The product over `axes`, or all."""
-    if a.dtype.char != "f" or (a.size <= SMALL and terms(a, axes) <= FEW_FACTORS):
+    few = a.size <= FEW_FACTORS or (a.size <= SMALL and terms(a, axes) <= FEW_FACTORS)
+    if few or a.dtype.char != "f":
         return _multiply(a, axis=axes, keepdims=keepdims)
     return _run("products", a, axes, keepdims)
 
@@ -144,6 +147,8 @@ def _running(name: str, ufunc: Any, a: Array, axis: int, back: bool, few: int) -
 class _Plan(NamedTuple):
     """How an array of one shape, strides and set of axes is reduced."""
 
+    simple: bool  # in one run, of the array as it lies, into the result as it lies
+    cells: tuple[int, int]  # the first run's result
     whole: tuple[int | slice, ...] | None  # what to read of axes that repeat their elements
     repeats: int  # how often they do
     dense: bool
@@ -204,12 +209,15 @@ def _planned(
     if live == sorted(live):
         lie = tuple(range(rank))
     kept = tuple([1 if d in summed else n for d, n in enumerate(shape)])
+    plain = lie == tuple(range(rank))
     return _Plan(
+        dense and plain and not again and len(passes) == 1,
+        (passes[0][0], passes[0][2]),
         tuple([slice(0, 1) if d in again else slice(None) for d in range(rank)]) if again else None,
         math.prod(shape[d] for d in again),
         dense,
         tuple(passes),
-        lie == tuple(range(rank)),
+        plain,
         lie,
         (*live[:begin], *live[end:]),
         tuple([shape[d] for d in order]),
@@ -239,6 +247,10 @@ def _run(
     """
     product = name == "products"
     p = _plan(a, axes, not product and other is None)
+    if p.simple and other is None is centre and not wide:
+        found = empty(p.cells, a.dtype)
+        plan.kernel(name)(a.reshape(p.passes[0]), found, None, None, divisor)
+        return found.reshape(p.kept if keepdims else p.shape)
     repeats = p.repeats
     if p.whole is not None:
         a = a[p.whole]

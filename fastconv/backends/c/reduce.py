@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +25,15 @@ from fastconv.backends.c.library import (
 DOUBLE = np.dtype(np.float64)
 
 
-def _geometry(what: str, x: Array) -> tuple[int, int, int]:
+@lru_cache(maxsize=1024)
+def _structure(shape: tuple[int, ...]) -> Any:
+    return ffi.new("fc_reduce_geom *", shape)
+
+
+def _geometry(what: str, x: Array) -> Any:
     if x.ndim != 3:
         raise ValueError(f"{what}: expected (outer, length, inner), got shape {x.shape}")
-    return x.shape  # type: ignore[return-value]
+    return _structure(x.shape)
 
 
 def _reduction(what: str, kind: int) -> Callable[..., None]:
@@ -40,9 +47,11 @@ def _reduction(what: str, kind: int) -> Callable[..., None]:
         dtype = x.dtype
         if dtype not in DTYPES:
             dtype_code(what, x)
-        outer, _, inner = geometry = _geometry(what, x)
+        geometry = _geometry(what, x)
+        outer, _, inner = x.shape
         wide = out.dtype == DOUBLE
-        check_same(what, "out", out, (outer, inner), DOUBLE if wide else dtype)
+        if out.shape != (outer, inner) or not (wide or out.dtype == dtype):
+            check_same(what, "out", out, (outer, inner), dtype)
         if other is not None:
             check_same(what, "other", other, x.shape, dtype)
         elif kind == lib.FC_SUM_PRODUCTS:
@@ -50,7 +59,7 @@ def _reduction(what: str, kind: int) -> Callable[..., None]:
         if centre is not None:
             check_same(what, "centre", centre, (outer, inner), DOUBLE)
         status = lib.fc_reduce(
-            kind, DTYPES[dtype], ffi.new("fc_reduce_geom *", geometry), from_buffer(x),
+            kind, DTYPES[dtype], geometry, from_buffer(x),
             NULL if other is None else from_buffer(other),
             NULL if centre is None else from_buffer("double[]", centre), divisor, wide,
             from_buffer("char[]", out, True), thread_count(x.size >= SERIAL_ELEMENTS),
@@ -75,7 +84,7 @@ def _running(what: str, product: bool) -> Callable[..., None]:
         code, geometry = dtype_code(what, x), _geometry(what, x)
         check_same(what, "out", out, x.shape, x.dtype)
         status = lib.fc_running(
-            product, code, ffi.new("fc_reduce_geom *", geometry), from_buffer(x), back,
+            product, code, geometry, from_buffer(x), back,
             from_buffer("char[]", out, True), thread_count(x.size >= SERIAL_ELEMENTS),
         )  # fmt: skip
         if status:

@@ -90,6 +90,16 @@ NOINLINE double FN(reduce_product)(int64_t n, const T *x) {
     return all;
 }
 
+/* In pairs: a short run is mostly this. */
+INLINE double FN(sum_of_lanes)(dvec v) {
+    double lanes[REDUCE_LANES];
+    *(dvec_u *)lanes = v;
+    UNROLL
+    for (int m = REDUCE_LANES / 2; m; m /= 2)
+        for (int k = 0; k < m; k++) lanes[k] += lanes[k + m];
+    return lanes[0];
+}
+
 INLINE double FN(reduce_run)(int kind, int64_t n, const T *x, const T *b, double centre) {
     const dvec c = (dvec){0} + centre;
     FN(total) all = {0, 0};
@@ -116,10 +126,7 @@ INLINE double FN(reduce_run)(int kind, int64_t n, const T *x, const T *b, double
                 a[k] += FN(reduce_term)(kind, FN(wide)(x + i + k * DL), c, b ? b + i + k * DL : b);
         }
         FN(totals_add)(&t, (a[0] + a[1]) + (a[2] + a[3]));
-        for (int k = 0; k < DL; k++) {
-            FN(total_add)(&all, t.sum[k]);
-            all.lost += t.lost[k];
-        }
+        all = (FN(total)){FN(sum_of_lanes)(t.sum), FN(sum_of_lanes)(t.lost)};
     }
     double rest = 0;
     for (; i < n; i++) rest += FN(reduce_term1)(kind, (double)x[i], centre, b ? b + i : b);

@@ -296,6 +296,19 @@ int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, d
     return k->map(kernel, count, a, b, p, q, out, threads);
 }
 
+int fc_reduce(int kind, int dtype, const fc_reduce_geom *g, const void *x, const void *b,
+              const double *centre, double divisor, int wide, void *out, int threads) {
+    const fc_kernels *k = table(dtype);
+    if (!k || kind < 0 || kind >= FC_REDUCE_KINDS || threads < 1) return FC_UNSUPPORTED;
+    return k->reduce(kind, g, x, b, centre, divisor, wide, out, threads);
+}
+
+int fc_running(int product, int dtype, const fc_reduce_geom *g, const void *x, int back, void *out,
+               int threads) {
+    const fc_kernels *k = table(dtype);
+    return k && threads > 0 ? k->running(product, g, x, back, out, threads) : FC_UNSUPPORTED;
+}
+
 int fc_softmax(int kind, int dtype, const fc_softmax_geom *g, const void *a, const void *b,
                const int64_t *labels, const void *weight, const void *grad, void *out, void *loss,
                void *sample, int threads) {

@@ -220,6 +220,20 @@ int fc_copy_columns(int dtype, int64_t rows, int64_t width, const void *from, in
 int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
            void *out, int threads);
 
+/* Along the middle axis of arrays (outer, length, inner), computed in double:
+ * out[o][i] = sum over l of f(x[o][l][i]) / divisor, f(v) = v, (v - centre)^2, v * b or
+ * exp(v - centre); or the product of v, / divisor. centre [outer][inner], NULL for 0; b as x. out
+ * is of the type of x, or double where `wide`. */
+enum { FC_SUM, FC_SUM_SQUARES, FC_SUM_PRODUCTS, FC_SUM_EXP, FC_PRODUCT, FC_REDUCE_KINDS };
+typedef struct {
+    int64_t outer, length, inner;
+} fc_reduce_geom;
+int fc_reduce(int kind, int dtype, const fc_reduce_geom *g, const void *x, const void *b,
+              const double *centre, double divisor, int wide, void *out, int threads);
+/* out[o][l][i] = the sum, or product, of x[o][0..l][i]; with `back` of x[o][l..][i]. */
+int fc_running(int product, int dtype, const fc_reduce_geom *g, const void *x, int back, void *out,
+               int threads);
+
 /* Softmax and relatives along the middle axis of arrays (outer, classes, inner).
  * SOFTMAX, LOG_SOFTMAX: a = x. Their BACKWARD: a = dy, b = y.
  * CROSS_ENTROPY: a = x, out = softmax(x), loss[outer * inner] = -weight[label] log softmax at the
@@ -323,6 +337,10 @@ typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b
 typedef int (*fc_softmax_fn)(int kind, const fc_softmax_geom *, const void *a, const void *b,
                              const int64_t *labels, const void *weight, const void *grad, void *out,
                              void *loss, void *sample, int threads);
+typedef int (*fc_reduce_fn)(int kind, const fc_reduce_geom *, const void *x, const void *b,
+                            const double *centre, double divisor, int wide, void *out, int threads);
+typedef int (*fc_running_fn)(int product, const fc_reduce_geom *, const void *x, int back,
+                             void *out, int threads);
 typedef int (*fc_resample_fn)(const fc_resample_geom *, const void *x, void *out, int threads);
 typedef int (*fc_step_fn)(int method, const void *settings, int64_t count, const fc_update *updates,
                           int threads);
@@ -346,6 +364,8 @@ typedef struct {
     fc_transpose_fn transpose;
     fc_copy_columns_fn copy_columns;
     fc_map_fn map;
+    fc_reduce_fn reduce;
+    fc_running_fn running;
     fc_softmax_fn softmax;
     fc_resample_fn resample;
     fc_step_fn update;

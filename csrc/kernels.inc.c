@@ -17,6 +17,7 @@
 #include "vecmath.inc.c"
 #include "elementwise.inc.c"
 #include "optim.inc.c"
+#include "reduce.inc.c"
 #include "softmax.inc.c"
 #include "conv_gemm.inc.c"
 #include "conv_gemm_weight.inc.c"
@@ -82,6 +83,8 @@ const fc_kernels FN(fc_kernels) = {
     .transpose = FN(transpose),
     .copy_columns = FN(copy_columns),
     .map = FN(map),
+    .reduce = FN(reduce),
+    .running = FN(running),
     .softmax = FN(softmax),
     .resample = FN(resample),
     .update = FN(update),

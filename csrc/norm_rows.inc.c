@@ -159,7 +159,7 @@ static int FN(layer_norm_backward)(int64_t rows, int64_t n, const void *dy, cons
                                    const void *weight, const double *stats, void *dx, void *dweight,
                                    void *dbias, int threads) {
     const int affine = dweight || dbias;
-    const int64_t few = (rows + 63) / 64, block = few < 32 ? 32 : few < 128 ? few : 128;
+    const int64_t few = (rows + 63) / 64, block = few < 32 ? 32 : few < 96 ? few : 96;
     const int64_t blocks = (rows + block - 1) / block;
     int64_t cells = 0;
     if (affine && __builtin_mul_overflow(2 * blocks, n, &cells)) return FC_OVERFLOW;

@@ -180,27 +180,56 @@ static int FN(max_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_,
     return FC_OK;
 }
 
+/* Sums of a window: of AVG_TERMS pixels in T, those in double. */
+#ifndef AVG_TERMS
+#define AVG_TERMS 32
+enum { AVG_VECTORS = 4 };
+#endif
+
+/* y = the mean over a window of n vectors of x; the last of them in part where `left` is less. */
+INLINE void FN(avg_strip)(const int n, const int whole, const fc_pool_geom *g, const T *x,
+                          const T *x_end, int64_t left, T *y, const T *y_end,
+                          const fc_window *win) {
+    const int64_t x_flat = g->x_stride[4];
+    T part[AVG_VECTORS * (VEC_BYTES / TYPE_BYTES)];
+    double wide[AVG_VECTORS * (VEC_BYTES / TYPE_BYTES)] = {0};
+    int terms = 0, cut = 0;
+    vec sum[AVG_VECTORS];
+    UNROLL
+    for (int i = 0; i < n; i++) sum[i] = (vec){0};
+    FC_FOR_WINDOW (g, *win, flat) {
+        if (terms == AVG_TERMS) {
+            UNROLL
+            for (int i = 0; i < n; i++) vstore(part + i * VL, sum[i]), sum[i] = (vec){0};
+            for (int l = 0; l < n * VL; l++) wide[l] += (double)part[l];
+            terms = 0, cut = 1;
+        }
+        terms++;
+        UNROLL
+        for (int i = 0; i < n; i++)
+            sum[i] += whole ? vload(x + flat * x_flat + i * VL)
+                            : FN(load_part)(x + flat * x_flat, left, x_end);
+    }
+    const vec divisor = vset1((T)win->divisor);
+    UNROLL
+    for (int i = 0; i < n; i++) vstore(part + i * VL, cut ? sum[i] : sum[i] / divisor);
+    for (int l = 0; cut && l < n * VL; l++)
+        part[l] = (T)((wide[l] + (double)part[l]) / (double)win->divisor);
+    UNROLL
+    for (int i = 0; i < n; i++) {
+        if (whole) vstore(y + i * VL, vload(part + i * VL));
+        else FN(store_part)(y, vload(part), left, y_end);
+    }
+}
+
 NOINLINE void FN(avg_pixel)(const fc_pool_geom *g, const T *x, const T *x_end, T *y, int64_t left,
                             const fc_window *win) {
-    enum { NV = 4 };
     const T *y_end = y + left;
-    const int64_t C = g->channels, x_flat = g->x_stride[4];
-    const vec divisor = vset1((T)win->divisor);
+    const int64_t C = g->channels, step = AVG_VECTORS * VL;
     int64_t c = 0;
-    for (; c + NV * VL <= C; c += NV * VL) {
-        vec sum[NV];
-        UNROLL
-        for (int i = 0; i < NV; i++) sum[i] = (vec){0};
-        FC_FOR_WINDOW (g, *win, flat) UNROLL
-        for (int i = 0; i < NV; i++) sum[i] += vload(x + flat * x_flat + c + i * VL);
-        UNROLL
-        for (int i = 0; i < NV; i++) vstore(y + c + i * VL, sum[i] / divisor);
-    }
-    for (; c < C; c += VL) {
-        vec sum = {0};
-        FC_FOR_WINDOW (g, *win, flat) sum += FN(load_part)(x + flat * x_flat + c, C - c, x_end);
-        FN(store_part)(y + c, sum / divisor, C - c, y_end);
-    }
+    for (; c + step <= C; c += step)
+        FN(avg_strip)(AVG_VECTORS, 1, g, x + c, x_end, step, y + c, y_end, win);
+    for (; c < C; c += VL) FN(avg_strip)(1, 0, g, x + c, x_end, C - c, y + c, y_end, win);
 }
 
 static int FN(avg_windows)(const fc_pool_geom *g, const void *x_, void *y_, int threads) {
@@ -229,9 +258,9 @@ static int FN(avg_windows)(const fc_pool_geom *g, const void *x_, void *y_, int 
         T *yp = y + n * g->y_stride[0] + c * g->y_stride[1];
         for (int64_t p = 0; p < D * H * W; p++) {
             const fc_window win = fc_window_at(g, p / (H * W), p / W % H, p % W);
-            T sum = 0;
-            FC_FOR_WINDOW (g, win, flat) sum += xp[flat * xs];
-            yp[p * ys] = sum / (T)win.divisor;
+            double sum = 0;
+            FC_FOR_WINDOW (g, win, flat) sum += (double)xp[flat * xs];
+            yp[p * ys] = (T)(sum / (double)win.divisor);
         }
     }
     return FC_OK;

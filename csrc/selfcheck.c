@@ -452,6 +452,57 @@ static void check_layer_norm(const char *isa, int dtype, i64 rows, i64 length, i
     free(wy);
 }
 
+/* Sums of (outer, length, inner) along the middle, of integers; products of a short one. */
+static void check_reduce(const char *isa, int dtype, i64 outer, i64 length, i64 inner,
+                         int threads) {
+    static const char *const names[FC_REDUCE_KINDS] = {
+        "sums", "sums of squares", "sums of products", "sums of exp", "product"};
+    const fc_reduce_geom g = {outer, length, inner};
+    const i64 size = outer * length * inner, cells = outer * inner;
+    array x = make(dtype, size, 1), b = make(dtype, size, 2), run = make(dtype, size, 3);
+    array centre = make(FC_F64, cells, 4);
+    double *want = calloc((size_t)(cells + size), sizeof(double)), *up = want + cells;
+    if (!want) exit(2);
+    char where[96];
+    snprintf(where, sizeof where, "%s dtype %d %d x %d x %d threads %d", isa, dtype, (int)outer,
+             (int)length, (int)inner, threads);
+    for (int kind = 0; kind < FC_REDUCE_KINDS; kind++) {
+        for (i64 o = 0; o < outer; o++)
+            for (i64 i = 0; i < inner; i++) {
+                const i64 at = o * inner + i;
+                double sum = kind == FC_PRODUCT;
+                for (i64 l = 0; l < length; l++) {
+                    const i64 e = (o * length + l) * inner + i;
+                    const double v = get(&x, e), c = get(&centre, at);
+                    sum = kind == FC_PRODUCT       ? sum * v
+                          : kind == FC_SUM_SQUARES ? sum + (v - c) * (v - c)
+                          : kind == FC_SUM_EXP     ? sum + exp(v - c)
+                                                   : sum + (kind == FC_SUM ? v : v * get(&b, e));
+                    if (kind == FC_SUM) up[e] = sum;
+                }
+                want[at] = sum / 4;
+            }
+        if (kind == FC_PRODUCT && length > 10) continue;
+        for (int wide = 0; wide < 2; wide++) {
+            array out = make(wide ? FC_F64 : dtype, cells, 5);
+            if (fc_reduce(kind, dtype, &g, data(&x), kind == FC_SUM_PRODUCTS ? data(&b) : NULL,
+                          kind == FC_SUM_SQUARES || kind == FC_SUM_EXP ? data(&centre) : NULL, 4,
+                          wide, data(&out), threads)) {
+                printf("FAILED %s %s\n", names[kind], where);
+                failures++;
+            }
+            compare_within(kind == FC_SUM_EXP ? 2e-6 * 400 / 4 * (double)length : 0, names[kind],
+                           where, &out, want);
+            free(out.memory);
+        }
+    }
+    if (fc_running(0, dtype, &g, data(&x), 0, data(&run), threads)) failures++;
+    compare("running sums", where, &run, up);
+    array *const made[] = {&x, &b, &run, &centre};
+    for (int i = 0; i < (int)(sizeof made / sizeof *made); i++) free(made[i]->memory);
+    free(want);
+}
+
 int main(void) {
     static const i64 channels[] = {1, 3, 6, 16, 35, 130};
     for (int isa = 0; isa < fc_isa_count(); isa++) {
@@ -465,8 +516,14 @@ int main(void) {
                 for (int i = 0; i < (int)(sizeof convs / sizeof *convs); i++)
                     for (int last = 0; last < 2; last++)
                         check_conv(fc_isa_name(isa), dtype, i, last, threads);
+                check_reduce(fc_isa_name(isa), dtype, 1, 140000, 1, threads);
+                check_reduce(fc_isa_name(isa), dtype, 1, 70000, 3, threads);
+                check_reduce(fc_isa_name(isa), dtype, 1, 150, 1100, threads);
                 for (int i = 0; i < (int)(sizeof channels / sizeof *channels); i++) {
                     check_layer_norm(fc_isa_name(isa), dtype, 70, channels[i], threads);
+                    check_reduce(fc_isa_name(isa), dtype, 3, 9, channels[i], threads);
+                    check_reduce(fc_isa_name(isa), dtype, 2, 1003, channels[i], threads);
+                    check_reduce(fc_isa_name(isa), dtype, channels[i], 1100, 1, threads);
                     for (int last = 0; last < 2; last++) {
                         check_pool(fc_isa_name(isa), dtype, last, channels[i], threads);
                         check_norm(fc_isa_name(isa), dtype, last, channels[i], 1, threads);

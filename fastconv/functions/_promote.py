@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd import Op, TensorBase, wrap
+from ..ops.reduce import total
 
 ndarray = np.ndarray
 _P = ParamSpec("_P")
@@ -23,7 +24,7 @@ def unbroadcast(g: ndarray, shape: tuple[int, ...]) -> ndarray:
         return g
     extra = g.ndim - len(shape)
     axes = tuple([i for i in range(g.ndim) if i < extra or (shape[i - extra] == 1 != g.shape[i])])
-    out = np.add.reduce(g, axis=axes, keepdims=True) if axes else g
+    out = total(g, axes, True) if axes else g
     return out.reshape(shape)
 
 

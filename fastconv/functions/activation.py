@@ -13,6 +13,7 @@ import numpy as np
 from ..autograd import Op
 from ..ops import elementwise as ops
 from ..ops import softmax as soft
+from ..ops.reduce import total
 from ..ops.select import keep, select
 from .erf import erf
 
@@ -237,7 +238,7 @@ class Prelu(Op):
         if ctx.needs[1]:
             part = g * np.minimum(x, 0)
             axes = tuple(i for i in range(x.ndim) if i != 1 or slope.size == 1)
-            gw = part.sum(axis=axes).reshape(ctx.shape)
+            gw = np.asarray(total(part, axes)).reshape(ctx.shape)
         return gx, gw
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op, TensorBase, wrap
+from ..ops.reduce import add_at
 from ..spec.arguments import as_int
 from ._promote import cast, check_index, check_tensor, fitting, operand
 from .index import Take
@@ -30,7 +31,7 @@ class Gather(Op):
         if ctx.once:
             out[ctx.index] = g
         else:
-            np.add.at(out, ctx.index, g)
+            add_at(out, ctx.index, g)
         return out
 
 
@@ -120,7 +121,7 @@ class Scatter(Op):
         out = np.array(a, order="K")
         try:
             if add:
-                np.add.at(out, index, value)
+                add_at(out, index, value)
             else:
                 out[index] = value
         except (OverflowError, TypeError, ValueError):

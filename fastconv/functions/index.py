@@ -10,6 +10,7 @@ import numpy as np
 
 from .._grad_mode import mode
 from ..autograd import Op, TensorBase, changed, forget, wrap
+from ..ops.reduce import add_at, total
 from ..spec.arguments import as_int
 from ._promote import cast, check_index, check_tensor, fitting, operand, unbroadcast
 from .shape import axis
@@ -47,7 +48,7 @@ class Take(Op):
     def backward(ctx: Any, g: ndarray) -> ndarray:
         out = np.zeros(ctx.shape, g.dtype)
         if any(isinstance(i, ndarray) and i.dtype.kind != "b" for i in ctx.index):
-            np.add.at(out, ctx.index, g)  # an element may be picked more than once
+            add_at(out, ctx.index, g)  # an element may be picked more than once
         else:
             out[ctx.index] = g
         return out
@@ -277,7 +278,7 @@ class MaskedFill(Op):
         ga = unbroadcast(np.where(ctx.mask, zero, g), ctx.shape) if ctx.needs[0] else None
         if not ctx.tensor:
             return ga
-        return ga, np.where(ctx.mask, g, zero).sum() if ctx.needs[1] else None
+        return ga, total(np.where(ctx.mask, g, zero)) if ctx.needs[1] else None
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op, TensorBase, wrap
+from ..ops import contract
+from ..ops.reduce import total
 from ..spec.arguments import as_int
 from ._promote import check_tensor, unbroadcast
 from .elementwise import add, mul
@@ -27,8 +29,9 @@ class MatMul(Op):
             ctx.save(a if nb else None, b if na else None)
             ctx.shapes = a.shape, b.shape
         if b.ndim == 2 and a.ndim > 2:  # one product instead of a batch of small ones
-            return (a.reshape(-1, a.shape[-1]) @ b).reshape(*a.shape[:-1], b.shape[1])
-        return a @ b
+            rows = contract.matmul(a.reshape(-1, a.shape[-1]), b)
+            return rows.reshape(*a.shape[:-1], b.shape[1])
+        return contract.matmul(a, b)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> Any:
@@ -42,18 +45,19 @@ class MatMul(Op):
         if ctx.needs[0]:
             column = b[:, None] if b.ndim == 1 else b
             if len(sa) > 2 and column.ndim == 2:
-                ga = (g.reshape(-1, g.shape[-1]) @ column.T).reshape(sa)
+                ga = contract.matmul(g.reshape(-1, g.shape[-1]), column.T).reshape(sa)
             else:
-                ga = g @ np.swapaxes(column, -1, -2)
+                ga = contract.matmul(g, np.swapaxes(column, -1, -2))
                 if len(sa) == 1:
-                    ga = ga.reshape(-1, sa[0]).sum(0) if ga.size != sa[0] else ga.reshape(sa)
+                    ga = ga.reshape(-1, sa[0])
+                    ga = total(ga, (0,)) if ga.size != sa[0] else ga.reshape(sa)
                 ga = unbroadcast(ga, sa)
         if ctx.needs[1]:
             row = a[None, :] if a.ndim == 1 else a
             if len(sb) <= 2 and row.ndim > 2:
-                gb = row.reshape(-1, row.shape[-1]).T @ g.reshape(-1, g.shape[-1])
+                gb = contract.matmul(row.reshape(-1, row.shape[-1]).T, g.reshape(-1, g.shape[-1]))
             else:
-                gb = np.swapaxes(row, -1, -2) @ g
+                gb = contract.matmul(np.swapaxes(row, -1, -2), g)
             gb = gb.reshape(sb) if len(sb) == 1 else unbroadcast(gb, sb)
         return ga, gb
 
@@ -278,7 +282,7 @@ class Einsum(Op):
         ctx.names, ctx.output = inputs, output
         if True in ctx.needs:
             ctx.save(*arrays)
-        return np.einsum(f"{','.join(inputs)}->{output}", *arrays, optimize=len(arrays) > 1)
+        return contract.einsum(inputs, output, *arrays)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> Any:
@@ -291,9 +295,7 @@ class Einsum(Op):
             arrays = [a for k, a in enumerate(ctx.saved) if k != i]
             known = set("".join((ctx.output, *names)))
             found = "".join([c for c in ctx.names[i] if c in known])
-            part = np.einsum(
-                f"{','.join((ctx.output, *names))}->{found}", g, *arrays, optimize=True
-            )
+            part = contract.einsum((ctx.output, *names), found, g, *arrays)
             shape = ctx.saved[i].shape  # axes that only this operand has were summed: all alike
             kept = [n if c in known else 1 for c, n in zip(ctx.names[i], shape, strict=True)]
             grads.append(np.broadcast_to(part.reshape(kept), shape))

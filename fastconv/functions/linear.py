@@ -18,7 +18,9 @@ from .._grad_mode import mode, quiet, unquiet
 from ..autograd import Op, wrap
 from ..caches import cached
 from ..config import switches
+from ..ops import contract
 from ..ops import conv as ops
+from ..ops.reduce import total
 from ..packed import Packed
 from ..spec import ConvSpec, conv_spec
 from .kept import kept
@@ -26,6 +28,8 @@ from .kept import kept
 Array = np.ndarray
 #: Products of a multiplication below which it is NumPy's.
 SMALL = 1 << 15
+#: Rows, or inputs, that the kernels add up in float32: of equal terms the sum is off by 7e-7.
+LONG = 1 << 16
 
 
 def flat(a: Array) -> Array:
@@ -46,9 +50,9 @@ def matrix(line: Array) -> Array:
 def _spec(x: Array, w: Array) -> ConvSpec | None:
     """The geometry of the convolution that computes the products; None for NumPy."""
     products = w.size if x.ndim == 1 else w.shape[0] * x.size
-    if products < SMALL or x.ndim == 1 or switches().backend != "c":
-        return None
     outs, ins = w.shape
+    if products < SMALL or x.ndim == 1 or switches().backend != "c" or ins > LONG or outs > LONG:
+        return None
     return _line(x.size // ins, ins, outs)
 
 
@@ -61,7 +65,7 @@ def _product(
     x: Array, w: Array, b: Array | None, packed: Packed | None, spec: ConvSpec | None
 ) -> Array:
     if spec is None:
-        y = np.dot(x if x.ndim < 3 else flat(x), w.T)
+        y = contract.matmul(x if x.ndim < 3 else flat(x), w.T)
         if b is not None:
             y += b
         return y if x.ndim < 3 else y.reshape(*x.shape[:-1], w.shape[0])
@@ -72,6 +76,19 @@ def _product(
     else:
         y = call(rows, w, b, None, packed)
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
+
+
+def _weight_gradient(spec: ConvSpec, rows: Array, x: Array) -> Array:
+    """rowsᵀ · x; long sums are cut, and the parts added in float64."""
+    if len(x) <= LONG or x.dtype.char != "f":
+        gw = ops.backward_weight(spec, pixels(rows), pixels(x))
+        return gw.reshape(gw.shape[:2])
+    wide = np.zeros((rows.shape[1], x.shape[1]))
+    for first in range(0, len(x), LONG):
+        g, part = rows[first : first + LONG], x[first : first + LONG]
+        spec = _line(len(part), x.shape[1], rows.shape[1])
+        wide += ops.backward_weight(spec, pixels(g), pixels(part))[..., 0]
+    return wide.astype(x.dtype)
 
 
 def linear(x: Any, weight: Any, bias: Any) -> Any:
@@ -106,16 +123,15 @@ class LinearOp(Op):
         grads: list[Array | None] = [None] * len(ctx.needs)
         if ctx.needs[0]:
             if spec is None:
-                gx = rows @ w
+                gx = contract.matmul(rows, w)
             else:
                 gx = matrix(ops.backward_input(spec, pixels(rows), w[:, :, None]))
             grads[0] = gx.reshape(ctx.shape)
         if ctx.needs[1]:
             if spec is None:
-                grads[1] = rows.T @ flat(x)
+                grads[1] = contract.matmul(rows.T, flat(x))
             else:
-                gw = ops.backward_weight(spec, pixels(rows), pixels(flat(x)))
-                grads[1] = gw.reshape(gw.shape[:2])
+                grads[1] = _weight_gradient(spec, rows, flat(x))
         if len(grads) > 2 and ctx.needs[2]:
-            grads[2] = rows.sum(axis=0) if spec is None else ops.backward_bias(spec, pixels(rows))
+            grads[2] = total(rows, (0,)) if spec is None else ops.backward_bias(spec, pixels(rows))
         return tuple(grads)

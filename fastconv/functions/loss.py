@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op
-from ..ops import elementwise
+from ..ops import contract, elementwise
 from ..ops import softmax as soft
 from ..ops.layout import alike
+from ..ops.reduce import mean, total
 from .unary import direction
 
 Array = np.ndarray
@@ -20,7 +21,7 @@ def reduced(loss: Array, reduction: str) -> Array:
     """The element losses as they are, their sum, or their mean."""
     if reduction == "none":
         return loss
-    return np.asarray(loss.sum() if reduction == "sum" else loss.mean(), dtype=loss.dtype)
+    return np.asarray(total(loss) if reduction == "sum" else mean(loss), dtype=loss.dtype)
 
 
 def class_rows(x: Array) -> Array:
@@ -69,9 +70,9 @@ class ClassLoss(Op):
         if reduction == "none":
             return loss.reshape(target.shape)
         if reduction == "mean":
-            self.divisor = self.sample.sum()
-            return np.asarray(loss.sum() / self.divisor, dtype=loss.dtype)
-        return np.asarray(loss.sum(), dtype=loss.dtype)
+            self.divisor = total(self.sample)
+            return np.asarray(total(loss) / self.divisor, dtype=loss.dtype)
+        return np.asarray(total(loss), dtype=loss.dtype)
 
     def upstream(self, g: Array) -> Array:
         """The gradient of each element's loss: (M,), or a scalar array."""
@@ -95,15 +96,15 @@ class CrossEntropy(Op):
         if reduction == "none":
             return loss.reshape(target.shape)
         if not ctx.mean:
-            return np.asarray(loss.sum(), dtype=loss.dtype)
+            return np.asarray(total(loss), dtype=loss.dtype)
         if sample is not None:
-            ctx.divisor = sample.sum()
+            ctx.divisor = total(sample)
         elif 0 <= ignore < x.shape[1] or labels.min(initial=0) < 0:
             ctx.divisor = x.dtype.type(np.count_nonzero(labels != ignore))
         else:
             ctx.divisor = x.dtype.type(labels.size)
         with np.errstate(invalid="ignore"):
-            return np.asarray(loss.sum() / ctx.divisor, dtype=loss.dtype)
+            return np.asarray(total(loss) / ctx.divisor, dtype=loss.dtype)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
@@ -136,14 +137,14 @@ class SmoothedCrossEntropy(ClassLoss):
         chosen = z[ctx.rows, ctx.labels]
         classes = x.shape[1]
         if smoothing:
-            spread = z.sum(axis=1) if weight is None else z @ weight
+            spread = total(z, (1,)) if weight is None else contract.matmul(z, weight)
         np.exp(z, out=z)
-        total = z.sum(axis=1, keepdims=True)
-        z /= total
-        log_total = np.log(total[:, 0])
+        whole = total(z, (1,), True)
+        z /= whole
+        log_total = np.log(whole[:, 0])
         loss = np.where(ctx.kept, (log_total - chosen) * ctx.sample, 0)
         if smoothing:
-            mass = classes if weight is None else weight.sum()
+            mass = classes if weight is None else total(weight)
             smooth = np.where(ctx.kept, log_total * mass - spread, 0)
             loss = loss * (1 - smoothing) + smooth * (smoothing / classes)
         ctx.save(z)
@@ -164,7 +165,7 @@ class SmoothedCrossEntropy(ClassLoss):
         weight = np.ones(classes, p.dtype) if ctx.weight is None else ctx.weight
         main = scale * (1 - ctx.smoothing)
         even = np.where(ctx.kept, up * (ctx.smoothing / classes), 0).astype(p.dtype)
-        gx = p * (main + even * weight.sum())[:, None]
+        gx = p * (main + even * total(weight))[:, None]
         gx -= even[:, None] * weight
         gx[ctx.rows, ctx.labels] -= main
         gx[~ctx.kept] = 0

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import dtypes
 from ..autograd import Op, TensorBase, wrap
+from ..ops import reduce as ops
 from ._promote import cast, check_tensor, numpy_names, to_float
 from .elementwise import into, maximum, minimum
 from .elementwise import pow as _pow
@@ -19,8 +20,7 @@ from .shape import axes, axis
 from .unary import abs as _abs
 
 ndarray = np.ndarray
-_total: Any = np.add.reduce
-_product: Any = np.multiply.reduce
+_total: Any = ops.total
 Max = namedtuple("max", ("values", "indices"))  # type: ignore[name-match]
 Min = namedtuple("min", ("values", "indices"))  # type: ignore[name-match]
 Median = namedtuple("median", ("values", "indices"))  # type: ignore[name-match]
@@ -39,7 +39,7 @@ class Sum(Op):
     @staticmethod
     def forward(ctx: Any, a: ndarray, dims: Any, keepdim: bool) -> Any:
         ctx.args = a.shape, dims, keepdim
-        return _total(a, axis=dims, keepdims=keepdim)
+        return _total(a, dims, keepdim)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
@@ -54,7 +54,7 @@ class Mean(Op):
     def forward(ctx: Any, a: ndarray, dims: Any, keepdim: bool) -> Any:
         count = a.size if dims is None else _count(a.shape, dims)
         ctx.args = a.shape, dims, keepdim, count
-        return np.true_divide(_total(a, axis=dims, keepdims=keepdim), a.dtype.type(count))
+        return ops.mean(a, dims, keepdim)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
@@ -72,7 +72,7 @@ class Prod(Op):
         ctx.dims = dims
         if ctx.needs[0]:
             ctx.save(a)
-        return _product(a, axis=dims, keepdims=keepdim)
+        return ops.product(a, dims, keepdim)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
@@ -83,8 +83,8 @@ class Prod(Op):
         moved = a.transpose(order)
         flat = moved.reshape(*moved.shape[: len(rest)], -1)
         left, right = np.ones_like(flat), np.ones_like(flat)
-        np.multiply.accumulate(flat[..., :-1], axis=-1, out=left[..., 1:])
-        np.multiply.accumulate(flat[..., :0:-1], axis=-1, out=right[..., -2::-1])
+        left[..., 1:] = ops.running_product(flat[..., :-1], flat.ndim - 1)
+        right[..., :-1] = ops.running_product(flat[..., 1:], flat.ndim - 1, True)
         others = (left * right).reshape(moved.shape).transpose(np.argsort(order))
         return others * _kept(g, a.shape, dims)
 
@@ -98,19 +98,19 @@ class Var(Op):
     ) -> Any:
         n = _count(a.shape, dims)
         free = a.dtype.type(n - correction if n > correction else 0)
-        deviation = a - _total(a, axis=dims, keepdims=True) / a.dtype.type(n)
-        y = _total(np.square(deviation), axis=dims, keepdims=True) / free
-        y = np.sqrt(y) if root else y
+        centre, y = ops.moments(a, dims, free)
+        y = (np.sqrt(y) if root else y).astype(a.dtype)
         if ctx.needs[0]:
-            ctx.save(deviation, y if root else None)
+            ctx.save(a, centre, y if root else None)
             ctx.args = dims, free
         return y if keepdim else y.reshape([n for d, n in enumerate(a.shape) if d not in dims])
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
-        deviation, y = ctx.saved
+        a, centre, y = ctx.saved
         dims, free = ctx.args
-        scale = _kept(g, deviation.shape, dims) / free
+        deviation = np.subtract(a, centre, out=np.empty_like(a), casting="same_kind")
+        scale = _kept(g, a.shape, dims) / free
         if y is None:
             return deviation * (scale + scale)
         scale = scale / y
@@ -134,7 +134,9 @@ class Extreme(Op):
         dims, _ = ctx.args
         y = _kept(y, a.shape, dims)
         hit = (a == y) | (np.isnan(a) & np.isnan(y))
-        share = _kept(g, a.shape, dims) / _total(hit, axis=dims, keepdims=True).astype(g.dtype)
+        share = _kept(g, a.shape, dims) / np.add.reduce(hit, axis=dims, keepdims=True).astype(
+            g.dtype
+        )
         return np.where(hit, share, g.dtype.type(0))
 
 
@@ -143,7 +145,7 @@ class LogSumExp(Op):
     def forward(ctx: Any, a: ndarray, dims: tuple[int, ...], keepdim: bool) -> Any:
         top = np.maximum.reduce(a, axis=dims, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, a.dtype.type(0))
-        y = np.log(_total(np.exp(a - top), axis=dims, keepdims=True)) + top
+        y = (np.log(ops.exponentials(a, dims, top)) + top).astype(a.dtype)
         if ctx.needs[0]:
             ctx.save(a, y)
             ctx.dims = dims
@@ -152,13 +154,14 @@ class LogSumExp(Op):
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
         a, y = ctx.saved
+        y = np.where(y == -np.inf, y.dtype.type(0), y)  # of nothing: no element has a share
         return np.exp(a - y) * _kept(g, a.shape, ctx.dims)
 
 
 class Norm2(Op):
     @staticmethod
     def forward(ctx: Any, a: ndarray, dims: tuple[int, ...], keepdim: bool) -> Any:
-        y = np.sqrt(_total(np.square(a), axis=dims, keepdims=True))
+        y = np.sqrt(ops.squares(a, dims)).astype(a.dtype)
         if ctx.needs[0]:
             ctx.save(a, y)
             ctx.dims = dims
@@ -175,17 +178,17 @@ class CumSum(Op):
     @staticmethod
     def forward(ctx: Any, a: ndarray, dim: int) -> ndarray:
         ctx.dim = dim
-        return np.add.accumulate(a, axis=dim)
+        return ops.running_sum(a, dim)
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
-        return np.flip(np.add.accumulate(np.flip(g, ctx.dim), axis=ctx.dim), ctx.dim)
+        return ops.running_sum(g, ctx.dim, True)
 
 
 class CumProd(Op):
     @staticmethod
     def forward(ctx: Any, a: ndarray, dim: int) -> ndarray:
-        y = np.multiply.accumulate(a, axis=dim)
+        y = ops.running_product(a, dim)
         if ctx.needs[0]:
             ctx.save(a, y)
             ctx.dim = dim
@@ -195,8 +198,7 @@ class CumProd(Op):
     def backward(ctx: Any, g: ndarray) -> ndarray:
         a, y = ctx.saved
         if np.all(a != 0):
-            terms = np.flip(g * y, ctx.dim)
-            return np.flip(np.add.accumulate(terms, axis=ctx.dim), ctx.dim) / a
+            return ops.running_sum(g * y, ctx.dim, True) / a
         moved, gm = np.moveaxis(a, ctx.dim, 0), np.moveaxis(g, ctx.dim, 0)
         out = np.zeros_like(moved)
         left = np.ones_like(moved[0])
@@ -488,7 +490,11 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 @numpy_names
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
-    """The logarithm of the sum of exponentials over `dim`, without overflow."""
+    """The logarithm of the sum of exponentials over `dim`, without overflow.
+
+    Where every element is -inf the result is -inf, and the gradient 0: no element has a share in it
+    (PyTorch's is NaN).
+    """
     check_tensor(input, "input", "logsumexp")
     x = to_float(input)
     return LogSumExp.apply(x, axes(dim, x._array.ndim, "logsumexp"), keepdim)

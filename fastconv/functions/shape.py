@@ -12,6 +12,7 @@ from .. import _watch, dtypes
 from .._grad_mode import mode
 from ..autograd import Op, TensorBase, share, wrap
 from ..ops import join
+from ..ops.reduce import add_at, total
 from ..spec.arguments import as_int
 from ._promote import cast, check_index, check_tensor, numpy_names, result_dtype, unbroadcast
 
@@ -149,7 +150,8 @@ class Repeat(Op):
         counts = ctx.counts
         shape = (1,) * (len(counts) - len(ctx.shape)) + ctx.shape
         pairs = [n for pair in zip(counts, shape, strict=True) for n in pair]
-        return g.reshape(pairs).sum(tuple(range(0, 2 * len(counts), 2))).reshape(ctx.shape)
+        axes = tuple(range(0, 2 * len(counts), 2))
+        return np.asarray(total(g.reshape(pairs), axes)).reshape(ctx.shape)
 
 
 class RepeatInterleave(Op):
@@ -163,7 +165,7 @@ class RepeatInterleave(Op):
         shape, counts, dim = ctx.args
         out = np.zeros(shape, g.dtype)
         source = np.repeat(np.arange(shape[dim]), counts)
-        np.add.at(out, (slice(None),) * dim + (source,), g)
+        add_at(out, (slice(None),) * dim + (source,), g)
         return out
 
 

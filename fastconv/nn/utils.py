@@ -10,6 +10,8 @@ import numpy as np
 
 from ..autograd import changed, forget
 from ..functions.shape import cat
+from ..ops.contract import matmul
+from ..ops.reduce import total as add_up
 from ..tensor import Tensor, wrap
 
 
@@ -42,11 +44,11 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
         each = (float(np.abs(a).min() if least else np.abs(a).max()) for a in arrays if a.size)
         total: Any = (min if least else max)(each, default=0.0)
     elif norm_type == 2:
-        squares = (np.dot(flat, flat) for flat in (a.ravel(order="K") for a in arrays))
-        total = math.sqrt(sum(float(s) for s in squares))
+        flat = [a.ravel(order="K") for a in arrays]
+        total = math.sqrt(sum(float(matmul(a, a)) for a in flat))
     else:
         with np.errstate(divide="ignore", over="ignore"):
-            powers = sum(float((np.abs(a) ** norm_type).sum()) for a in arrays)
+            powers = sum(float(add_up(np.abs(a) ** norm_type)) for a in arrays)
             total = np.float64(powers) ** (1 / norm_type) if arrays else 0.0
     return wrap(np.asarray(total, dtype=arrays[0].dtype if arrays else np.float32))
 

@@ -83,6 +83,15 @@ from fastconv.backends.c.pool import (
     max_unpool_backward,
     max_unpool_forward,
 )
+from fastconv.backends.c.reduce import (
+    products,
+    running_products,
+    running_sums,
+    sums,
+    sums_of_exps,
+    sums_of_products,
+    sums_of_squares,
+)
 from fastconv.backends.c.resample import resample
 from fastconv.backends.c.softmax import (
     cross_entropy,
@@ -153,10 +162,13 @@ __all__ = [
     "norm_apply",
     "norm_backward",
     "norm_statistics",
+    "products",
     "relu",
     "relu_backward",
     "relu_backward_sums",
     "resample",
+    "running_products",
+    "running_sums",
     "set_isa",
     "sgd_step",
     "sigmoid",
@@ -167,6 +179,10 @@ __all__ = [
     "softmax_backward",
     "stream",
     "sub",
+    "sums",
+    "sums_of_exps",
+    "sums_of_products",
+    "sums_of_squares",
     "tanh",
     "tanh_backward",
     "to_channels_last",

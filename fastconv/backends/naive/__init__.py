@@ -50,6 +50,15 @@ from fastconv.backends.naive.norm import (
     norm_statistics,
 )
 from fastconv.backends.naive.optim import adam_step, sgd_step
+from fastconv.backends.naive.reduce import (
+    products,
+    running_products,
+    running_sums,
+    sums,
+    sums_of_exps,
+    sums_of_products,
+    sums_of_squares,
+)
 from fastconv.backends.naive.resample import resample
 from fastconv.backends.naive.softmax import (
     cross_entropy,

@@ -52,6 +52,15 @@ from fastconv.backends.numba.pool import (
     max_unpool_backward,
     max_unpool_forward,
 )
+from fastconv.backends.numba.reduce import (
+    products,
+    running_products,
+    running_sums,
+    sums,
+    sums_of_exps,
+    sums_of_products,
+    sums_of_squares,
+)
 from fastconv.backends.numba.resample import resample
 from fastconv.backends.numba.softmax import (
     cross_entropy,
@@ -98,10 +107,13 @@ __all__ = [
     "norm_apply",
     "norm_backward",
     "norm_statistics",
+    "products",
     "relu",
     "relu_backward",
     "relu_backward_sums",
     "resample",
+    "running_products",
+    "running_sums",
     "sgd_step",
     "sigmoid",
     "sigmoid_backward",
@@ -110,6 +122,10 @@ __all__ = [
     "softmax",
     "softmax_backward",
     "sub",
+    "sums",
+    "sums_of_exps",
+    "sums_of_products",
+    "sums_of_squares",
     "tanh",
     "tanh_backward",
 ]

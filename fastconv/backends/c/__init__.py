@@ -83,6 +83,7 @@ from fastconv.backends.c.pool import (
     max_unpool_backward,
     max_unpool_forward,
 )
+from fastconv.backends.c.reference import reference_conv
 from fastconv.backends.c.resample import resample
 from fastconv.backends.c.softmax import (
     cross_entropy,
@@ -153,6 +154,7 @@ __all__ = [
     "norm_apply",
     "norm_backward",
     "norm_statistics",
+    "reference_conv",
     "relu",
     "relu_backward",
     "relu_backward_sums",

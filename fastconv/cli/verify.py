@@ -119,14 +119,24 @@ def _one(text: str) -> int:
 
 
 def _lines(path: Path) -> list[str]:
-    text = path.read_text(encoding="utf-8")
-    lines = [line.strip() for line in text.splitlines()]
+    """The problems of a file as text: our own lines, or benchdnn's."""
+    lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    lines = ["" if line.startswith("#") else line for line in lines]
+    if not any(line.split()[0] in FAMILIES for line in lines if line):
+        from fastconv import backends
+        from fastconv.verify.benchdnn import problems
+
+        on, isa = "numba/choice", "-"
+        if not backends.why_not("c"):
+            on, isa = "c/choice", backends.load("c").get_isa()
+        try:
+            return [str(problem) for problem in problems(path, on, isa)]
+        except ValueError as error:
+            raise CommandError(str(error)) from None
     found = []
     for number, line in enumerate(lines, 1):
-        if not line or line.startswith("#"):
-            continue
         try:
-            found.append(str(parse(line)))
+            found += [str(parse(line))] if line else []
         except ValueError as error:
             raise CommandError(f"{path}, line {number}: {error}") from None
     return found

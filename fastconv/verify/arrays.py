@@ -200,4 +200,6 @@ def view_of(values: Array, layout: str) -> Array:
     """`values` as this layout has them: `everywhere` is the first image and row of them."""
     if layout != "everywhere" or values.ndim < 2 or not values.size:
         return values
-    return np.broadcast_to(values[:1, ..., :1, :], values.shape)
+    at = [slice(None)] * values.ndim
+    at[0] = at[-2] = slice(0, 1)
+    return np.broadcast_to(values[tuple(at)], values.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 from fastconv.files import write_text
@@ -26,10 +27,7 @@ class Coverage:
         """Count the pairs of a problem that was run."""
         one = family(problem.family)
         counts = self.pairs.setdefault(problem.family, Counter())
-        properties = one.holds(problem)
-        for setting in one.settings(problem):
-            for name in properties:
-                counts[name, setting] += 1
+        counts.update(product(one.holds(problem), one.settings(problem)))
 
     def update(self, other: Coverage) -> None:
         """Add the counts of another part of the run."""

@@ -7,8 +7,10 @@ ends it is a failure like any other) is known by the number it was at, and anoth
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -155,6 +157,22 @@ def _work(
     pipe.send(None)
 
 
+@contextmanager
+def _waiting_asleep() -> Iterator[None]:
+    """Processes started inside have OpenMP threads that sleep while they wait.
+
+    There may be three for each process, on fewer processors, and calls are short.
+    """
+    name = "OMP_WAIT_POLICY"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, "passive")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+
+
 class _Worker:
     def __init__(self, source: Source, first: int, step: int, *rest: Any) -> None:
         context = multiprocessing.get_context("spawn")
@@ -163,7 +181,8 @@ class _Worker:
         self.pipe, far = context.Pipe(duplex=False)
         arguments = (source, first, step, *rest, far, self.at)
         self.process = context.Process(target=_work, args=arguments, daemon=True)
-        self.process.start()
+        with _waiting_asleep():
+            self.process.start()
         far.close()
 
     def dead(self) -> Found:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,31 +13,30 @@ from fastconv.ops import conv as ops
 from fastconv.packed import Packed
 from fastconv.spec import ConvSpec
 from fastconv.verify import tolerance
-from fastconv.verify.arrays import Array, Buffers, Placed, integers, reals, view_of
+from fastconv.verify.arrays import Array, Placed
+from fastconv.verify.conv import compare, large
 from fastconv.verify.conv.record import ConvProblem
 from fastconv.verify.conv.reference import reference
 from fastconv.verify.problem import Declined
 
-__all__ = ["ACTIVATIONS", "check", "operands", "using"]
+__all__ = ["ACTIVATIONS", "candidate_of", "check"]
 
 #: Slope below zero and upper limit; all of them exact on integers.
 ACTIVATIONS = {
     "none": (1.0, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0),
     "leaky": (0.25, math.inf), "leaky6": (0.25, 6.0),
 }  # fmt: skip
+#: More products than these are not repeated by plain loops: `large` looks at the result.
+FULL = 1 << 25
 #: The two operands of each direction, and its result: places in ``spec.shapes[…]`` (x, w, y).
 OPERANDS = {
     "forward": (0, 1, 2), "backward_input": (2, 1, 0), "backward_weight": (2, 0, 1),
     "backward_bias": (2, -1, -1),
 }  # fmt: skip
 
-_buffers = Buffers()
-#: The largest error of each inexact algorithm in a run, in units of the allowed one.
-worst: dict[str, float] = {}
 
-
-def candidate_of(problem: ConvProblem, op: str) -> plan.Candidate:
-    """The candidate `problem.on`.
+def candidate_of(problem: ConvProblem, op: str, spec: ConvSpec) -> plan.Candidate:
+    """The candidate `problem.on`, or the planner's for ``…/choice``.
 
     Raises
     ------
@@ -46,40 +44,17 @@ def candidate_of(problem: ConvProblem, op: str) -> plan.Candidate:
         If there is none here, or it declines the geometry.
     """
     backend, _, algorithm = problem.on.partition("/")
+    if backend in config.BACKENDS and backends.why_not(backend):
+        raise Declined(f"{backend}: {backends.why_not(backend)}")
     for c in plan.CANDIDATES[op]:
         if c.backend == backend and c.algorithm == algorithm:
-            reason = backends.why_not(backend)
+            reason = c.decline(spec)
             if reason is not None:
-                raise Declined(f"{backend}: {reason}")
+                raise Declined(f"{problem.on}: {reason}")
             return c
+    if backend in config.BACKENDS and algorithm == "choice":
+        return plan.pick(op, spec, backend)
     raise Declined(f"{op} has no candidate {problem.on}")
-
-
-@contextmanager
-def using(problem: ConvProblem) -> Iterator[None]:
-    """The problem's instruction set and number of threads hold inside."""
-    before, isa, module = config.get_num_threads(), None, None
-    if problem.on.startswith("c/"):
-        module = backends.load("c")
-        isa = module.get_isa()
-        if isa != problem.isa:
-            try:
-                module.set_isa(problem.isa)
-            except ValueError as error:
-                raise Declined(str(error)) from None
-    config.set_num_threads(problem.threads)
-    try:
-        yield
-    finally:
-        config.set_num_threads(before)
-        if module is not None:
-            module.set_isa(isa)
-
-
-def operands(problem: ConvProblem, shape: tuple[int, ...], number: int, layout: str) -> Array:
-    """Values of an operand as float64: those that a layout repeats recur."""
-    draw = reals if problem.values == "real" else integers
-    return view_of(draw(problem.seed + 257 * number, shape), layout)
 
 
 def check(problem: ConvProblem) -> str | None:
@@ -91,12 +66,8 @@ def check(problem: ConvProblem) -> str | None:
         If it cannot be run here.
     """
     spec, op = problem.spec(), "conv_" + problem.op
-    chosen = candidate_of(problem, op)
-    reason = chosen.decline(spec)
-    if reason is not None:
-        raise Declined(f"{problem.on}: {reason}")
-    run = _Run(problem, spec, chosen)
-    with using(problem):
+    run = _Run(problem, spec, candidate_of(problem, op, spec))
+    with compare.using(problem):
         return run.compare()
 
 
@@ -112,15 +83,11 @@ class _Run:
         ranks = hasattr(self.kernel, "ranks") or problem.route == "ops"
         if self.shapes is None or (problem.rank != 5 and not ranks):
             raise Declined(f"{problem.on} takes no arrays of rank {problem.rank}")
-        if spec.ndim and chosen.backend == "c" and problem.threads > 1:
-            # Threads would wait for a call that is worth it; here they all come at once.
-            from fastconv.backends.c.conv_kept import conv_of
-
-            conv_of(spec).parallel = True
+        compare.threads_at_once(problem, spec)
         self.out: Placed | None = None
         one, two, result = OPERANDS[problem.op]
         self.placed: list[tuple[str, Placed, Array]] = []
-        _buffers.reset()
+        compare.buffers.reset()
         self.a = self._operand("a", self.shapes[one], 0, problem.a)
         self.b: Any = self._operand("b", self.shapes[two], 1, problem.b) if two >= 0 else None
         bias_layout = "gaps" if problem.b == "gaps" else "plain"
@@ -141,8 +108,8 @@ class _Run:
         self.packed = Packed(self.b) if problem.packed else None  # type: ignore[arg-type]
 
     def _operand(self, role: str, shape: tuple[int, ...], number: int, layout: str) -> Array:
-        values = operands(self.problem, shape, number, layout)
-        placed = _buffers.place(role, shape, self.dtype, layout, self.problem.offset)
+        values = compare.operands(self.problem, shape, number, layout)
+        placed = compare.buffers.place(role, shape, self.dtype, layout, self.problem.offset)
         self.placed.append((role, placed, values))
         return placed.fill(values)
 
@@ -163,61 +130,58 @@ class _Run:
         return want
 
     def compare(self) -> str | None:
+        """Run, and look at the result and at all memory around."""
+        exact = self.problem.values == "integers"
+        if self.problem.products > FULL and self.b is not None:
+            return self._sampled(exact)
         want = self.wanted()
+        a, b = self.placed[0][2], self.placed[-1][2] if self.b is None else self.placed[1][2]
+        growth = 1.0
+        if self.coef is not None:
+            growth = max(1.0, float(np.max(np.abs(self.coef[1]))))
+        depth = compare.depth_of(self.op, self.spec)
         for _ in range(1 + self.problem.packed):  # the second time from what is packed
             try:
                 got = getattr(self, self.problem.route)()
-            except (Declined, KeyboardInterrupt):
+            except Declined:
                 raise
             except Exception as error:
                 return f"raised {type(error).__name__}: {error}"
-            if got.shape != self.result or got.dtype != self.dtype:
-                return f"the result is {got.dtype} {got.shape}, expected {self.dtype} {self.result}"
-            wrong = self._difference(got, want) or self._touched()
+            wrong = compare.difference(
+                got, want, self.dtype, self.algorithm, exact, depth, a, b, growth
+            ) or self._touched()  # fmt: skip
             if wrong:
                 return wrong
+        if self.problem.threads > 1 and not (exact and self.algorithm in tolerance.EXACT):
+            return self._of_one_thread(got.copy())
         return None
 
-    def _difference(self, got: Array, want: Array) -> str | None:
-        if self.algorithm in tolerance.EXACT and self.problem.values == "integers":
-            if np.array_equal(got, want):
-                return None
-            bad = ~(got == want)
-        else:
-            a, b = self.placed[0][2], self.placed[1][2]
-            scale = tolerance.typical(a, b, depth := self.depth())
-            limit = tolerance.allowed(self.dtype, depth, self.algorithm, want, scale)
-            error = tolerance.error_of(got, want)
-            share = error / limit if limit else math.inf if error else 0.0
-            worst[self.algorithm] = max(worst.get(self.algorithm, 0.0), min(share, 1e300))
-            if error <= limit:
-                return None
-            bad = ~(np.abs(got - want) <= limit)
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
+    def _sampled(self, exact: bool) -> str | None:
+        """Run once, and look at sums of the result and at single elements."""
+        if self.finish is not None:
+            raise Declined(f"more than {FULL} products, and something after them")
+        values = {role: v for role, _, v in self.placed}
+        got = getattr(self, self.problem.route)()
+        return self._touched() or large.difference(
+            self.op, self.spec, got, values["a"], values["b"], values.get("bias"), self.dtype,
+            self.algorithm, exact, compare.depth_of(self.op, self.spec),
+        )  # fmt: skip
+
+    def _of_one_thread(self, many: Array) -> str | None:
+        """Whether one thread gives other bits than `many` threads did."""
+        config.set_num_threads(1)
+        one = getattr(self, self.problem.route)()
+        if np.array_equal(one, many):
+            return None
         return (
-            f"{np.count_nonzero(bad)} of {bad.size} elements wrong, the first at {at}: "
-            f"{got[at]:.9g}, expected {want[at]:.9g}"
+            f"one thread gives another result in {np.count_nonzero(one != many)} of {one.size} "
+            "elements"
         )
 
-    def depth(self) -> int:
-        """Products summed into an element."""
-        spec = self.spec
-        if self.problem.op == "backward_input":
-            return math.prod(spec.kernel) * spec.out_channels // spec.groups
-        if self.problem.op == "forward":
-            return spec.depth
-        return spec.batch * math.prod(spec.out_size)
-
     def _touched(self) -> str | None:
-        """Whether an operand was changed, or memory around an array."""
-        for role, placed, values in self.placed:
-            if placed.changed(values):
-                return f"changed its operand {role}"
-            if placed.spilled():
-                return f"wrote outside of its operand {role}"
         if self.out is not None and self.out.spilled():
             return "wrote outside of its result"
-        return None
+        return compare.touched(self.placed)
 
     # --- routes
 
@@ -226,7 +190,7 @@ class _Run:
         problem, more = self.problem, dict[str, Any]()
         if self.out is None:
             offset = problem.offset
-            self.out = _buffers.place("out", self.result, self.dtype, problem.to, offset)
+            self.out = compare.buffers.place("out", self.result, self.dtype, problem.to, offset)
         else:
             self.out.buffer.fill(self.out.poison)
         for name, mark, value in (
@@ -257,8 +221,9 @@ class _Run:
     def ops(self) -> Array:
         """`fastconv.ops` on the spec, with the planner told which kernel to take."""
         backend, _, algorithm = self.problem.on.partition("/")
+        wish = None if algorithm == "choice" else algorithm
         last = self.problem.to == "last"
-        with config.backend(backend), config.algorithm(algorithm):
+        with config.backend(backend), config.algorithm(wish):
             if self.problem.op == "forward":
                 return ops.forward(
                     self.spec, self.a, self.b, self.bias, last, self.activation, self.residual,

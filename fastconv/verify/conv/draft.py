@@ -93,7 +93,7 @@ class Draft:
         self.groups: Any = None
         self.per_in: Any = None  # channels of a group
         self.per_out: Any = None
-        self.depthwise = False
+        self.depthwise = self.uneven = False
         self.cap = 1
         self.layouts: dict[str, str] = {}
         self.least_axes = 1

@@ -1,20 +1,24 @@
-"""The kernels there are on this machine, and what each can be given."""
+"""The kernels there are on this machine, and what each needs of a geometry."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastconv import backends, plan
 from fastconv.verify.conv.draft import Draft
 
-__all__ = ["Kernel", "demand", "function", "kernels", "suit"]
+__all__ = ["GRAPHS", "Kernel", "demand", "kernels", "suit"]
 
 OPS = ("forward", "backward_input", "backward_weight", "backward_bias")
+#: The ops that go through the public functions and backward.
+GRAPHS = ("graph", "transposed")
+#: What the planner is asked for in these: nothing, or an algorithm where it can run.
+ASKED = ("whole", "depthwise", "grouped", "winograd", "flat", "scatter", "direct", "gemm")
 
 
 class Kernel(NamedTuple):
-    """One candidate on one instruction set (``-`` where there is no choice)."""
+    """One candidate of one direction, or a wish in the graph, on an instruction set (or ``-``)."""
 
     op: str
     on: str
@@ -35,28 +39,42 @@ class Kernel(NamedTuple):
         """Whether it is interpreted, and gets tiny problems only."""
         return self.on.startswith("naive/")
 
+    def has(self, mark: str) -> bool:
+        """Whether the backend's function has this attribute."""
+        return hasattr(_function(self), mark)
+
+
+def _isas() -> list[str]:
+    return [name for name, able in backends.load("c").isas().items() if able]
+
 
 @cache
 def kernels() -> tuple[Kernel, ...]:
-    """Every candidate of every direction that this machine can run."""
+    """Every candidate of every direction that can run here, and what the graph asks for."""
     found = []
     for op in OPS:
         for candidate in plan.candidates("conv_" + op):
             if backends.why_not(candidate.backend):
                 continue
-            isas = ["-"]
-            if candidate.backend == "c":
-                isas = [name for name, able in backends.load("c").isas().items() if able]
             on = f"{candidate.backend}/{candidate.algorithm}"
+            isas = _isas() if candidate.backend == "c" else ["-"]
             found += [Kernel(op, on, isa) for isa in isas]
+    for op in GRAPHS:
+        if not backends.why_not("numba"):
+            found.append(Kernel(op, "numba/choice", "-"))
+        if not backends.why_not("c"):
+            found += [Kernel(op, "c/choice", isa) for isa in _isas()]
+            found += [Kernel(op, f"c/{name}", _isas()[-1]) for name in ASKED]
     return tuple(found)
 
 
-def function(kernel: Kernel) -> object:
-    """The backend's function of a kernel."""
-    candidates = plan.candidates("conv_" + kernel.op, kernel.on.partition("/")[0])
-    chosen = next(c for c in candidates if c.algorithm == kernel.algorithm)
-    return getattr(backends.load(chosen.backend), chosen.function)
+@cache
+def _function(kernel: Kernel) -> Any:
+    """The backend's function of a kernel; None in the graph."""
+    for c in plan.CANDIDATES.get("conv_" + kernel.op, ()):
+        if kernel.on == f"{c.backend}/{c.algorithm}":
+            return getattr(backends.load(c.backend), c.function)
+    return None
 
 
 def demand(kernel: Kernel, draft: Draft) -> None:
@@ -94,6 +112,8 @@ def suit(kernel: Kernel, draft: Draft) -> None:
         if unset and all((axis.k or 1) == 1 for axis in axes):
             rng.choice(unset).k = rng.choice((2, 3, 3, 3, 4, 5))
     elif algorithm == "direct" and kernel.compiled:
+        if draft.groups not in (None, 1) or draft.depthwise or draft.uneven:
+            axes[-1].want(k=1)
         if axes[-1].k != 1:
             draft.want(groups=1)
             axes[-1].want(d=1)

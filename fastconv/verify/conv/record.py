@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from fastconv.spec import ConvSpec
@@ -77,6 +78,13 @@ class ConvProblem(Problem):
     def apart(self) -> tuple[int, ...]:
         """Distances of taps; ones where none are said."""
         return self.dilation or (1,) * self.ndim
+
+    @cached_property
+    def axes(self) -> tuple[tuple[int, ...], ...]:
+        """For each axis: size, outputs, kernel, stride, padding before, dilation."""
+        return tuple(
+            zip(self.size, self.out, self.kernel, self.steps, self.before, self.apart)
+        )  # fmt: skip
 
     @property
     def products(self) -> int:

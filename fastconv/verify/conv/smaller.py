@@ -18,6 +18,18 @@ PLAIN = {
 
 def smaller(problem: ConvProblem) -> Iterator[ConvProblem]:
     """Problems with a plainer call, fewer axes, channels, taps, positions; some are not valid."""
+    for found in _steps(problem):
+        yield found.but(
+            stride=_unless(found.stride, 1), pad=_unless(found.pad, 0),
+            dilation=_unless(found.dilation, 1),
+        )  # fmt: skip
+
+
+def _unless(values: tuple[int, ...], default: int) -> tuple[int, ...]:
+    return () if set(values) == {default} else values
+
+
+def _steps(problem: ConvProblem) -> Iterator[ConvProblem]:
     for name, value in PLAIN.items():
         if getattr(problem, name) != value and not (name == "isa" and problem.isa == "-"):
             yield problem.but(**{name: value})

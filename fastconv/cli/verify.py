@@ -17,7 +17,7 @@ from fastconv.cli.arguments import (
     positive_int,
 )
 from fastconv.verify.families import FAMILIES, parse
-from fastconv.verify.problem import Declined
+from fastconv.verify.problem import Declined, Problem
 
 __all__ = ["add", "run"]
 
@@ -52,7 +52,11 @@ def add(commands: Any) -> None:
         "--jobs", type=positive_int, metavar="N", help="processes", default=1,
     )  # fmt: skip
     parser.add_argument(
-        "--failures", type=positive_int, metavar="N", default=10, help="stop after so many"
+        "--failures",
+        type=positive_int,
+        metavar="N",
+        default=10,
+        help="stop after so many different ones",
     )
     parser.add_argument(
         "--problem", metavar="TEXT", default=argparse.SUPPRESS,
@@ -93,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         source, jobs, getattr(arguments, "seconds", None), arguments.failures, progress.show
     )
     progress.end(result)
-    for name in sorted(result.coverage.pairs):
+    for name in sorted(result.coverage.pairs) if isinstance(source, Drawn) else ():
         for line in result.coverage.lines(name):
             print(line)
     for name, value in sorted(result.largest.items()):
@@ -155,7 +159,7 @@ class _Progress:
 
     def __init__(self, total: int) -> None:
         self.total, self.start, self.shown, self.printed = total, time.monotonic(), 0.0, 0
-        self.terminal = sys.stderr.isatty()
+        self.terminal, self.known = sys.stderr.isatty(), set[Problem]()
         self.last = self.start
 
     def show(self, result: Any) -> None:
@@ -163,8 +167,11 @@ class _Progress:
         for found in result.found[self.printed :]:
             if self.terminal:
                 print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            print(f"FAILED {found.smallest.what}  (problem {found.number})", flush=True)
-            print(f"  {found.smallest.command}", flush=True)
+            again = found.smallest.problem in self.known
+            self.known.add(found.smallest.problem)
+            if not again:
+                print(f"FAILED {found.smallest.what}  (problem {found.number})", flush=True)
+                print(f"  {found.smallest.command}", flush=True)
         self.printed = len(result.found)
         now = time.monotonic()
         if self.terminal:
@@ -176,8 +183,11 @@ class _Progress:
     def _line(self, result: Any, now: float) -> str:
         seconds = max(now - self.start, 1e-9)
         total = f" of {self.total}" if self.total < 1 << 40 else ""
+        failed = f"{len(result.found)} failed"
+        if len(self.known) < len(result.found):
+            failed += f" ({len(self.known)} different)"
         return (
-            f"{result.done}{total} problems, {len(result.found)} failed, {seconds:.0f} s, "
+            f"{result.done}{total} problems, {failed}, {seconds:.0f} s, "
             f"{result.done / seconds:.0f} a second"
         )
 

@@ -27,6 +27,9 @@ SHRINK_CHECKS = 600
 REPORT_EVERY = 0.25
 
 
+_KINDS = ("one thread", "wrote outside", "changed its operand")
+
+
 class Found(NamedTuple):
     """A failure, where it was met, and what it became."""
 
@@ -45,6 +48,10 @@ class Result:
         self.coverage = Coverage()
         #: What else families have to say, such as largest errors: the larger value counts.
         self.largest: dict[str, float] = {}
+
+    def different(self) -> int:
+        """How many of the failures differ when they are as small as they become."""
+        return len({found.smallest.problem for found in self.found})
 
     def add(self, other: Result) -> None:
         """Add a part."""
@@ -91,9 +98,11 @@ def shrink(failure: Failure, most: int = SHRINK_CHECKS) -> Failure:
 
 
 def _kind(failure: Failure) -> str:
-    """Whether it raised, and what; or was wrong."""
-    words = failure.what.split()
-    return words[1] if words[0] == "raised" else ""
+    """What it raised, or which of the things that are looked at was not as it must be."""
+    _, _, rest = failure.what.partition("raised ")
+    if rest:
+        return rest.split()[0]
+    return next((kind for kind in _KINDS if kind in failure.what), "")
 
 
 def run_here(
@@ -113,9 +122,9 @@ def run_here(
     at : object with an attribute `value`, optional
         Told the number of each problem before it is run.
     failures : int, optional
-        Stop after so many.
+        Stop after so many that differ when they are as small as they become.
     """
-    part, last, found = Result(), time.monotonic(), 0
+    part, last, different = Result(), time.monotonic(), set()
     for number in numbers:
         if at is not None:
             at.value = number
@@ -129,9 +138,10 @@ def run_here(
         part.done += 1
         part.coverage.add(problem)
         if failure is not None:
-            found += 1
-            part.found.append(Found(number, failure, shrink(failure)))
-            if found == failures:
+            smallest = shrink(failure)
+            different.add(smallest.problem)
+            part.found.append(Found(number, failure, smallest))
+            if len(different) == failures:
                 break
         now = time.monotonic()
         if report is not None and now - last >= REPORT_EVERY:
@@ -206,7 +216,7 @@ def run(
     seconds : float, optional
         Begin no problem after so long.
     failures : int, optional
-        Stop after so many.
+        Stop after so many that differ when they are as small as they become.
     progress : callable, optional
         Gets the result so far, several times a second.
     """
@@ -235,7 +245,7 @@ def run(
                     result.add(part)
             if progress is not None:
                 progress(result)
-            if failures is not None and len(result.found) >= failures:
+            if failures is not None and result.different() >= failures:
                 break
     finally:
         for worker in workers:

@@ -10,7 +10,7 @@ from fastconv.verify.conv.properties import PROPERTIES
 from fastconv.verify.conv.record import ConvProblem
 
 __all__ = [
-    "DTYPES", "given", "gives", "never", "possible", "routes", "settings", "threads",
+    "DTYPES", "given", "gives", "never", "parts", "possible", "routes", "threads",
 ]  # fmt: skip
 
 DTYPES = ("float32", "float64")
@@ -57,26 +57,26 @@ def given(problem: ConvProblem) -> list[str]:
     return found
 
 
-def settings(kernel: Kernel, all_isas: bool) -> list[str]:
-    """The settings that properties are to meet on this kernel."""
-    base = f"{kernel.op} {kernel.on}"
-    found = [f"{base} {kernel.isa} {dtype}" for dtype in DTYPES]
-    if not all_isas:
-        return found
-    found += [f"{base} threads={n}" for n in threads(kernel)]
-    found += [f"{base} route={route}" for route in routes(kernel)]
-    return found + [f"{base} {name}" for name in gives(kernel)]
+@cache
+def parts(kernel: Kernel) -> tuple[str, ...]:
+    """All that a kernel's problems differ in but type and instruction set, as `given` names it."""
+    found = [f"threads={n}" for n in threads(kernel)]
+    found += [f"route={route}" for route in routes(kernel)]
+    return (*found, *gives(kernel))
 
 
-def never(name: str, setting: str) -> bool:
-    """Whether a property and a setting contradict each other."""
-    if setting.endswith("real values"):
-        return name.startswith("residual") and " graph " not in f" {setting} "
-    if setting.endswith("no batch axis"):
+def never(kernel: Kernel, name: str, part: str) -> bool:
+    """Whether a property and a part of the setting contradict each other."""
+    residual = name.startswith("residual") and kernel.op not in GRAPHS
+    if part == "real values":
+        return residual
+    if part == "no batch axis":
         return name.startswith("batch of") and name != "batch of 1"
-    if setting.endswith("route=ready"):
-        return name in ("batch of 0", "result plain") or (
-            name.startswith("residual") and not setting.startswith("forward")
+    if part == "route=function":
+        return residual and not kernel.has("finishes")
+    if part == "route=ready":
+        return (name in ("batch of 0", "result plain") and kernel.op != "backward_weight") or (
+            name == "batch of 0"
         )
     return False
 

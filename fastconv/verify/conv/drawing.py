@@ -22,11 +22,16 @@ CAPS: tuple[tuple[int, float], ...] = (
     (3_000, 30), (20_000, 45), (100_000, 20), (600_000, 4.5), (4_000_000, 0.5),
 )  # fmt: skip
 NAIVE_CAP = 600
+#: How often values are real; and where the number of threads is what matters, since any order of
+#: a sum of integers gives the same.
+REAL_SHARE = (0.1, 0.6)
 RESIDUALS = ("plain", "last", "last", "gaps", "channels", "everywhere")
 
 
-def drawn(kernel: Kernel, dtype: str, names: list[str], rng: Random) -> ConvProblem | None:
-    """A problem for the kernel, with these properties if they could be had, or None."""
+def drawn(
+    kernel: Kernel, dtype: str, names: list[str], part: str, rng: Random
+) -> ConvProblem | None:  # fmt: skip
+    """A problem for the kernel, with these properties and this part if they can be had, or None."""
     draft = Draft(rng)
     draft.cap = NAIVE_CAP if kernel.slow else _cap(rng)
     # In the graph it is a wish, and where it cannot be the planner chooses.
@@ -39,7 +44,7 @@ def drawn(kernel: Kernel, dtype: str, names: list[str], rng: Random) -> ConvProb
         if fitting:
             suit(kernel, draft)
         draft.fill()
-        problem = _problem(kernel, dtype, draft)
+        problem = _problem(kernel, dtype, draft, part)
         spec = problem.spec()
         if kernel.op in GRAPHS:
             graph.arguments(problem)
@@ -60,47 +65,60 @@ def _cap(rng: Random) -> int:
     return CAPS[0][0]
 
 
-def _problem(kernel: Kernel, dtype: str, draft: Draft) -> ConvProblem:
+def _problem(kernel: Kernel, dtype: str, draft: Draft, part: str) -> ConvProblem:
     rng, axes, groups = draft.rng, draft.axes(), draft.groups
     weight = kernel.op == "backward_weight"
     call = _graph_call if kernel.op in GRAPHS else _call
+    number = int(part[8:]) if part.startswith("threads=") else 0
     return ConvProblem(
         op=kernel.op, on=kernel.on, isa=kernel.isa, dtype=dtype, n=draft.n,
         c=groups * draft.per_in, k=groups * draft.per_out, g=groups,
         size=tuple([a.n for a in axes]), out=tuple([a.out for a in axes]),
         kernel=tuple([a.k for a in axes]), stride=_unless([a.s for a in axes], 1),
         pad=_unless([a.p for a in axes], 0), dilation=_unless([a.d for a in axes], 1),
-        threads=1 if kernel.slow else rng.choice((*threads(kernel), 1, 1, 2)),
+        threads=1 if kernel.slow else number or rng.choice((*threads(kernel), 1, 1, 2)),
         a=draft.layouts.get("a") or _layout(rng, 0.3),
         b=draft.layouts.get("b") or _layout(rng, 0.4 if weight else 0.75),
         offset=rng.choice((0, 0, 1, 3, 4, 7, 9)), seed=rng.randrange(1 << 20),
-        **call(kernel, draft),  # type: ignore[arg-type]
+        **call(kernel, draft, part),  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def _graph_call(kernel: Kernel, draft: Draft) -> dict[str, object]:
+def _graph_call(kernel: Kernel, draft: Draft, part: str) -> dict[str, object]:
     """The rest of a call through the public functions; `r` is how the gradient lies."""
     rng, ndim = draft.rng, len(draft.axes())
-    single = draft.n == 1 and rng.random() < 0.3
+    share = REAL_SHARE[part.startswith("threads=") and part != "threads=1"]
+
+    def some(name: str, share: float) -> bool:
+        return rng.random() < share or name == part
+
     return {
-        "route": "graph", "rank": ndim + 1 if single else ndim + 2, "bias": rng.random() < 0.5,
-        "values": "real" if rng.random() < 0.1 else "integers",
-        "packed": "packed" in gives(kernel) and rng.random() < 0.2,
+        "route": "graph",
+        "rank": ndim + 1 if draft.n == 1 and some("no batch axis", 0.3) else ndim + 2,
+        "bias": some("bias", 0.5), "values": "real" if some("real values", share) else "integers",
+        "packed": "packed" in gives(kernel) and some("packed", 0.2),
         "r": draft.layouts.get("r") or rng.choice(RESIDUALS),
     }  # fmt: skip
 
 
-def _call(kernel: Kernel, draft: Draft) -> dict[str, object]:
+def _call(kernel: Kernel, draft: Draft, part: str) -> dict[str, object]:
     """The rest of a call of a kernel."""
     rng, layouts = draft.rng, draft.layouts
-    forward = kernel.op == "forward"
-    residual = layouts.get("r", "none")
-    real = residual == "none" and rng.random() < 0.1 and "real values" in gives(kernel)
-    extra = forward and not real and (residual != "none" or rng.random() < 0.4)
+
+    def some(name: str, share: float) -> bool:
+        return rng.random() < share or name == part
+
+    forward, residual = kernel.op == "forward", layouts.get("r", "none")
+    after = residual != "none" or part in ("coef", "residual") or part.startswith("act=")
+    share = REAL_SHARE[part.startswith("threads=") and part != "threads=1"]
+    real = not after and some("real values", share) and "real values" in gives(kernel)
+    after = forward and not real and (after or rng.random() < 0.4)
     route = rng.choice(("function", "function", "function", "ops", *routes(kernel)))
-    if extra and not kernel.has("finishes"):
+    if part.startswith("route="):
+        route = part[6:]
+    if after and not kernel.has("finishes"):
         route = "ops"
-    if extra and residual == "none" and rng.random() < 0.4:
+    if after and residual == "none" and some("residual", 0.4):
         residual = rng.choice(RESIDUALS)
     ranks = kernel.has("ranks") or route == "ops"
     packed = kernel.has("packs") and not (route == "ready" and not forward)
@@ -108,12 +126,12 @@ def _call(kernel: Kernel, draft: Draft) -> dict[str, object]:
         to = "plain"
     else:
         to = "last" if route == "ready" else layouts.get("to") or rng.choice(("last", "plain"))
+    act = part[4:] if part.startswith("act=") else rng.choice(tuple(ACTIVATIONS))
     return {
         "route": route, "rank": len(draft.axes()) + 2 if ranks and rng.random() < 0.5 else 5,
-        "r": residual, "to": to, "bias": forward and rng.random() < 0.5,
-        "coef": extra and rng.random() < 0.3,
-        "act": rng.choice(tuple(ACTIVATIONS)) if extra else "none",
-        "packed": packed and rng.random() < 0.35, "values": "real" if real else "integers",
+        "r": residual, "to": to, "bias": forward and some("bias", 0.5),
+        "coef": after and some("coef", 0.3), "act": act if after else "none",
+        "packed": packed and some("packed", 0.35), "values": "real" if real else "integers",
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from fastconv.verify.conv import check, compare, crossing, graph
-from fastconv.verify.conv.crossing import DTYPES, possible
+from fastconv.verify.conv.crossing import DTYPES, parts, possible
 from fastconv.verify.conv.drawing import drawn
 from fastconv.verify.conv.kernels import GRAPHS, kernels
 from fastconv.verify.conv.properties import PROPERTIES
@@ -28,18 +28,19 @@ class ConvFamily(Family):
     properties: Sequence[str] = tuple(PROPERTIES)
 
     def draw(self, rng: Random, number: int) -> ConvProblem:
-        """The kernels take turns, and at each turn of a kernel the properties and types do."""
+        """The kernels take turns; at each turn of one its properties, and what it is given, do."""
         turn, which = divmod(number, len(kernels()))
         kernel = kernels()[which]
         names = possible(kernel)
         lap, at = divmod(turn + 7 * which, len(names))
+        part = parts(kernel)[(which + 3 * lap + at) % len(parts(kernel))]
         dtype, focus = DTYPES[(lap + at + which) % 2], names[at]
         problem = None
         for attempt in range(3 * TRIES):
             asked = [focus] if attempt < TRIES else []
             if attempt < TRIES // 2:  # others beside it
                 asked += rng.sample(names, rng.choice((0, 0, 1, 2)))
-            found = drawn(kernel, dtype, asked, rng)
+            found = drawn(kernel, dtype, asked, part, rng)
             if found is not None:
                 problem = found
                 if not asked or PROPERTIES[focus].holds(found):
@@ -73,12 +74,15 @@ class ConvFamily(Family):
         """Each kernel's settings with the properties that it can have."""
         seen = set()
         for kernel in kernels():
-            first = (kernel.op, kernel.on) not in seen
-            seen.add((kernel.op, kernel.on))
-            for setting in crossing.settings(kernel, first):
+            base = f"{kernel.op} {kernel.on}"
+            found = [f"{kernel.isa} {dtype}" for dtype in DTYPES]
+            if base not in seen:
+                found += parts(kernel)
+            seen.add(base)
+            for part in found:
                 for name in possible(kernel):
-                    if not crossing.never(name, setting):
-                        yield name, setting
+                    if not crossing.never(kernel, name, part):
+                        yield name, f"{base} {part}"
 
     def largest(self) -> dict[str, float]:
         """Largest errors of the inexact algorithms in units of what is allowed."""

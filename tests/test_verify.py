@@ -130,7 +130,8 @@ def test_drawing_depends_on_the_seed_alone(name: str) -> None:
 def test_a_part_of_the_problems(name: str) -> None:
     result = run_here(Drawn((name,), 20, 1500), iter(range(1500)))
     assert result.done > 1450
-    assert not result.found, [found.smallest for found in result.found]
+    lines = {f"{found.smallest.what}: {found.smallest.command}" for found in result.found}
+    assert not lines, "\n".join(sorted(lines))
 
 
 # ---------------------------------------------------------------- convolutions

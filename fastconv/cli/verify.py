@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
         type=positive_int,
         metavar="N",
         default=10,
-        help="stop after so many different ones",
+        help="stop after so many unlike",
     )
     parser.add_argument(
         "--problem", metavar="TEXT", default=argparse.SUPPRESS,

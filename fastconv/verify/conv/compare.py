@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,17 @@ buffers = Buffers()
 worst: dict[str, float] = {}
 
 
+@cache
+def _thresholds() -> list[tuple[Any, str]]:
+    """Sizes from which the C backend's calls without a geometry use threads: module and name."""
+    from fastconv.backends.c import conv, formats
+
+    return [(conv, "SERIAL_SUMS"), (formats, "SERIAL_ELEMENTS")]
+
+
 @contextmanager
 def using(problem: ConvProblem) -> Iterator[None]:
-    """The problem's instruction set and number of threads hold inside.
+    """The problem's instruction set and number of threads hold inside, however small the arrays.
 
     Raises
     ------
@@ -36,6 +45,7 @@ def using(problem: ConvProblem) -> Iterator[None]:
         If this machine has no such instruction set.
     """
     before, isa, module = config.get_num_threads(), None, None
+    kept: list[Any] = []
     if problem.on.startswith("c/"):
         module = backends.load("c")
         isa = module.get_isa()
@@ -44,11 +54,17 @@ def using(problem: ConvProblem) -> Iterator[None]:
                 module.set_isa(problem.isa)
             except ValueError as error:
                 raise Declined(str(error)) from None
+        if problem.threads > 1:
+            for place, name in _thresholds():
+                kept.append((place, name, getattr(place, name)))
+                setattr(place, name, 0)
     config.set_num_threads(problem.threads)
     try:
         yield
     finally:
         config.set_num_threads(before)
+        for place, name, value in kept:
+            setattr(place, name, value)
         if module is not None:
             module.set_isa(isa)
 

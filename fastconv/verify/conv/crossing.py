@@ -69,7 +69,7 @@ def never(kernel: Kernel, name: str, part: str) -> bool:
     """Whether a property and a part of the setting contradict each other."""
     residual = name.startswith("residual") and kernel.op not in GRAPHS
     if part == "real values":
-        return residual
+        return residual or name == "batch of 0"
     if part == "no batch axis":
         return name.startswith("batch of") and name != "batch of 1"
     if part == "route=function":
@@ -136,6 +136,8 @@ def possible(kernel: Kernel) -> tuple[str, ...]:
         if role == "second" and kernel.op == "backward_bias":
             continue
         if name == "result last" and kernel.op in ("backward_weight", "backward_bias"):
+            continue
+        if name == "memory formats mixed" and kernel.op in ("backward_bias", *GRAPHS):
             continue
         if kernel.slow and name in _LARGE:
             continue

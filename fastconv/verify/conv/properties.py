@@ -397,3 +397,18 @@ for _layout_ in ("plain", "last", "gaps", "channels", "everywhere"):
     _layout("r", "residual", _layout_)
 for _layout_ in ("plain", "last"):
     _layout("to", "result", _layout_)
+
+
+def _mixed(d: Draft) -> None:
+    one, two = d.rng.sample(("plain", "last"), 2)
+    d.lay("a", one)
+    d.lay("b", two)
+    d.lay("to", two)
+
+
+def _differ(p: P) -> bool:
+    other = p.b if p.op == "backward_weight" else p.to
+    return {p.a, other} == {"plain", "last"} and p.n > 0 and math.prod(p.size) > 1 < p.c
+
+
+_add("memory formats mixed", _mixed, _differ)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,6 +163,7 @@ def _work(
     pipe: Connection, at: Any,
 ) -> None:  # fmt: skip
     """A process of its own: sends its parts, then None."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it says when to end
     numbers = iter(range(first, source.count, step))
     run_here(source, numbers, deadline, pipe.send, at, failures)
     pipe.send(None)

@@ -11,7 +11,7 @@ CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wext
 SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
 .PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize sanitize-python aarch64 \
-  bench ladder peers peers-networks peers-ops clean
+  bench ladder verify peers peers-networks peers-ops clean
 .DEFAULT_GOAL := build
 
 demo: build $(VENV)/.vision
@@ -32,6 +32,10 @@ bench: build $(VENV)/.dev
 # One convolution from naive Python to the engine: make ladder LADDER='--shape 256,256,28,28'
 ladder: build $(VENV)/.dev
 	$(PY) -m bench.ladder $(LADDER)
+
+# Generated problems on every kernel: make verify VERIFY='--count 1000000 --seed 7'
+verify: build
+	$(PY) -m bench.verify --jobs 2 $(VERIFY)
 
 # Against PyTorch, in an environment of its own: make peers PEERS='--quick --threads 1 2'
 PEERS_VENV ?= .venv-peers

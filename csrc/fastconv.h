@@ -274,6 +274,13 @@ int fc_step(int method, int dtype, const void *settings, int64_t count, const fc
 double fc_fma_peak(int dtype, double seconds);
 double fc_stream(int64_t bytes, double seconds, int threads);
 
+/* The reference of `fastconv verify` (reference.c): plain loops in double that add every product of
+ * a convolution to y (direction 0), x (1) or w (2), whose other operands they only read. Strides in
+ * elements, those of x and y from the geometry, w_stride [5] for K, C/groups, kD, kH, kW; any
+ * stride may be 0 or negative. */
+int fc_reference_conv(int direction, const fc_conv_geom *g, const int64_t *w_stride, double *x,
+                      double *w, double *y);
+
 /* The buffer pool: what numpy arrays over it need (memory.h), and its state in bytes. */
 void *fc_alloc(size_t bytes);
 void fc_free(void *block);

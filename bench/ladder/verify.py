@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.ladder.rung import DIRECTIONS, RUNGS, Array, Layer, Rung, load
-from tests.tolerance import allowed
+from fastconv.verify.tolerance import allowed
 
 __all__ = ["SMALL", "Operands", "exact", "operands", "verify"]
 

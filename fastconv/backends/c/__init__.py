@@ -92,6 +92,7 @@ from fastconv.backends.c.reduce import (
     sums_of_products,
     sums_of_squares,
 )
+from fastconv.backends.c.reference import reference_conv
 from fastconv.backends.c.resample import resample
 from fastconv.backends.c.softmax import (
     cross_entropy,
@@ -163,6 +164,7 @@ __all__ = [
     "norm_backward",
     "norm_statistics",
     "products",
+    "reference_conv",
     "relu",
     "relu_backward",
     "relu_backward_sums",

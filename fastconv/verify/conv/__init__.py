@@ -1,0 +1,1 @@
+"""Convolutions drawn by properties, on every kernel, compared with plain loops."""

@@ -1,0 +1,46 @@
+"""The families of problems, by name; each is loaded when it is first asked for."""
+
+from __future__ import annotations
+
+import importlib
+
+from fastconv.verify.problem import Family, Problem
+
+__all__ = ["FAMILIES", "family", "parse"]
+
+#: Name: module and class.
+FAMILIES: dict[str, tuple[str, str]] = {
+    "conv": ("fastconv.verify.conv.family", "ConvFamily"),
+}
+
+_loaded: dict[str, Family] = {}
+
+
+def family(name: str) -> Family:
+    """The family of this name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if name not in FAMILIES:
+        raise ValueError(f"no family {name!r}, expected one of {', '.join(FAMILIES)}")
+    if name not in _loaded:
+        module, cls = FAMILIES[name]
+        _loaded[name] = getattr(importlib.import_module(module), cls)()
+    return _loaded[name]
+
+
+def parse(text: str) -> Problem:
+    """Read the line of a problem of any family.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    words = text.split(None, 1)
+    if not words:
+        raise ValueError("an empty line is no problem")
+    return family(words[0]).problem.parse(text)  # type: ignore[no-any-return]

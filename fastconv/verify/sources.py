@@ -1,0 +1,50 @@
+"""Where the problems of a run come from: drawn by number, or a list of lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from fastconv.verify.families import family, parse
+from fastconv.verify.problem import Problem
+
+__all__ = ["Drawn", "Listed", "Source"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Problem `number` of a seed is always the same, whoever draws it: families take turns."""
+
+    families: tuple[str, ...]
+    seed: int
+    count: int
+
+    def problem(self, number: int) -> Problem:
+        """The problem of this number."""
+        turn, which = divmod(number, len(self.families))
+        rng = Random((self.seed << 40) + number)
+        return family(self.families[which]).draw(rng, turn)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Problems by their text."""
+
+    lines: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.lines)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families of the problems."""
+        return tuple(dict.fromkeys(line.split(None, 1)[0] for line in self.lines))
+
+    def problem(self, number: int) -> Problem:
+        """The problem of this number."""
+        return parse(self.lines[number])
+
+
+Source = Drawn | Listed

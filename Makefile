@@ -18,11 +18,11 @@ demo: build $(VENV)/.vision
 	$(PY) -m fastconv demo $(DEMO)
 
 # In parallel; neighbours share a worker, and with it what the specification gave for their shape.
-# make test JOBS=0 runs in one process.
-JOBS ?= auto
+# make test WORKERS=0 runs in one process.
+WORKERS ?= auto
 
 test: build $(VENV)/.dev
-	$(PY) -m pytest -n $(JOBS) --dist worksteal $(TESTS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 build: $(VENV)/.built
 

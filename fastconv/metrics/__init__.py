@@ -1,0 +1,96 @@
+"""Measures of classifiers, segmentations and regressions.
+
+Each is there twice: a class that collects batches (``update``, ``compute``, ``reset``, ``merge``)
+and a function of all samples at once. Values are scikit-learn's.
+"""
+
+from .base import Metric
+from .classification import (
+    F1,
+    Accuracy,
+    ConfusionMatrix,
+    Dice,
+    FalseNegativeRate,
+    FalsePositiveRate,
+    IoU,
+    Jaccard,
+    Precision,
+    Recall,
+    Specificity,
+    TopKAccuracy,
+)
+from .curves import (
+    AUC,
+    ROC,
+    AveragePrecision,
+    auc,
+    average_precision,
+    precision_recall_curve,
+    roc_auc,
+    roc_curve,
+)
+from .functional import (
+    accuracy,
+    confusion_matrix,
+    dice,
+    f1,
+    false_negative_rate,
+    false_positive_rate,
+    iou,
+    jaccard,
+    mean_absolute_error,
+    mean_squared_error,
+    precision,
+    r2_score,
+    recall,
+    root_mean_squared_error,
+    specificity,
+    top_k_accuracy,
+)
+from .labels import predicted_labels
+from .regression import R2, MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
+
+__all__ = [
+    "AUC",
+    "F1",
+    "R2",
+    "ROC",
+    "Accuracy",
+    "AveragePrecision",
+    "ConfusionMatrix",
+    "Dice",
+    "FalseNegativeRate",
+    "FalsePositiveRate",
+    "IoU",
+    "Jaccard",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "Precision",
+    "Recall",
+    "RootMeanSquaredError",
+    "Specificity",
+    "TopKAccuracy",
+    "accuracy",
+    "auc",
+    "average_precision",
+    "confusion_matrix",
+    "dice",
+    "f1",
+    "false_negative_rate",
+    "false_positive_rate",
+    "iou",
+    "jaccard",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "precision",
+    "precision_recall_curve",
+    "predicted_labels",
+    "r2_score",
+    "recall",
+    "roc_auc",
+    "roc_curve",
+    "root_mean_squared_error",
+    "specificity",
+    "top_k_accuracy",
+]

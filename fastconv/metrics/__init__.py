@@ -79,6 +79,7 @@ __all__ = [
     "f1",
     "false_negative_rate",
     "false_positive_rate",
+    "get",
     "iou",
     "jaccard",
     "mean_absolute_error",
@@ -94,3 +95,47 @@ __all__ = [
     "specificity",
     "top_k_accuracy",
 ]
+
+
+def get(name: str, threshold: float = 0.5) -> Metric:
+    """A new measure by its name.
+
+    Parameters
+    ----------
+    name : str
+        "accuracy", "top5" (any number), "precision", "recall", "f1", "specificity", "iou", "dice",
+        "auc", "average_precision", "mae", "mse", "rmse" or "r2".
+    threshold : float
+        For those that take a single column of scores for a class: 0 for logits.
+
+    Raises
+    ------
+    ValueError
+        For another name.
+    """
+    counted = {
+        "accuracy": Accuracy,
+        "precision": Precision,
+        "recall": Recall,
+        "f1": F1,
+        "specificity": Specificity,
+        "iou": IoU,
+        "dice": Dice,
+    }
+    plain = {
+        "auc": AUC,
+        "average_precision": AveragePrecision,
+        "mae": MeanAbsoluteError,
+        "mse": MeanSquaredError,
+        "rmse": RootMeanSquaredError,
+        "r2": R2,
+    }
+    if name in counted:
+        return counted[name](threshold=threshold)
+    if name in plain:
+        return plain[name]()
+    if isinstance(name, str) and name.startswith("top") and name[3:].isdigit():
+        return TopKAccuracy(int(name[3:]))
+    raise ValueError(
+        f"there is no metric {name!r}; there are {', '.join([*counted, 'top5', *plain])}"
+    )

@@ -54,8 +54,8 @@ def loader_of(data: Any, batch_size: int, shuffle: bool, name: str) -> Any:
         return DataLoader(data, batch_size=batch_size, shuffle=shuffle)
     if isinstance(data, Iterator) or not hasattr(data, "__iter__"):
         raise TypeError(
-            f"{name} must be a DataLoader, a Dataset, arrays, or an iterable of batches that can be "
-            f"iterated again, got {type(data).__name__}"
+            f"{name} must be a DataLoader, a Dataset, arrays, or an iterable of batches that can "
+            f"be iterated again, got {type(data).__name__}"
         )
     return data
 

@@ -46,7 +46,9 @@ def write(path: str | os.PathLike[str], fit: Fit, callbacks: list[Callback], loa
     save(state, path)
 
 
-def read(path: str | os.PathLike[str], fit: Fit, callbacks: list[Callback], loader: Any) -> dict[str, Any]:  # fmt: skip
+def read(
+    path: str | os.PathLike[str], fit: Fit, callbacks: list[Callback], loader: Any
+) -> dict[str, Any]:
     """Put everything back as it was; returns what is known of the best epoch.
 
     Raises

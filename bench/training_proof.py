@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 import fastconv
-from fastconv import datasets, models, plan, training
+from fastconv import datasets, models, plan
+from fastconv import train as training
 from fastconv.cli.bench import BEGIN, END, insert
 from fastconv.cli.info import machine
 from fastconv.cli.table import markdown_table, text_table
@@ -69,26 +70,24 @@ def train(work: dict[str, Any], seed: int, algorithm: str | None) -> dict[str, A
     dataset = TensorDataset(fastconv.from_numpy(images), fastconv.from_numpy(labels))
     loader = DataLoader(dataset, batch_size=64, shuffle=True, drop_last=True)
     optimizer = Adam(model.parameters(), lr=work["rate"])
-    schedule = training.cosine_schedule(optimizer, work["epochs"] * len(loader))
+    schedule = training.warm_cosine(optimizer, work["epochs"] * len(loader))
     start = time.perf_counter()
     with fastconv.algorithm(algorithm):
-        step = 0
         for _ in range(work["epochs"]):
             model.train()
             for x, y in loader:
-                schedule(step)
                 optimizer.zero_grad()
                 loss = F.cross_entropy(model(x), y)
                 loss.backward()
                 optimizer.step()
-                step += 1
-        result = training.evaluate(model, *work["test"])
+                schedule.step()
+        result = training.evaluate(model, work["test"], F.cross_entropy, ["accuracy"])
         used = algorithms_used(model, images[:64])
     return {
         "seed": seed,
         "algorithm": algorithm or "planner",
-        "accuracy": result.accuracy,
-        "loss": result.loss,
+        "accuracy": result["accuracy"],
+        "loss": result["loss"],
         "last_batch_loss": float(loss.item()),
         "seconds": time.perf_counter() - start,
         "calls": used,

@@ -299,10 +299,12 @@ from .config import algorithm, autotune, backend, fusion, get_num_threads, set_n
 
 # What costs time to import and is not needed to compute with tensors comes when it is asked for.
 _MODULES = (
-    "cuda", "data", "datasets", "metrics", "models", "nn", "ops", "optim", "profiler", "utils",
+    "cuda", "data", "datasets", "keras", "metrics", "models", "nn", "ops", "optim", "profiler",
+    "sklearn", "train", "utils",
 )  # fmt: skip
 _ELSEWHERE = {
     "save": "serialization",
+    "summary": "utils.summary",
     "empty_cache": "memory",
     "explain": "explanation",
     "memory_stats": "memory",
@@ -328,7 +330,9 @@ _NAMES = {"adaptive_max_pool1d": "adaptive_max_pool1d_with_indices"}
 
 
 if TYPE_CHECKING:
-    from . import cuda, data, datasets, metrics, models, nn, ops, optim, profiler, utils
+    from . import (
+        cuda, data, datasets, keras, metrics, models, nn, ops, optim, profiler, train, utils,
+    )  # fmt: skip
     from .nn.functional import (
         adaptive_avg_pool1d,
         adaptive_max_pool1d_with_indices as adaptive_max_pool1d,
@@ -359,6 +363,7 @@ if TYPE_CHECKING:
     from .serialization import load, save
     from .sysinfo import __version__, info
     from .utils.checkpoint import checkpoint
+    from .utils.summary import summary
 
 
 def __getattr__(name: str) -> Any:

@@ -41,6 +41,21 @@ OPTIMIZERS = [
     ("RMSprop", {"lr": 0.1, "alpha": 0.9, "momentum": 0.9, "weight_decay": 0.1}),
     ("RMSprop", {"lr": 0.1, "centered": True}),
     ("RMSprop", {"lr": 0.1, "centered": True, "momentum": 0.5, "maximize": True}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.1, "momentum_decay": 0.1}),
+    ("NAdam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("RAdam", {"lr": 0.1}),
+    ("RAdam", {"lr": 0.1, "betas": (0.5, 0.7), "weight_decay": 0.1, "maximize": True}),
+    (
+        "RAdam",
+        {"lr": 0.1, "betas": (0.5, 0.9), "weight_decay": 0.1, "decoupled_weight_decay": True},
+    ),
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.3, 1.7), "step_sizes": (1e-3, 0.3), "maximize": True}),
+    ("ASGD", {"lr": 0.1}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.1, "alpha": 0.6, "t0": 2, "weight_decay": 0.1}),
 ]
 SHAPES = [(3, 4, 3, 3), (5,), (), (BLOCK + 7,)]
 
@@ -70,7 +85,16 @@ def test_as_pytorch(name, kwargs, dtype):
             )
 
 
-@pytest.mark.parametrize("name, kwargs", OPTIMIZERS)
+#: Those that PyTorch does not have.
+OWN = [
+    ("LARS", {"lr": 0.02}),
+    ("LARS", {"lr": 0.02, "weight_decay": 0.1, "nesterov": True}),
+    ("Lion", {"lr": 0.1}),
+    ("Lion", {"lr": 0.1, "betas": (0.5, 0.9), "weight_decay": 0.1}),
+]
+
+
+@pytest.mark.parametrize("name, kwargs", OPTIMIZERS + OWN)
 def test_goes_down(name, kwargs):
     if kwargs.get("maximize"):
         pytest.skip("goes up")
@@ -96,7 +120,7 @@ def test_momentum_by_hand():
 
 
 def test_state_dict_continues():
-    for name, kwargs in OPTIMIZERS:
+    for name, kwargs in OPTIMIZERS + OWN:
         p = nn.Parameter(fc.tensor([1.0, 2.0]))
         o = getattr(optim, name)([p], **kwargs)
 

@@ -13,9 +13,8 @@ import pytest
 
 from bench import running
 from fastconv.cli import bench, measure
-from fastconv.cli.progress import TrainingBar
 from fastconv.text import count, grouped
-from fastconv.training import Epoch
+from fastconv.train import Fit, ProgressBar
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,10 +46,15 @@ def test_bars_are_for_terminals(stream: Any, monkeypatch: Any, capsys: Any) -> N
     pytest.importorskip("tqdm")
     errors = stream()
     monkeypatch.setattr(sys, "stderr", errors)
-    with TrainingBar(1, 2) as bar:
-        for _ in range(2):
-            bar.step(1, 0.5, float("nan"))
-        bar.epoch(Epoch(1, 1.0, 0.1, 0.5, 0.75, 0.25, 0.5, True))
+    fit, bar = Fit(None, None, None, 1), ProgressBar()
+    fit.batches = 2
+    bar.on_fit_begin(fit)
+    fit.epoch = 1
+    for _ in range(2):
+        bar.on_batch_end(fit, {"loss": 0.5, "auc": float("nan")})
+    fit.row = {"epoch": 1, "loss": 0.5, "accuracy": 0.75, "lr": 0.1, "seconds": 1.0}
+    bar.on_epoch_end(fit)
+    bar.on_fit_end(fit)
     with running.progress(3) as other:
         other.set_postfix_str("1 × layer", refresh=True)
         other.update()

@@ -8,14 +8,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastconv
-from fastconv import training
+from fastconv import train as training
 from fastconv.cli.arguments import UsageError
-from fastconv.cli.progress import TrainingBar
 from fastconv.data import DataLoader, TensorDataset
 from fastconv.metrics import confusion_matrix
 from fastconv.optim import Adam
 
-__all__ = ["Images", "Outcome", "arrays", "first_filters", "mistakes", "train_classifier"]
+__all__ = [
+    "Answers",
+    "Images",
+    "Outcome",
+    "answers",
+    "arrays",
+    "first_filters",
+    "mistakes",
+    "train_classifier",
+]
 
 
 class Images(NamedTuple):
@@ -25,11 +33,20 @@ class Images(NamedTuple):
     labels: np.ndarray  # (N,) int64
 
 
+class Answers(NamedTuple):
+    """A classifier's answers on N labelled images with K classes."""
+
+    loss: float
+    accuracy: float
+    predicted: np.ndarray  # (N,) int64
+    probabilities: np.ndarray  # (N, K) float64, rows sum to 1
+
+
 class Outcome(NamedTuple):
     """A finished training."""
 
-    history: list[training.Epoch]
-    test: training.Evaluation
+    history: training.History
+    test: Answers
     confusion: np.ndarray  # (K, K): true, predicted
     seconds: float  # of training alone
     checkpoint: Path
@@ -75,25 +92,41 @@ def train_classifier(
     dataset = TensorDataset(fastconv.from_numpy(train.images), fastconv.from_numpy(train.labels))
     loader: Any = DataLoader(dataset, batch_size=batch_size, shuffle=True, drop_last=True)
     optimizer = Adam(model.parameters(), lr=learning_rate)
-    schedule = training.cosine_schedule(optimizer, epochs * max(1, len(loader)))
-    with TrainingBar(epochs, len(loader)) as bar:
-        history = training.fit(
-            model,
-            optimizer,
-            loader,
-            (validation.images, validation.labels),
-            epochs=epochs,
-            checkpoint=checkpoint,
-            schedule=schedule,
-            progress=bar,
-        )
-    result = training.evaluate(model, test.images, test.labels)
+    history = training.fit(
+        model,
+        "cross_entropy",
+        optimizer,
+        loader,
+        (validation.images, validation.labels),
+        epochs,
+        ["accuracy"],
+        batch_size=500,
+        scheduler=training.warm_cosine(optimizer, epochs * max(1, len(loader))),
+        schedule_on="step",
+        checkpoint=checkpoint,
+        monitor="valid_accuracy",
+    )
+    result = answers(model, test)
     return Outcome(
         history=history,
         test=result,
         confusion=confusion_matrix(result.predicted, test.labels, classes),
-        seconds=sum(epoch.seconds for epoch in history),
+        seconds=sum(history["seconds"]),
         checkpoint=checkpoint,
+    )
+
+
+def answers(model: Any, images: Images) -> Answers:
+    """What a classifier says of labelled images."""
+    scores = training.predict(model, images.images, batch_size=500).astype(np.float64)
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    logarithms = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    predicted = scores.argmax(axis=1)
+    return Answers(
+        loss=float(-logarithms[np.arange(len(predicted)), images.labels].mean()),
+        accuracy=float((predicted == images.labels).mean()),
+        predicted=predicted,
+        probabilities=np.exp(logarithms),
     )
 
 
@@ -102,7 +135,7 @@ def first_filters(model: Any) -> np.ndarray:
     return next(np.asarray(p.detach()) for p in model.parameters() if p.ndim == 4)
 
 
-def mistakes(test: Images, result: training.Evaluation, names: list[str]) -> list[dict[str, Any]]:
+def mistakes(test: Images, result: Answers, names: list[str]) -> list[dict[str, Any]]:
     """The test images that were classified wrong, as the report wants them."""
     return [
         {

@@ -31,7 +31,7 @@ from fastconv.nn import functional as F
 from fastconv.optim import Adam
 from fastconv.report.figures import seconds_text
 from fastconv.text import count, grouped
-from fastconv.training import stratified_split
+from fastconv.train import stratified_split
 
 GOAL = 0.98
 #: The held-out fifth is the same whatever ``--seed`` says, so that accuracies can be compared.

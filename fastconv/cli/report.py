@@ -29,7 +29,19 @@ def results_of(
             (f"{outcome.seconds:.1f} s", f"training, {count(len(outcome.history), 'epoch')}"),
             (grouped(parameters), "parameters"),
         ],
-        "history": [epoch._asdict() for epoch in outcome.history],
+        "history": [
+            {
+                "epoch": row["epoch"],
+                "seconds": row["seconds"],
+                "learning_rate": row["lr"],
+                "train_loss": row["loss"],
+                "train_accuracy": row["accuracy"],
+                "validation_loss": row["valid_loss"],
+                "validation_accuracy": row["valid_accuracy"],
+                "kept": row["epoch"] == outcome.history.best_epoch,
+            }
+            for row in outcome.history
+        ],
         "confusion": outcome.confusion,
         "classes": names,
         "filters": first_filters(model),

@@ -24,7 +24,7 @@ from fastconv.cli.demo import NAMES, digit_images
 from fastconv.cli.report import results_of
 from fastconv.datasets import cifar10, fashion_mnist, mnist
 from fastconv.text import count, grouped
-from fastconv.training import stratified_split
+from fastconv.train import stratified_split
 
 CLOTHES = [
     "T-shirt",

@@ -41,7 +41,7 @@ def curve(history: Sequence[Row], what: str, theme: Theme) -> Figure:
     Parameters
     ----------
     history : sequence of mapping
-        Fields of :class:`fastconv.training.Epoch`.
+        As ``cli.report`` gives it.
     what : {'loss', 'accuracy'}
     theme : Theme
 

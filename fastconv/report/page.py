@@ -76,7 +76,7 @@ def render(results: Mapping[str, Any]) -> str:
     ----------
     results : mapping
         ``title``, ``summary`` (text), ``tiles`` (list of (value, caption)); and, each optional, in
-        the order of the page: ``history`` (fields of :class:`fastconv.training.Epoch`),
+        the order of the page: ``history`` (as ``cli.report`` gives it),
         ``confusion`` (K×K counts) with ``classes``, ``filters`` (K, C, kH, kW),
         ``mistakes`` (see :func:`fastconv.report.figures.mistakes`), ``speed`` (rows with
         ``backend``, ``seconds``, ``steps``) with ``speed_note``, ``machine`` (mapping of texts) and

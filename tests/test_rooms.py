@@ -39,6 +39,7 @@ ALLOWED = {
         "autograd",
         "_changes",
         "_grad_mode",
+        "_inplace",
         "_later",
         "_watch",
         "config",

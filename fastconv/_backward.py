@@ -35,7 +35,8 @@ def backward(
     retain_graph : bool, optional
         Keep the graph for another backward pass. False by default.
     create_graph : bool
-        Not supported.
+        Record how the gradients are computed, so that they have gradients themselves. The graph
+        is then kept, unless `retain_graph` says otherwise.
     inputs : Tensor or sequence of Tensor, optional
         Accumulate only into these.
 
@@ -45,15 +46,42 @@ def backward(
         If a tensor has no graph, is not a scalar, or its gradient has another shape; if the graph
         was freed, or a value it needs was changed in place.
     NotImplementedError
-        For `create_graph`.
+        With `create_graph`, for an operation whose gradient has none; the error names it.
     """
-    roots = _roots(tensors, grad_tensors, create_graph)
+    roots = _roots(tensors, grad_tensors)
     if inputs is not None:
         inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
         if not inputs:
             raise RuntimeError("inputs of backward() must not be empty")
         _check_inputs(inputs)
+    if create_graph:
+        _accumulate_differentiable(roots, grad_tensors, inputs)
+        return
     run_backward(roots, bool(retain_graph), inputs)
+
+
+def _tensor_roots(roots: Sequence[tuple[Any, ndarray]], grads: Any) -> list[tuple[Any, Any]]:
+    """The roots with their gradients as Tensors: the user's own, with their graph."""
+    given = (grads,) if grads is None or isinstance(grads, TensorBase) else tuple(grads)
+    given = given * len(roots) if given == (None,) else given
+    found = []
+    for (t, a), g in zip(roots, given, strict=True):
+        own = g is not None and g._array.dtype == a.dtype
+        found.append((t, g if own else wrap(a)))
+    return found
+
+
+def _accumulate_differentiable(
+    roots: Sequence[tuple[Any, ndarray]], grads: Any, inputs: Sequence[Any] | None
+) -> None:
+    """Add gradients with a graph to the ``.grad`` of leaves, or of `inputs`."""
+    from ._double import run_differentiable
+
+    found = run_differentiable(_tensor_roots(roots, grads), inputs)
+    pairs = found.items() if inputs is None else zip(inputs, found, strict=True)
+    for t, g in pairs:
+        if g is not None:
+            t._grad = g if t._grad is None else t._grad + g
 
 
 def grad(
@@ -62,6 +90,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of `outputs` with respect to `inputs`, without touching any ``.grad``.
@@ -75,7 +104,10 @@ def grad(
     retain_graph : bool, optional
         Keep the graph for another pass.
     create_graph : bool
-        Not supported.
+        Record how the gradients are computed, so that they have gradients themselves. The graph
+        is then kept, unless `retain_graph` says otherwise.
+    only_inputs : bool
+        Must be True, as in PyTorch.
     allow_unused : bool, optional
         Return None for an input that `outputs` do not depend on, instead of raising.
 
@@ -88,18 +120,29 @@ def grad(
     ------
     RuntimeError
         As :func:`backward`, and for an unused input.
+    ValueError
+        For ``only_inputs=False``.
+    NotImplementedError
+        As :func:`backward`.
     """
-    roots = _roots(outputs, grad_outputs, create_graph)
+    if not only_inputs:
+        raise ValueError("grad(): only_inputs=False is not supported; call backward() instead")
+    roots = _roots(outputs, grad_outputs)
     inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
     _check_inputs(inputs)
-    found = run_backward(roots, bool(retain_graph), inputs, accumulate=False)
+    if create_graph:
+        from ._double import run_differentiable
+
+        found = run_differentiable(_tensor_roots(roots, grad_outputs), inputs)
+    else:
+        found = run_backward(roots, bool(retain_graph), inputs, accumulate=False)
     for i, g in enumerate(found):
         if g is None and not allow_unused:
             raise RuntimeError(
                 f"input {i}, of shape {inputs[i]._array.shape}, was not used in the graph; "
                 "pass allow_unused=True if that is meant"
             )
-    return tuple(None if g is None else wrap(g) for g in found)
+    return tuple(g if g is None or create_graph else wrap(g) for g in found)
 
 
 def _check_inputs(inputs: Sequence[Any]) -> None:
@@ -111,9 +154,7 @@ def _check_inputs(inputs: Sequence[Any]) -> None:
         check_joined(t, "the gradient of an intermediate result was asked for")
 
 
-def _roots(tensors: Any, grads: Any, create_graph: bool) -> list[tuple[Any, ndarray]]:
-    if create_graph:
-        raise NotImplementedError("create_graph=True: gradients of gradients are not supported")
+def _roots(tensors: Any, grads: Any) -> list[tuple[Any, ndarray]]:
     tensors = (tensors,) if isinstance(tensors, TensorBase) else tuple(tensors)
     if grads is None or isinstance(grads, TensorBase):
         grads = (grads,) * len(tensors) if grads is None else (grads,)

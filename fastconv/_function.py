@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._grad_mode import mode
+import numpy as np
+
+from ._grad_mode import mode, no_grad
 from ._hooks import keep_retained
-from .autograd import Op, TensorBase, _edge, _sequence, changed, wrap
+from .autograd import LEAF, Op, TensorBase, _edge, _sequence, changed, wrap
 
 
 class Function(Op):
@@ -29,6 +32,8 @@ class Function(Op):
     _dirty: tuple[Any, ...] = ()
     _to_save: tuple[Any, ...] = ()
     _boxes: Sequence[Any] = ()  # version boxes of what was saved
+    _places: list[Any]  # where in the graph it stands: an edge, or None
+    _graph = False  # whether backward runs with a graph (create_graph)
     _inputs: tuple[Any, ...] = ()  # (shape, dtype) per argument, None for what is not a Tensor
 
     def save_for_backward(self, *tensors: Any) -> None:
@@ -47,10 +52,16 @@ class Function(Op):
         if self.freed:
             raise RuntimeError(f"{self.name()}: the saved tensors have been freed")
         found = []
-        for s, box in zip(self.saved, self._boxes, strict=True):
+        for s, box, place in zip(self.saved, self._boxes, self._places, strict=True):
             t: Any = None if s is None else wrap(s)
             if t is not None:
                 t._version_box = box
+                if self._graph and place is not None:
+                    if place[1] == LEAF:
+                        t = place[0]
+                    else:
+                        t._node, t._nr = place[0] or self, place[1]
+                        t._requires = True
             found.append(t)
         return tuple(found)
 
@@ -137,6 +148,11 @@ class Function(Op):
             self.outputs = tuple([(r._array.shape, r._array.dtype) for r in results])
         self.saved = tuple([None if t is None else t._array for t in self._to_save])
         self._boxes = [None if t is None else t._version_box for t in self._to_save]
+        self._places = []
+        for t in self._to_save:
+            place = _edge(t) if t is not None and t.requires_grad else None
+            # its own result without the node: that would be a cycle
+            self._places.append((None, place[1]) if place and place[0] is self else place)
         self.watch([t for t in (*tensors, *results, *self._to_save) if t is not None])
         return tuple(results)
 
@@ -144,12 +160,29 @@ class Function(Op):
         """Call the user's backward with Tensors and check what it returns."""
         self.check()
         result = self.backward(self, *[None if g is None else wrap(g) for g in grads])
+        checked = self._checked(result)
+        if not retain:
+            self.release()
+        return [
+            g if g is None or edge is None else g._array.astype(self._inputs[i][1], copy=False)
+            for i, (g, edge) in enumerate(zip(checked, self.edges, strict=True))
+        ]
+
+    def run_differentiable(self, grads: Any) -> tuple[Any, ...]:
+        """The same with a graph: what was saved has its place in it, and Tensors come back."""
+        self.check()
+        self._graph = True
+        try:
+            return tuple(self._checked(self.backward(self, *grads)))
+        finally:
+            self._graph = False
+
+    def _checked(self, result: Any) -> list[Any]:
+        """What backward returned, one Tensor or None for each argument of forward."""
         result = list(result) if isinstance(result, (tuple, list)) else [result]
         while len(result) > len(self.edges) and result[-1] is None:
             result.pop()
         self.check_count(len(result))
-        if not retain:
-            self.release()
         for i, (g, edge) in enumerate(zip(result, self.edges, strict=True)):
             if g is None:
                 continue
@@ -157,15 +190,11 @@ class Function(Op):
                 raise TypeError(
                     f"{self.name()}: gradient {i} must be a Tensor or None, got {type(g).__name__}"
                 )
-            if edge is None:
-                continue
-            shape, kind = self._inputs[i]
-            if g._array.shape != shape:
+            if edge is not None and g._array.shape != self._inputs[i][0]:
                 raise RuntimeError(
                     f"{self.name()}: gradient {i} has shape {g._array.shape}, but argument {i} of "
-                    f"forward has {shape}"
+                    f"forward has {self._inputs[i][0]}"
                 )
-            result[i] = g._array.astype(kind, copy=False)
         return result
 
     def name(self) -> str:
@@ -173,6 +202,38 @@ class Function(Op):
         return f"{type(self).__name__}Backward"
 
 
+class _Once(Op):
+    """The gradients of a backward that is not to be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, *arrays: Any) -> Any:
+        return tuple([a.copy() for a in arrays])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
+
+
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a backward as not differentiable itself: all are, so this changes nothing."""
-    return function
+    """Mark a backward as not differentiable itself: differentiating its result is an error."""
+
+    @functools.wraps(function)
+    def backward(ctx: Any, *grads: Any) -> Any:
+        watched = mode.grad and any(isinstance(g, TensorBase) and g.requires_grad for g in grads)
+        watched = watched or (mode.grad and any(p is not None for p in ctx._places))
+        with no_grad():
+            result = function(ctx, *grads)
+        if not watched:
+            return result
+        single = not isinstance(result, (tuple, list))
+        found = [result] if single else list(result)
+        tensors = [i for i, t in enumerate(found) if isinstance(t, TensorBase)]
+        trigger = wrap(np.zeros(()))
+        trigger._requires = True
+        for i, t in zip(tensors, _Once.apply(*[found[i] for i in tensors], trigger), strict=False):
+            found[i] = t
+        return found[0] if single else tuple(found)
+
+    return backward

@@ -508,3 +508,10 @@ def gradcheck(func: Callable[..., Any], inputs: Any, **options: Any) -> bool:
     from .gradcheck import gradcheck as check
 
     return check(func, inputs, **options)
+
+
+def gradgradcheck(func: Callable[..., Any], inputs: Any, *args: Any, **options: Any) -> bool:
+    """Compare second gradients with differences; see :func:`fastconv.gradcheck.gradgradcheck`."""
+    from .gradcheck import gradgradcheck as check
+
+    return check(func, inputs, *args, **options)

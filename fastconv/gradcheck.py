@@ -152,3 +152,64 @@ def _check_jacobian(
             f"gradient of output {k} by input {i} (a row per output element):\n"
             f"{analytical}\nfinite differences:\n{numerical}"
         )
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    seed: int = 0,
+    **options: Any,
+) -> bool:
+    """Compare the gradients of the gradients of `func` with differences of its gradients.
+
+    Parameters
+    ----------
+    func, inputs, **options
+        As for :func:`gradcheck`.
+    grad_outputs : Tensor or sequence of Tensor, optional
+        The gradients of the results, random by default. They are checked as inputs, too.
+    seed : int
+        Of the random numbers.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    GradcheckError, ValueError
+        As :func:`gradcheck`.
+    NotImplementedError
+        If an operation has no gradient of its gradient; the error names it.
+    """
+    from ._backward import grad
+    from .autograd import wrap
+
+    inputs = (inputs,) if isinstance(inputs, TensorBase) else tuple(inputs)
+    checked = [i for i, t in enumerate(inputs) if isinstance(t, TensorBase) and t.requires_grad]
+    if grad_outputs is None:
+        rng = np.random.default_rng(seed)
+        grad_outputs = []
+        for t in _outputs(func, inputs):
+            g = wrap(rng.standard_normal(t._array.shape))
+            g.requires_grad = True
+            grad_outputs.append(g)
+    elif isinstance(grad_outputs, TensorBase):
+        grad_outputs = [grad_outputs]
+    count = len(inputs)
+
+    def gradients(*args: Any) -> tuple[Any, ...]:
+        out = _outputs(func, args[:count])
+        pairs = [(y, g) for y, g in zip(out, args[count:], strict=True) if y.requires_grad]
+        found = grad(
+            [y for y, _ in pairs],
+            [args[i] for i in checked],
+            [g for _, g in pairs],
+            create_graph=True,
+            allow_unused=True,
+        )
+        return tuple([g for g in found if g is not None and g.requires_grad])
+
+    return gradcheck(gradients, (*inputs, *grad_outputs), seed=seed, **options)

@@ -44,6 +44,7 @@ ALLOWED = {
         "autograd",
         "_changes",
         "_grad_mode",
+        "_inplace",
         "_later",
         "_watch",
         "caches",

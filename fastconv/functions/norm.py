@@ -189,6 +189,7 @@ class LayerNorm(Op):
     """Statistics over the last axes, of sizes `last`; weight and bias are of that shape or None."""
 
     last: tuple[int, ...]
+    eps: float
     stats: Array
     affine: tuple[bool, bool]
     overwrites = True
@@ -204,7 +205,7 @@ class LayerNorm(Op):
     ) -> Array:
         w, b = (None if a is None else a.reshape(-1) for a in (weight, bias))
         y, ctx.stats = ops.layer_norm(x, math.prod(last), w, b, eps)
-        ctx.last, ctx.affine = last, (weight is not None, bias is not None)
+        ctx.last, ctx.eps, ctx.affine = last, eps, (weight is not None, bias is not None)
         ctx.save(x, weight)
         return y
 
@@ -226,7 +227,7 @@ class LocalResponse(Op):
 
     @staticmethod
     def forward(ctx: Any, x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
-        ctx.size, ctx.alpha, ctx.beta = size, alpha, beta
+        ctx.size, ctx.alpha, ctx.beta, ctx.k = size, alpha, beta, k
         base = neighbours(x * x, size, size // 2)
         base *= alpha / size
         base += k

@@ -82,6 +82,20 @@ def max_train_backward(spec: PoolSpec, g: Array, taps: Array, channels_last: boo
     return out
 
 
+def tap_positions(spec: PoolSpec, taps: Array) -> Array:
+    """The int64 flat indices into `in` of maxima (N, C, *out) whose tap numbers are given."""
+    rest, kw = np.divmod(taps.astype(np.int64), spec.taps[2])
+    kd, kh = np.divmod(rest, spec.taps[1])
+    flat: Any = 0
+    for axis, k in enumerate((kd, kh, kw)):
+        start, step = (
+            spec.windows[axis][i].reshape([-1 if a == axis else 1 for a in range(3)])
+            for i in (0, 2)
+        )
+        flat = flat * spec.in_size[axis] + start + k * step
+    return np.ascontiguousarray(flat)
+
+
 def avg_forward(spec: PoolSpec, x: Array) -> Array:
     """Averages (N, C, *out) of x (N, C, *in); both with all the user's axes, or with five."""
     rank = x.ndim

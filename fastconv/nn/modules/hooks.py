@@ -19,6 +19,8 @@ Hook = Callable[..., Any]
 class Outputs(Op):
     """Identity at a module's outputs: keeps the gradients that arrive for the hooks."""
 
+    call: BackwardCall
+
     @staticmethod
     def forward(ctx: Any, *arrays: Any) -> Any:
         *values, ctx.call = arrays
@@ -27,13 +29,20 @@ class Outputs(Op):
 
     @staticmethod
     def backward(ctx: Any, *grads: np.ndarray | None) -> Any:
-        grads = ctx.call.outputs_ready(grads)
+        ctx.run_differentiable([None if g is None else wrap(g) for g in grads])
         return grads if len(grads) > 1 else grads[0]
+
+    def run_differentiable(self, grads: Any) -> tuple[Any, ...]:
+        """The same on Tensors, which have a graph with ``create_graph=True``."""
+        self.call.outputs_ready(tuple(grads))
+        return tuple(grads)
 
 
 class Inputs(Op):
     """Identity at a module's inputs: calls the hooks, which may replace the gradients."""
 
+    call: BackwardCall
+
     @staticmethod
     def forward(ctx: Any, *arrays: Any) -> Any:
         *values, ctx.call = arrays
@@ -42,8 +51,13 @@ class Inputs(Op):
 
     @staticmethod
     def backward(ctx: Any, *grads: np.ndarray | None) -> Any:
-        grads = ctx.call.inputs_ready(grads)
-        return grads if len(grads) > 1 else grads[0]
+        found = ctx.run_differentiable([None if g is None else wrap(g) for g in grads])
+        arrays = tuple([None if g is None else g._array for g in found])
+        return arrays if len(arrays) > 1 else arrays[0]
+
+    def run_differentiable(self, grads: Any) -> tuple[Any, ...]:
+        """The same on Tensors, which have a graph with ``create_graph=True``."""
+        return self.call.inputs_ready(tuple(grads))
 
 
 class BackwardCall:
@@ -86,20 +100,20 @@ class BackwardCall:
             out[slot] = tensor
         return tuple(out) if isinstance(result, tuple) else out[0]
 
-    def outputs_ready(self, grads: tuple[np.ndarray | None, ...]) -> Any:
-        self.grad_output = tuple(None if g is None else wrap(g) for g in grads)
+    def outputs_ready(self, grads: tuple[Tensor | None, ...]) -> None:
+        """Take the gradients of the outputs; without inputs to wait for, call the hooks."""
+        self.grad_output = grads
         if not self.watches_inputs:
             self.inputs_ready(())
-        return grads
 
-    def inputs_ready(self, grads: tuple[np.ndarray | None, ...]) -> tuple[np.ndarray | None, ...]:
+    def inputs_ready(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        """Call the hooks; the gradients of the inputs, or what hooks gave for them."""
         full: list[Tensor | None] = [None] * self.input_count
         for slot, grad in zip(self.input_slots, grads, strict=True):
-            full[slot] = None if grad is None else wrap(grad)
+            full[slot] = grad
         grad_input = tuple(full)
         for hook in self.hooks:
             answer = hook(self.module, grad_input, self.grad_output)
             if answer is not None:
                 grad_input = answer if isinstance(answer, tuple) else (answer,)
-        picked = (grad_input[slot] for slot in self.input_slots)
-        return tuple(None if g is None else g._array for g in picked)
+        return tuple(grad_input[slot] for slot in self.input_slots)

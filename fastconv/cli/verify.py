@@ -24,6 +24,8 @@ __all__ = ["add", "run"]
 #: Seconds between lines where there is no terminal.
 LINE_EVERY = 10.0
 COUNT = 20_000
+#: Problems for another library, the corpus among them.
+AGAINST = 2_000
 
 
 def add(commands: Any) -> None:
@@ -67,6 +69,10 @@ def add(commands: Any) -> None:
         help="run the problems of a file: lines as --problem takes, or benchdnn's",
     )  # fmt: skip
     parser.add_argument(
+        "--against", metavar="LIBRARY", default=argparse.SUPPRESS,
+        help="run published cases and drawn calls by another library with PyTorch's names: torch",
+    )  # fmt: skip
+    parser.add_argument(
         "--coverage", type=Path, metavar="FILE", default=argparse.SUPPRESS,
         help="write how often every property met every setting there, as JSON",
     )  # fmt: skip
@@ -76,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run what was asked for; 1 if anything failed."""
     if hasattr(arguments, "problem"):
         return _one(arguments.problem)
+    if hasattr(arguments, "against"):
+        return _against(arguments)
     from fastconv.verify.run import run as run_all
     from fastconv.verify.sources import Drawn, Listed, Source
 
@@ -105,6 +113,26 @@ def run(arguments: argparse.Namespace) -> int:
     if hasattr(arguments, "coverage"):
         result.coverage.write(arguments.coverage)
     return 1 if result.found else 0
+
+
+def _against(arguments: argparse.Namespace) -> int:
+    from fastconv.verify.against import against
+
+    count = getattr(arguments, "count", AGAINST)
+    progress = _Progress(count)
+    print(f"{count} problems by {arguments.against}, seed {arguments.seed}", flush=True)
+    try:
+        table = against(arguments.against, count, arguments.seed, arguments.jobs, progress.show)
+    except Declined as reason:
+        raise CommandError(str(reason)) from None
+    for line in table.lines():
+        print(line)
+    for failure in table.found:
+        if failure.what.startswith("ended"):
+            print(f"{failure.what}\n  {failure.command}")
+    if table.declined:
+        print(f"{table.declined} cannot be given to {arguments.against}")
+    return 1 if table.found else 0
 
 
 def _one(text: str) -> int:

@@ -64,6 +64,7 @@ class Against:
     count: int
 
     families: ClassVar[tuple[str, ...]] = ("against",)
+    each: ClassVar[bool] = True
 
     def problem(self, number: int) -> AgainstProblem:
         """The problem of this number."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from typing import ClassVar
 
 from fastconv.verify.families import family, parse
 from fastconv.verify.problem import Problem
@@ -19,6 +20,9 @@ class Drawn:
     seed: int
     count: int
 
+    #: Whether each problem is reported by itself, so that none is lost with a process.
+    each: ClassVar[bool] = False
+
     def problem(self, number: int) -> Problem:
         """The problem of this number."""
         turn, which = divmod(number, len(self.families))
@@ -31,6 +35,8 @@ class Listed:
     """Problems by their text."""
 
     lines: tuple[str, ...]
+
+    each: ClassVar[bool] = False
 
     @property
     def count(self) -> int:

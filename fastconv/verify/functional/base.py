@@ -113,7 +113,7 @@ def judge(T: Any, call: Call, dtype: str, algorithm: str = "direct") -> str | No
     """Say in one line what is wrong with a call of a library, None if nothing is."""
     try:
         want = expected(call, dtype)
-    except (ValueError, IndexError, ZeroDivisionError) as error:
+    except ValueError as error:  # shapes that do not go together: a step of a shrinking
         raise Declined(f"no such call: {error}") from None
     try:
         got = run(T, call, dtype, _buffers)

@@ -94,5 +94,11 @@ class CorpusFamily(Family):
     def expected(self) -> Iterator[tuple[str, str]]:
         settings = [f"c/{isa}" if b == "c" else b for b, isa in available() if b != "naive"]
         for name in self.properties:
-            for setting in (*dict.fromkeys(settings), "float32", "float64"):
+            for setting in (
+                *dict.fromkeys(settings),
+                "float32",
+                "float64",
+                "1 threads",
+                "2 threads",
+            ):
                 yield name, setting

@@ -22,6 +22,8 @@ import numpy as np
 Array = np.ndarray
 Rule = Callable[["V"], "V"]
 
+#: Terms of a product from which on it is summed in more than float64.
+_LONG = 1000
 #: Roundings of a call to exp, log, tanh and the like.
 FUNCTION = 4.0
 
@@ -243,7 +245,8 @@ def total(x: V, axes: tuple[int, ...] | None = None, keepdims: bool = False) -> 
     if axes is None:
         axes = tuple(range(x.a.ndim))
     axes = tuple(axis % x.a.ndim for axis in axes)
-    a = np.sum(x.a, axes, keepdims=True)
+    # numpy's own sums over leading axes lose as much as a kernel may
+    a = np.sum(x.a, axes, np.longdouble, keepdims=True).astype(np.float64)
     sizes = np.sum(_magnitude(x.a), axes, keepdims=True)
     terms = math.prod(x.shape[axis] for axis in axes)
     e = np.zeros(a.shape)
@@ -267,7 +270,8 @@ def einsum(spec: str, x: V, y: V) -> V:
     left, right = inputs.split(",")
     sizes = dict(zip(left + right, x.shape + y.shape))
     terms = math.prod(n for letter, n in sizes.items() if letter not in out)
-    a = np.einsum(spec, x.a, y.a)
+    wide = np.longdouble if terms > _LONG else np.float64
+    a = np.einsum(spec, x.a.astype(wide), y.a.astype(wide)).astype(np.float64)
     magnitudes = np.einsum(spec, _magnitude(x.a), _magnitude(y.a))
     e = np.zeros(a.shape)
     if not (_grid(x, 8) and _grid(y, 8) and (not a.size or float(np.max(magnitudes)) < 2**18)):

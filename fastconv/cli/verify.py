@@ -16,7 +16,7 @@ from fastconv.cli.arguments import (
     positive_float,
     positive_int,
 )
-from fastconv.verify.families import FAMILIES, parse
+from fastconv.verify.families import FAMILIES, OTHERS, TURNS, parse
 from fastconv.verify.problem import Declined, Problem
 
 __all__ = ["add", "run"]
@@ -47,7 +47,7 @@ def add(commands: Any) -> None:
         help="another seed gives other problems",
     )  # fmt: skip
     parser.add_argument(
-        "--family", type=_families, metavar="F,F", default=",".join(FAMILIES),
+        "--family", type=_families, metavar="F,F", default=",".join(TURNS),
         help="kinds of problems",
     )  # fmt: skip
     parser.add_argument(
@@ -97,7 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         seconds = getattr(arguments, "seconds", None)
         count = getattr(arguments, "count", COUNT if seconds is None else 1 << 40)
         source = Drawn(tuple(arguments.family), arguments.seed, count)
-        what = f"problems of the families {', '.join(source.families)}, seed {source.seed}"
+        names = ", ".join(dict.fromkeys(source.families))
+        what = f"problems of the families {names}, seed {source.seed}"
     jobs = arguments.jobs
     print(f"{what}, {jobs} process{'es' if jobs > 1 else ''}", flush=True)
     progress = _Progress(source.count)
@@ -154,7 +155,7 @@ def _lines(path: Path) -> list[str]:
     """The problems of a file as text: our own lines, or benchdnn's."""
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     lines = ["" if line.startswith("#") else line for line in lines]
-    if not any(line.split()[0] in FAMILIES for line in lines if line):
+    if not any(line.split()[0] in FAMILIES | OTHERS for line in lines if line):
         from fastconv import backends
         from fastconv.verify.benchdnn import problems
 

@@ -6,7 +6,7 @@ import importlib
 
 from fastconv.verify.problem import Family, Problem
 
-__all__ = ["FAMILIES", "family", "parse"]
+__all__ = ["FAMILIES", "TURNS", "family", "parse"]
 
 #: Name: module and class.
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -23,6 +23,11 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "optim": ("fastconv.verify.functional.optim", "OptimFamily"),
     "corpus": ("fastconv.verify.functional.corpus", "CorpusFamily"),
 }
+
+#: Whose turn it is in a run: a convolution's every other time.
+TURNS: tuple[str, ...] = tuple(
+    name for other in FAMILIES if other != "conv" for name in ("conv", other)
+)
 
 #: Families whose problems can be read and run, but are not drawn by a run of their own.
 OTHERS: dict[str, tuple[str, str]] = {

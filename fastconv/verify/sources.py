@@ -14,7 +14,10 @@ __all__ = ["Drawn", "Listed", "Source"]
 
 @dataclass(frozen=True)
 class Drawn:
-    """Problem `number` of a seed is always the same, whoever draws it: families take turns."""
+    """Problem `number` of a seed is always the same, whoever draws it: families take turns.
+
+    A family that is named several times has several turns in each round.
+    """
 
     families: tuple[str, ...]
     seed: int
@@ -26,8 +29,9 @@ class Drawn:
     def problem(self, number: int) -> Problem:
         """The problem of this number."""
         turn, which = divmod(number, len(self.families))
-        rng = Random((self.seed << 40) + number)
-        return family(self.families[which]).draw(rng, turn)  # type: ignore[no-any-return]
+        name, rng = self.families[which], Random((self.seed << 40) + number)
+        turn = turn * self.families.count(name) + self.families[:which].count(name)
+        return family(name).draw(rng, turn)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import fastconv
+from fastconv.cli import main
 from fastconv.verify import FAMILIES, Declined, family, parse
 from fastconv.verify.against import CALLS, Against, against
 from fastconv.verify.calls import Call, Operand, complaints, expected, run
@@ -193,6 +194,11 @@ def test_others_may_round_where_ours_may_not() -> None:
 def test_a_library_that_is_not_there_is_declined() -> None:
     with pytest.raises(Declined, match="no_such_library"):
         against("no_such_library", 10)
+
+
+def test_the_command_says_what_is_missing(capsys: Any) -> None:
+    assert main(["verify", "--against", "no_such_library", "--count", "5"]) == 1
+    assert "no_such_library" in capsys.readouterr().err
 
 
 def test_crashes_are_counted_and_the_run_goes_on(tmp_path: Any, monkeypatch: Any) -> None:

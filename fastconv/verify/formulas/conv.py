@@ -71,6 +71,8 @@ def conv(operands: dict[str, Any], options: dict[str, Any]) -> Results:
         (n + sum(p) - d * (k - 1) - 1) // s + 1
         for n, k, s, d, p in zip(sizes, kernel, stride, dilation, pads)
     ]
+    if min(outs) < 1:
+        raise ValueError(f"no outputs of a kernel {kernel} over {sizes}")
     columns = [
         np.arange(o)[None, :] * s - p[0] + np.arange(k)[:, None] * d
         for o, k, s, d, p in zip(outs, kernel, stride, dilation, pads)

@@ -30,6 +30,8 @@ def _size(n: int, k: int, s: int, p: int, d: int, ceil: bool) -> int:
     count = (-(-room // s) if ceil else room // s) + 1
     if ceil and (count - 1) * s >= n + p:
         count -= 1  # the last window must begin inside the input or its left padding
+    if count < 1:
+        raise ValueError(f"no window of {k} over {n}")
     return count
 
 

@@ -129,7 +129,7 @@ def _against(arguments: argparse.Namespace) -> int:
     for line in table.lines():
         print(line)
     for failure in table.found:
-        if failure.what.startswith("ended"):
+        if failure.what.startswith("ended") or failure.what.endswith("not by itself"):
             print(f"{failure.what}\n  {failure.command}")
     if table.declined:
         print(f"{table.declined} cannot be given to {arguments.against}")

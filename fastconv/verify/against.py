@@ -149,7 +149,8 @@ class Table(NamedTuple):
     rows : dict of str to Row
         By the part of the corpus or the family.
     found : list of Failure
-        Every failure, shrunk; of a crash the problem as it was met.
+        Every failure, shrunk; of a crash the problem as it was met. Each was run once more in a
+        process of its own, and says if it did not fail there.
     declined : int
         Problems that the library cannot be given.
     """
@@ -212,12 +213,14 @@ def against(
 
 
 def _alone(failure: Failure) -> Failure:
-    """A crash, with a word where the problem does not end a process of its own."""
-    if _kind(failure.what) == "crashed":
-        again = running.run(Listed((str(failure.problem),)))
-        if not again.found:
-            return failure._replace(what=f"{failure.what}, but not by itself")
-    return failure
+    """A failure, with a word where a process of its own has none of it.
+
+    Who writes past his memory may harm whoever comes after him.
+    """
+    again = running.run(Listed((str(failure.problem),)))
+    if again.found:
+        return failure
+    return failure._replace(what=f"{failure.what}, but not by itself")
 
 
 def _kind(what: str) -> str:

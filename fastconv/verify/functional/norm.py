@@ -56,6 +56,8 @@ class NormProblem(CallProblem):
         elif op == "group_norm":
             if self.count < 1 or shape[1] % self.count:
                 raise Declined("groups do not divide the channels")
+            if math.prod(shape) == self.count:
+                raise Declined("one value has no variance")
             options = {"num_groups": self.count, "eps": self.eps}
         elif op == "layer_norm":
             if not 0 < self.count < len(shape):

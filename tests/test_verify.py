@@ -126,9 +126,9 @@ def test_drawing_depends_on_the_seed_alone(name: str) -> None:
     assert [one.problem(i) for i in range(20)] != [two.problem(i) for i in range(20)]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_part_of_the_problems(name: str) -> None:
-    result = run_here(Drawn((name,), 20, 1500), iter(range(1500)))
+def test_a_part_of_the_problems() -> None:
+    """Of convolutions; tests/test_corpus.py has a part of the other families."""
+    result = run_here(Drawn(("conv",), 20, 1500), iter(range(1500)))
     assert result.done > 1450
     lines = {f"{found.smallest.what}: {found.smallest.command}" for found in result.found}
     assert not lines, "\n".join(sorted(lines))

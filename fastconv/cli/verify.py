@@ -16,7 +16,7 @@ from fastconv.cli.arguments import (
     positive_float,
     positive_int,
 )
-from fastconv.verify.families import FAMILIES, parse
+from fastconv.verify.families import FAMILIES, OTHERS, TURNS, parse
 from fastconv.verify.problem import Declined, Problem
 
 __all__ = ["add", "run"]
@@ -24,6 +24,8 @@ __all__ = ["add", "run"]
 #: Seconds between lines where there is no terminal.
 LINE_EVERY = 10.0
 COUNT = 20_000
+#: Problems for another library, the corpus among them.
+AGAINST = 2_000
 
 
 def add(commands: Any) -> None:
@@ -45,7 +47,7 @@ def add(commands: Any) -> None:
         help="another seed gives other problems",
     )  # fmt: skip
     parser.add_argument(
-        "--family", type=_families, metavar="F,F", default=",".join(FAMILIES),
+        "--family", type=_families, metavar="F,F", default=",".join(TURNS),
         help="kinds of problems",
     )  # fmt: skip
     parser.add_argument(
@@ -67,6 +69,10 @@ def add(commands: Any) -> None:
         help="run the problems of a file: lines as --problem takes, or benchdnn's",
     )  # fmt: skip
     parser.add_argument(
+        "--against", metavar="LIBRARY", default=argparse.SUPPRESS,
+        help="run published cases and drawn calls by another library with PyTorch's names: torch",
+    )  # fmt: skip
+    parser.add_argument(
         "--coverage", type=Path, metavar="FILE", default=argparse.SUPPRESS,
         help="write how often every property met every setting there, as JSON",
     )  # fmt: skip
@@ -76,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run what was asked for; 1 if anything failed."""
     if hasattr(arguments, "problem"):
         return _one(arguments.problem)
+    if hasattr(arguments, "against"):
+        return _against(arguments)
     from fastconv.verify.run import run as run_all
     from fastconv.verify.sources import Drawn, Listed, Source
 
@@ -89,7 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         seconds = getattr(arguments, "seconds", None)
         count = getattr(arguments, "count", COUNT if seconds is None else 1 << 40)
         source = Drawn(tuple(arguments.family), arguments.seed, count)
-        what = f"problems of the families {', '.join(source.families)}, seed {source.seed}"
+        names = ", ".join(dict.fromkeys(source.families))
+        what = f"problems of the families {names}, seed {source.seed}"
     jobs = arguments.jobs
     print(f"{what}, {jobs} process{'es' if jobs > 1 else ''}", flush=True)
     progress = _Progress(source.count)
@@ -105,6 +114,26 @@ def run(arguments: argparse.Namespace) -> int:
     if hasattr(arguments, "coverage"):
         result.coverage.write(arguments.coverage)
     return 1 if result.found else 0
+
+
+def _against(arguments: argparse.Namespace) -> int:
+    from fastconv.verify.against import against
+
+    count = getattr(arguments, "count", AGAINST)
+    progress = _Progress(count)
+    print(f"{count} problems by {arguments.against}, seed {arguments.seed}", flush=True)
+    try:
+        table = against(arguments.against, count, arguments.seed, arguments.jobs, progress.show)
+    except Declined as reason:
+        raise CommandError(str(reason)) from None
+    for line in table.lines():
+        print(line)
+    for failure in table.found:
+        if failure.what.startswith("ended") or failure.what.endswith("not by itself"):
+            print(f"{failure.what}\n  {failure.command}")
+    if table.declined:
+        print(f"{table.declined} cannot be given to {arguments.against}")
+    return 1 if table.found else 0
 
 
 def _one(text: str) -> int:
@@ -126,7 +155,7 @@ def _lines(path: Path) -> list[str]:
     """The problems of a file as text: our own lines, or benchdnn's."""
     lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     lines = ["" if line.startswith("#") else line for line in lines]
-    if not any(line.split()[0] in FAMILIES for line in lines if line):
+    if not any(line.split()[0] in FAMILIES | OTHERS for line in lines if line):
         from fastconv import backends
         from fastconv.verify.benchdnn import problems
 

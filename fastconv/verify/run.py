@@ -145,7 +145,7 @@ def run_here(
             if len(different) == failures:
                 break
         now = time.monotonic()
-        if report is not None and now - last >= REPORT_EVERY:
+        if report is not None and (source.each or now - last >= REPORT_EVERY):
             last = now
             report(part)
             part = Result()

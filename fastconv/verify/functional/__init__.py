@@ -1,0 +1,1 @@
+"""Families of problems that go through the public functions: values and gradients of a call."""

@@ -150,7 +150,9 @@ def fusion(enabled: bool = True) -> _Switch:
 
     The result of a normalisation is then written together with what follows it, ``+ residual`` and
     a ReLU; inside modules that of a convolution as well, in inference with the batch norm too.
-    Results are the same; one read and one write of memory are saved for each of them.
+    One read and one write of memory are saved for each of them. With the C kernels results,
+    gradients and errors are the same to the last bit; what differs is which operations ``grad_fn``
+    names, and the strides of axes of size 1.
     ``FASTCONV_FUSION=0`` switches it off everywhere.
 
     Raises

@@ -1,0 +1,1 @@
+"""Checks that draw their own problems: generated geometry, published cases, random graphs."""

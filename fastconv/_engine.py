@@ -116,12 +116,14 @@ def run_backward(
             if not node.joins:
                 deliver(node, node.edges, result)
             else:
-                for when, *what in node.parts(result):
-                    if heap and heap[0][0] < -when:
-                        heappush(heap, (-when, _Part(node, *what)))
+                for part in node.parts(result):
+                    if part is None:
+                        break
+                    if heap and heap[0][0] < -part[0]:
+                        heappush(heap, (-part[0], _Part(node, part[1], part[2])))
                     else:
-                        deliver(node, *what)
-                what = []
+                        deliver(node, part[1], part[2])
+                part = None
             del result, node
         for leaf in list(leaves):
             if leaf._hooks:

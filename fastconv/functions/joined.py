@@ -55,16 +55,18 @@ class Joined(Op):
             return 0
         if before.needed:
             return 1
-        return 2 if before.joins and before.before is not None and before.before.needed else 0
+        if not before.joins or before.before is None:
+            return 0
+        return 2 if before.before.needed else 0
 
-    def parts(self, grads: Sequence[Any]) -> list[Part]:
+    def parts(self, grads: Sequence[Any]) -> tuple[Part, Part | None]:
         """What backward has returned, in the order in which it is to be sent."""
-        edges, times, level = self.edges, self.times, self.apart()
+        edges, times, level = self.inputs, self.times, self.apart()
         if level:
-            return [((self if level == 1 else self.before).seq, edges, grads)]
+            return ((self if level == 1 else self.before).seq, self.edges, grads), None
         if not self.added:
-            return [(times[0], edges, grads)]
-        return [(times[-1], edges[-1:], grads[-1:]), (times[0], edges[:-1], grads[:-1])]
+            return (times[0], edges, grads), None
+        return (times[-1], edges[-1:], grads[-1:]), (times[0], edges[:-1], grads[:-1])
 
     def alone(self, g: Any) -> tuple[Any, ...]:
         """Gradients where ``apart()``, from what the activation lets through of that of the result.

@@ -79,6 +79,16 @@ class Machine:
         """A tensor of the program's type with these values."""
         return self.lib.tensor(array.tolist(), dtype=self.kind).reshape(array.shape)
 
+    def channels_last(self, x: Any) -> Any:
+        """A copy of (N, C, H, W) in channels-last memory, anything else as it is.
+
+        PyTorch 2.13 keeps single images as they are: its batch norm gives wrong gradients for them
+        in that memory, where the gradient of the result is in the plain one.
+        """
+        if x.ndim != 4 or (x.shape[0] == 1 and self.lib.__name__ == "torch"):
+            return x
+        return x.contiguous(memory_format=self.lib.channels_last)
+
     def layer(self, key: str, make: Callable[[], Any]) -> Any:
         """The layer of this key, made when first asked for, its parameters of the seed."""
         layers = self.net.layers
@@ -163,8 +173,8 @@ class Machine:
         if mode in ("nograd", "infer") and number % 2:
             self.net.eval()
         x = self.tensor(self.random(number).standard_normal(program.shape))
-        if program.style == "last" and x.ndim == 4:
-            x = x.contiguous(memory_format=lib.channels_last)
+        if program.style == "last":
+            x = self.channels_last(x)
         lib.manual_seed(program.seed + number)
         graph = mode in ("train", "eval")
         x.requires_grad_(graph)

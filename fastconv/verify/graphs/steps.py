@@ -300,7 +300,7 @@ def spread(m: Machine, s: Step) -> Any:
 @step
 def last(m: Machine, s: Step) -> Any:
     v = _first(m, s)
-    return v.contiguous(memory_format=m.lib.channels_last).clone() if v.ndim == 4 else None
+    return m.channels_last(v).clone() if v.ndim == 4 else None
 
 
 @step

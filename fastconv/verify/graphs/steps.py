@@ -373,7 +373,10 @@ def ckpt(m: Machine, s: Step) -> Any:
     convolve = _convolution(m, v, (channels, 3, 1, 0, 1), f"{s.label}c")
     if convolve is None:
         return None
-    normalise = m.layer(f"{s.label}n", lambda: m.named("BatchNorm")(channels))
+    # In a checkpoint running statistics move once here, twice in PyTorch: there are none.
+    normalise = m.layer(
+        f"{s.label}n", lambda: m.named("BatchNorm")(channels, track_running_stats=False)
+    )
 
     def part(x: Any) -> Any:
         y = convolve(x)

@@ -295,7 +295,15 @@ from ._legacy import (
     ravel,
     result_type,
 )
-from .config import algorithm, autotune, backend, fusion, get_num_threads, set_num_threads
+from .config import (
+    algorithm,
+    autotune,
+    backend,
+    fusion,
+    get_num_threads,
+    precision,
+    set_num_threads,
+)
 
 # What costs time to import and is not needed to compute with tensors comes when it is asked for.
 _MODULES = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._engine import run_backward
-from .autograd import TensorBase, check_joined, wrap
+from .autograd import TensorBase, keep_apart, wrap
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -151,7 +151,7 @@ def _check_inputs(inputs: Sequence[Any]) -> None:
             raise TypeError(f"input {i} must be a Tensor, got {type(t).__name__}")
         if not t.requires_grad:
             raise RuntimeError(f"input {i}, of shape {t._array.shape}, does not require grad")
-        check_joined(t, "the gradient of an intermediate result was asked for")
+        keep_apart(t)
 
 
 def _roots(tensors: Any, grads: Any) -> list[tuple[Any, ndarray]]:

@@ -14,7 +14,7 @@ from ._grad_mode import mode, quiet, unquiet
 from ._locks import make_lock
 from .autograd import LEAF, Edge, Op, TensorBase, _edge, changed, forget, wrap
 from .memory import pooled
-from .ops.elementwise import add, add_into
+from .ops.elementwise import add_as, add_into
 
 ndarray = np.ndarray
 _accumulate_lock = make_lock()
@@ -46,7 +46,7 @@ def run_backward(
     """
     pending: dict[Op, list[Any]] = {}  # node -> gradient of each of its outputs
     leaves: dict[Any, Any] = {}
-    heap: list[tuple[int, Op]] = []
+    heap: list[tuple[int, Any]] = []
     wanted = {_edge(t): None for t in inputs} if inputs is not None else {}
     needed = None if inputs is None else _needed(roots, wanted)
 
@@ -64,6 +64,20 @@ def run_backward(
         before, slots[nr] = slots[nr], None
         slots[nr] = g if before is None else _sum(before, g)
 
+    def deliver(node: Op, edges: Sequence[Edge | None], grads: Sequence[Any]) -> None:
+        for i, edge in enumerate(edges):
+            if edge is None:
+                continue
+            if needed is not None and edge[0] not in needed and edge not in wanted:
+                continue
+            g = grads[i]
+            if g is None:
+                raise RuntimeError(
+                    f"{node.name()}: backward returned no gradient for input {i}, which "
+                    "requires one; return zeros if there is none to give"
+                )
+            send(edge, g if type(g) is ndarray else np.asarray(g))
+
     previous, mode.grad = mode.grad, False
     token = quiet()
     try:
@@ -72,7 +86,11 @@ def run_backward(
             send(_edge(t), given)
         del roots
         while heap:
-            node = heappop(heap)[1]
+            node: Any = heappop(heap)[1]
+            if type(node) is _Part:
+                deliver(*node.what)
+                del node
+                continue
             grads = pending.pop(node)
             if node.hooks:
                 for nr, hook in list(node.hooks.values()):
@@ -95,19 +113,17 @@ def run_backward(
                 result = _watch.recorder.backward(node, grads, retain_graph)
             del grads
             given = None
-            for i, edge in enumerate(node.edges):
-                if edge is None:
-                    continue
-                if needed is not None and edge[0] not in needed and edge not in wanted:
-                    continue
-                given = result[i]
-                if given is None:
-                    raise RuntimeError(
-                        f"{node.name()}: backward returned no gradient for input {i}, which "
-                        "requires one; return zeros if there is none to give"
-                    )
-                send(edge, given if type(given) is ndarray else np.asarray(given))
-            given = None
+            if not node.joins:
+                deliver(node, node.edges, result)
+            else:
+                for part in node.parts(result):
+                    if part is None:
+                        break
+                    if heap and heap[0][0] < -part[0]:
+                        heappush(heap, (-part[0], _Part(node, part[1], part[2])))
+                    else:
+                        deliver(node, part[1], part[2])
+                part = None
             del result, node
         for leaf in list(leaves):
             if leaf._hooks:
@@ -142,6 +158,21 @@ def _needed(roots: Sequence[tuple[Any, ndarray]], wanted: dict[Edge, Any]) -> se
         if any(e is not None and (e in wanted or e[0] in needed) for e in node.edges):
             needed.add(node)
     return needed
+
+
+class _Part:
+    """Gradients that a joined node (functions/joined.py) sends at the turn of an older one."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, *what: Any) -> None:
+        self.what = what
+
+    def __lt__(self, other: Any) -> bool:
+        return False
+
+    def __gt__(self, other: Any) -> bool:
+        return False
 
 
 def _call_hook(hook: Callable[[Any], Any], g: ndarray) -> ndarray:
@@ -189,8 +220,11 @@ def _mine(array: ndarray, count: int) -> bool:
 
 
 def _sum(before: ndarray, g: ndarray) -> ndarray:
-    """The sum of two gradients, in the memory of the first if no one else has it."""
-    compute = add_into if _mine(before, _PASSED_ON) else add
+    """The sum of two gradients, in the memory of the first if no one else has it, or laid out so.
+
+    What is computed from it must not depend on that.
+    """
+    compute = add_into if _mine(before, _PASSED_ON) else add_as
     if _watch.recorder is None:
         return np.asarray(compute(before, g))
     found = _watch.recorder.measure("sum of gradients", "backward", (before, g), compute, before, g)

@@ -77,6 +77,15 @@ class CopySlices(Op):
     inner: Op
     geometry: Geometry
 
+    @property
+    def copies_output(self) -> bool:  # type: ignore[override]
+        """As the operation."""
+        return self.inner.copies_output
+
+    def detach_from(self, array: ndarray) -> None:
+        """As the operation."""
+        self.inner.detach_from(array)
+
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> tuple[Any, ...]:
         full, part = ctx.geometry.empty()

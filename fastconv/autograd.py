@@ -217,6 +217,8 @@ def share(view: TensorBase, source: TensorBase) -> None:
     a, b = view._array, source._array
     if a is b or a.base is b or _owner(a) is _owner(b):
         base = source if source._view is None else source._view[0]
+        if source._node is None and source._requires:  # a view that was made a leaf
+            base = source
         view._version_box = source._version_box
         view._view = (base, base._node)
 
@@ -252,10 +254,13 @@ class Op:
     outputs: tuple[Any, ...] | None = None  # (shape, dtype) of each, when there are several
     seq = -1
     freed = False
+    joins = False  # whether it does the work of several (functions/joined.py)
     joined = False  # whether another node does this one's work, from the same inputs
+    needed = False  # whether its result was needed by itself, though it may have been joined
     materialize = True  # zeros, not None, for outputs that got no gradient
     view = False  # whether the result may share the first argument's memory
     keeps_result = True  # whether backward needs the result, where this joins another (joined.py)
+    watches_result = True  # whether that must not be changed in place before backward
     overwrites = False  # whether backward can write over its (one) gradient, where it is `owned`
     owned = False  # set before backward: nobody else has the gradient's memory
     copies_output = False  # a saved output is copied before an in-place operation changes it
@@ -362,10 +367,14 @@ class Op:
                 versions.append((box, box[0], s))
 
     def detach_from(self, array: ndarray) -> None:
-        """Keep a copy of `array`, if it is saved, before it is overwritten."""
-        if any(s is array for s in self.saved):
-            self.versions = [v for v in self.versions if v[2] is not array]
-            self.saved = tuple([array.copy() if s is array else s for s in self.saved])
+        """Keep copies of what is saved in the memory of `array`, before it is overwritten."""
+        own = _owner(array)
+        there = [type(s) is ndarray and _owner(s) is own for s in self.saved]
+        if True in there:
+            self.versions = [v for v in self.versions if _owner(v[2]) is not own]
+            self.saved = tuple(
+                [s.copy(order="K") if t else s for s, t in zip(self.saved, there, strict=True)]
+            )
 
     def saved_after(self, target: TensorBase) -> None:
         """What is saved of `target`, changed by forward itself, is its present value."""
@@ -390,8 +399,9 @@ class Op:
                 )
         forget(target)
         array = target._array
-        if target._node is not None and target._node.copies_output:
-            target._node.detach_from(array)
+        whole = target if target._view is None else target._view[0]
+        if whole._node is not None and whole._node.copies_output:
+            whole._node.detach_from(whole._array)
         out = cls.apply(target, *args)
         if out._array is not array:
             if out._array.shape != array.shape:
@@ -483,13 +493,10 @@ class AccumulateGrad:
         return "<AccumulateGrad>"
 
 
-def check_joined(t: TensorBase, what: str) -> None:
-    """Raise if the gradient of `t` is not all computed, because a later operation joined it."""
-    if t._node is not None and t._node.joined:
-        raise RuntimeError(
-            f"{what}, of shape {t._array.shape}, after the operation that followed had been joined "
-            "with it into one: register hooks before that, or compute with fastconv.fusion(False)"
-        )
+def keep_apart(t: TensorBase) -> None:
+    """Let the gradient of `t` be computed, also if a later operation has joined it."""
+    if t._node is not None:
+        t._node.needed = True
 
 
 def _edge(t: TensorBase) -> Edge:

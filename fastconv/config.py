@@ -1,9 +1,9 @@
 """Switches: which backend and algorithm to use, and how many threads.
 
-``backend``, ``algorithm``, ``autotune`` and ``fusion`` are per thread of Python and nest; the
-thread count is the process's.  The environment sets the start: ``FASTCONV_BACKEND``,
-``FASTCONV_ALGORITHM``, ``FASTCONV_AUTOTUNE``, ``FASTCONV_FUSION`` and ``FASTCONV_NUM_THREADS``
-(``OMP_NUM_THREADS`` as the fallback).
+``backend``, ``algorithm``, ``precision``, ``autotune`` and ``fusion`` are per thread of Python and
+nest; the thread count is the process's.  The environment sets the start: ``FASTCONV_BACKEND``,
+``FASTCONV_ALGORITHM``, ``FASTCONV_PRECISION``, ``FASTCONV_AUTOTUNE``, ``FASTCONV_FUSION`` and
+``FASTCONV_NUM_THREADS`` (``OMP_NUM_THREADS`` as the fallback).
 """
 
 from __future__ import annotations
@@ -13,29 +13,38 @@ import threading
 from types import TracebackType
 
 BACKENDS = ("c", "numba", "naive")
+PRECISIONS = ("default", "exact")
 
 
 class Switches:
     """What the switches come to: one object for each setting, so that it is a quick key."""
 
-    __slots__ = ("algorithm", "autotuning", "backend")
+    __slots__ = ("algorithm", "autotuning", "backend", "exact")
 
-    def __init__(self, backend: str, algorithm: str | None, autotuning: bool) -> None:
-        self.backend, self.algorithm, self.autotuning = backend, algorithm, autotuning
+    def __init__(self, backend: str, algorithm: str | None, autotuning: bool, exact: bool) -> None:
+        self.backend, self.algorithm = backend, algorithm
+        self.autotuning, self.exact = autotuning, exact
 
 
-_settings: dict[tuple[str, str | None, bool], Switches] = {}
+_settings: dict[tuple[str, str | None, bool, bool], Switches] = {}
 
 
 class _Local(threading.local):
     backend: str | None = None
     algorithm: str | None = None
     autotune: bool | None = None
+    precision: str | None = None
     fusion: bool | None = None
     switches: Switches | None = None  # what they come to, once it is asked
 
 
 _local = _Local()
+
+
+def _check_precision(name: object) -> str:
+    if name not in PRECISIONS:
+        raise ValueError(f"precision must be one of {PRECISIONS}, got {name!r}")
+    return str(name)
 
 
 def _check_backend(name: object) -> str:
@@ -120,6 +129,31 @@ def algorithm(name: str | None) -> _Switch:
     return _Switch("algorithm", name)
 
 
+def precision(name: str) -> _Switch:
+    """Say how exact convolutions in float32 are, inside a ``with`` block (in this thread).
+
+    Parameters
+    ----------
+    name : {'default', 'exact'}
+        ``'exact'`` leaves out Winograd, whose roundings are two to four times those of a direct
+        sum, and computes convolutions of float32 and fully connected layers in float64, rounded
+        once: an error of 3e-8 where direct sums have 3e-7 (docs/accuracy.md).  It goes before
+        ``algorithm`` and ``autotune``, and takes several times as long, and twice the memory of a
+        layer at a time.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    return _Switch("precision", _check_precision(name))
+
+
+def current_precision() -> str:
+    """``'default'`` or ``'exact'``."""
+    return _local.precision or _default_precision
+
+
 def autotune(enabled: bool = True) -> _Switch:
     """Let measurements choose the algorithm inside a ``with`` block (in this thread), or not.
 
@@ -150,7 +184,9 @@ def fusion(enabled: bool = True) -> _Switch:
 
     The result of a normalisation is then written together with what follows it, ``+ residual`` and
     a ReLU; inside modules that of a convolution as well, in inference with the batch norm too.
-    Results are the same; one read and one write of memory are saved for each of them.
+    One read and one write of memory are saved for each of them. With the C kernels results,
+    gradients and errors are the same to the last bit; what differs is which operations ``grad_fn``
+    names, and the strides of axes of size 1.
     ``FASTCONV_FUSION=0`` switches it off everywhere.
 
     Raises
@@ -178,6 +214,7 @@ def _initial(name: str, default: bool) -> bool:
 
 _default_autotune = _initial("FASTCONV_AUTOTUNE", False)
 _default_fusion = _initial("FASTCONV_FUSION", True)
+_default_precision = _check_precision(os.environ.get("FASTCONV_PRECISION") or "default")
 
 
 def current_backend() -> str:
@@ -194,10 +231,11 @@ def current_algorithm() -> str | None:
 
 
 def switches() -> Switches:
-    """``current_backend()``, ``current_algorithm()`` and ``autotuning()`` in one."""
+    """Backend, algorithm, whether measurements choose it, and precision in one."""
     found = _local.switches
     if found is None:
-        setting = current_backend(), current_algorithm(), autotuning()
+        exact = current_precision() == "exact"
+        setting = current_backend(), current_algorithm(), autotuning() and not exact, exact
         found = _local.switches = _settings.setdefault(setting, Switches(*setting))
     return found
 

@@ -77,12 +77,17 @@ def explain_spec(spec: ConvSpec, measure: bool = False, dtype: Any = np.float32)
         raise TypeError(f"explain(): dtype must be float32 or float64, got {dtype}")
     backend, asked = config.current_backend(), config.current_algorithm()
     lines = [repr(spec), f"{spec.flops / 1e9:.4g} GFLOP per direction, depth {spec.depth}"]
-    lines.append(f"backend: {backend}" + (f", algorithm asked for: {asked}" if asked else ""))
+    exact = config.switches().exact
+    lines.append(
+        f"backend: {backend}"
+        + (f", algorithm asked for: {asked}" if asked else "")
+        + (", precision: exact" if exact else "")
+    )
     if measure:
         threads = config.get_num_threads()
         lines.append(f"measured: {dtype}, {threads} thread{'s' * (threads > 1)}")
     for op in _DIRECTIONS:
-        chosen = plan.pick(op, spec, backend, asked, dtype)
+        chosen = plan.pick(op, spec, backend, asked, dtype, exact)
         took = _measured(op, spec, dtype) if measure else {}
         lines.append(f"{op}:")
         for c in plan.CANDIDATES[op]:
@@ -96,6 +101,8 @@ def explain_spec(spec: ConvSpec, measure: bool = False, dtype: Any = np.float32)
                 verdict = f"backend not available: {missing}"
             elif reason:
                 verdict = f"declined: {reason}"
+            elif exact and c.algorithm in plan.TRANSFORMING:
+                verdict = "can run, left out: rounds more than a direct sum"
             elif slow:
                 verdict = f"can run, avoided: {slow}"
             elif c.backend != backend:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from fastconv import backends, config, rules, tuning
 from fastconv.rules import Rule, Spec
 
@@ -159,10 +161,32 @@ def choose(op: str, spec: Spec, dtype: Any = None) -> Callable[..., Any]:
         key += (dtype, *tuning.condition())
     function = spec.cache.get(key)
     if function is None:
-        chosen = pick(op, spec, switches.backend, switches.algorithm, dtype)
+        chosen = pick(op, spec, switches.backend, switches.algorithm, dtype, switches.exact)
         function = getattr(backends.load(chosen.backend), chosen.function)
+        if switches.exact and op.startswith("conv_") and chosen.backend != "naive":
+            function = in_double(function)  # naive sums in double already
         spec.cache[key] = function
     return function  # type: ignore[no-any-return]
+
+
+def in_double(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a convolution's kernel such that float32 is computed in float64, and rounded once.
+
+    It has neither what `ready` asks for nor the epilogue: those passes follow as their own.
+    """
+
+    def run(spec: Spec, *arrays: Any) -> None:
+        *operands, out = arrays
+        if out.dtype != np.float32:
+            function(spec, *arrays)
+            return
+        wide = np.empty_like(out, np.float64)
+        function(spec, *[a if a is None else a.astype(np.float64) for a in operands], wide)
+        out[...] = wide
+
+    if hasattr(function, "ranks"):
+        run.ranks = True  # type: ignore[attr-defined]
+    return run
 
 
 def ready(op: str, spec: Spec, dtype: Any, rank: int) -> Callable[..., Any] | None:
@@ -196,21 +220,31 @@ def kernel(op: str) -> Callable[..., Any]:
     return function
 
 
+#: Candidates that multiply transformed data, and round more than a direct sum.
+TRANSFORMING = ("winograd", "winograd6")
+
+
 def pick(
-    op: str, spec: Spec, backend: str, algorithm: str | None = None, dtype: Any = None
+    op: str,
+    spec: Spec,
+    backend: str,
+    algorithm: str | None = None,
+    dtype: Any = None,
+    exact: bool = False,
 ) -> Candidate:
     """Return the first candidate of `backend` that accepts; `algorithm` goes first if it can.
 
     ``"direct"`` means no transformed data also where a backend's direct sum has another name.
-    With ``fastconv.autotune`` and a `dtype`, the one measured as the fastest.
+    `exact` leaves transformed data out, whatever is asked for. With ``fastconv.autotune`` and a
+    `dtype`, the one measured as the fastest.
     """
     able = [c for c in candidates(op, backend) if c.decline(spec) is None]
-    if algorithm == "direct":
-        able = [c for c in able if c.algorithm not in ("winograd", "winograd6")]
+    if exact or algorithm == "direct":
+        able = [c for c in able if c.algorithm not in TRANSFORMING]
     for c in able:
         if c.algorithm == algorithm:
             return c
     own = next(c for c in able if c.avoid(spec) is None)  # the last one accepts everything
     able = [c for c in able if c.avoid is not rules.when_asked]
-    measured = tuning.winner(op, spec, able, dtype) if algorithm is None else None
+    measured = None if exact or algorithm else tuning.winner(op, spec, able, dtype)
     return measured or own

@@ -353,7 +353,7 @@ class Tensor(TensorMethods):
         """
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on a tensor that has requires_grad=False")
-        autograd.check_joined(self, "retain_grad() on a result")
+        autograd.keep_apart(self)
         if self._node is not None and retained(self) is None:
             add_to_node(self._node, self._nr, Retain(self))
 
@@ -366,7 +366,7 @@ class Tensor(TensorMethods):
         """
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        autograd.check_joined(self, "a hook on a result")
+        autograd.keep_apart(self)
         if self._node is not None:
             return add_to_node(self._node, self._nr, hook)
         if self._hooks is None:

@@ -24,6 +24,7 @@ class LeakyRelu(Op):
     """x where positive, slope · x elsewhere; backward from the output if slope >= 0."""
 
     overwrites = True
+    copies_output = True  # as Hardtanh
 
     @staticmethod
     def forward(ctx: Any, x: Array, slope: float, inplace: bool = False) -> Array:
@@ -79,6 +80,8 @@ class Threshold(Op):
 
 class Elu(Op):
     """scale · x where positive, scale · alpha · (exp(x · inner) - 1) elsewhere."""
+
+    copies_output = True  # as Hardtanh
 
     @staticmethod
     def forward(ctx: Any, x: Array, alpha: float, scale: float = 1, inner: float = 1) -> Array:

@@ -106,6 +106,8 @@ class ConvLater(Later):
 
     def write(self) -> Array:
         """The values, in one pass."""
+        if self.node is not None:
+            self.node.needed = True
         if self.place is not None and self.residual is None:  # nothing joins: in future not put off
             self.place.apart = True
         return self.compute(*epilogue.NONE)
@@ -123,7 +125,7 @@ class ConvLater(Later):
         token = quiet()
         try:
             if self.y is not None:
-                y = self.y if residual is None else elementwise.add(self.y, residual)
+                y = self.y if residual is None else elementwise.add_as(self.y, residual)
                 return y if (slope, limit) == epilogue.NONE else epilogue.activate(y, slope, limit)
             single = x.ndim == spec.ndim + 1
             if single:
@@ -181,6 +183,10 @@ class ConvLater(Later):
         values = other._array
         if values.shape != self.shape or values.dtype != self.dtype or reachable(other):
             return None
+        if not inplace:
+            single = len(self.shape) == self.spec.ndim + 1
+            if not elementwise.adds_alike(None, values[None] if single else values):
+                return None
         if self.node is not None:
             return self.join(tensor, other, None, inplace)
         if mode.grad and other.requires_grad:
@@ -228,7 +234,8 @@ class ConvLater(Later):
         ctx = ConvolutionJoined()
         ctx.spec, ctx.single, ctx.biased = before.spec, before.single, before.biased
         ctx.added, ctx.activation = self.residual is not None or other is not None, activation
-        ctx.copies_output = activation is not None and activation[1] != math.inf  # as Hardtanh
+        ctx.last = activation is not None
+        ctx.copies_output = activation is not None and activation != (0, math.inf)  # as Hardtanh
         residual = self.residual if other is None else other._array
         arrays = self.x, self.weight, self.bias, residual
         return joined.join(ctx, before, tensor, other, inplace, *arrays, self)
@@ -239,11 +246,10 @@ class ConvLater(Later):
         return f"Convolution{norm}{add}"
 
 
-class ConvolutionJoined(Convolution):
+class ConvolutionJoined(joined.Joined, Convolution):
     """A convolution with what has joined it: + residual, and an activation of the ReLU family."""
 
     overwrites = True
-    added = False  # whether a residual is the last tensor argument
     activation: tuple[float, float] | None = None  # its slope and limit; its result is saved
 
     @staticmethod
@@ -259,7 +265,7 @@ class ConvolutionJoined(Convolution):
         gb = None
         if ctx.activation is not None:
             (slope, limit), y, found = ctx.activation, ctx.saved[2], None
-            if ctx.biased and ctx.needs[2]:
+            if ctx.biased and ctx.needs[2] and not ctx.apart():
                 gs, ys = (g[None], y[None]) if ctx.single else (g, y)
                 found = epilogue.backward_sums(gs, ys, slope, limit, ctx.owned)
             if found is None:
@@ -267,6 +273,8 @@ class ConvolutionJoined(Convolution):
             else:
                 g, gb = found
                 g = g[0] if ctx.single else g
+        if ctx.apart():
+            return ctx.alone(g)  # type: ignore[no-any-return]
         grads = gradients(ctx, g, gb)
         return (*grads, g if ctx.needs[-1] else None) if ctx.added else grads
 

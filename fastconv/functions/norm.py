@@ -11,9 +11,10 @@ from .. import _watch
 from .._grad_mode import mode
 from .._later import Later
 from ..autograd import Op, pending
+from ..ops import elementwise, epilogue
 from ..ops import norm as ops
 from ..spec import NormSpec
-from .joined import free, join
+from .joined import Joined, free, join
 
 Array = np.ndarray
 
@@ -91,14 +92,18 @@ class Normalize(Op):
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
+        return ctx.gradients(g, ctx.relu, ctx.owned)
+
+    def gradients(ctx: Any, g: Array, relu: bool, owned: bool) -> tuple[Array | None, ...]:
+        """Those of all inputs from that of the result, before it goes through a ReLU or after."""
         x, weight, *rest = ctx.saved
         needs, added = ctx.needs, ctx.added
         affine = needs[1 : len(needs) - added]
         wanted = (needs[0], True in affine, added and needs[-1])
         y = rest[0] if rest else None
         gx, gw, gb, passed = ops.backward(
-            ctx.spec, g, x, y, ctx.relu, weight, ctx.stats, ctx.coef, ctx.constant, wanted,
-            ctx.limit, ctx.owned,
+            ctx.spec, g, x, y, relu, weight, ctx.stats, ctx.coef, ctx.constant, wanted, ctx.limit,
+            owned,
         )  # fmt: skip
         grads = [gx]
         if ctx.weighted:
@@ -128,6 +133,7 @@ class NormLater(Later):
 
     def write(self) -> Array:
         """The values, in one pass."""
+        self.node.needed = True
         return ops.apply(self.node.spec, self.x, self.coef, self.residual)
 
     def add(self, tensor: Any, other: Any, inplace: bool = False) -> Any:
@@ -138,6 +144,8 @@ class NormLater(Later):
         if values.shape != self.shape or values.dtype != self.dtype:
             return None
         if where is not None and where.exposed:  # it may change unseen
+            return None
+        if not inplace and not elementwise.adds_alike(self.x, values):
             return None
         return self.join(tensor, other, False, inplace)
 
@@ -155,21 +163,36 @@ class NormLater(Later):
         ctx.spec, ctx.stats, ctx.coef = before.spec, before.stats, before.coef
         ctx.constant, ctx.weighted, ctx.biased = before.constant, before.weighted, before.biased
         ctx.added, ctx.relu = before.added or other is not None, relu
-        ctx.keeps_result = ctx.added
+        ctx.last, ctx.keeps_result = relu, ctx.added
+        ctx.watches_result = ctx.added or limit == math.inf  # as ReLU, whose result is saved
         if limit < math.inf:  # as Hardtanh in functions/activation.py
             ctx.limit, ctx.copies_output = limit, True
         values = self.residual if other is None else other._array
         return join(ctx, before, tensor, other, inplace, self, values, relu)
 
 
-class NormJoined(Normalize):
+class NormJoined(Joined, Normalize):
     """A normalisation with what has joined it: + residual, and a ReLU, cut off or not."""
+
+    overwrites = True
 
     @staticmethod
     def forward(ctx: Any, later: NormLater, residual: Array | None, relu: bool) -> Any:  # type: ignore[override]
         if not relu:
             return NormLater(ctx, later.x, later.coef, residual)
         return ops.apply(ctx.spec, later.x, later.coef, residual, True, ctx.limit)
+
+    @staticmethod
+    def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
+        x, apart = ctx.saved[0], ctx.apart()
+        relu, owned = ctx.relu, ctx.owned
+        if relu and (apart or (ctx.added and ctx.needs[-1] and g.strides != x.strides)):
+            if ctx.added:
+                y = ctx.saved[2]
+            else:
+                y = ops.apply(ctx.spec, x, ctx.coef, None, True, ctx.limit)
+            g, relu, owned = epilogue.backward(g, y, 0.0, ctx.limit, owned), False, False
+        return ctx.alone(g) if apart else ctx.gradients(g, relu, owned)
 
     def name(self) -> str:
         """What it consists of."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import plan
-from fastconv.memory import empty
+from fastconv.memory import empty, empty_like, is_last
 from fastconv.ops.layout import FROM_LAST, TO_LAST, Array, alike
 from fastconv.ops.select import keep, select
 
@@ -93,6 +93,29 @@ def _arithmetic(name: str, ufunc: Any) -> Callable[..., Any]:
 add = _arithmetic("add", np.add)
 sub = _arithmetic("sub", np.subtract)
 mul = _arithmetic("mul", np.multiply)
+
+
+def adds_alike(a: Array | None, b: Array) -> bool:
+    """Whether `add` of a dense array, laid out as `a`, and `b` gives an array laid out so.
+
+    None stands for channels-last memory. Otherwise the layout of the sum is that of `b`, or NumPy's
+    choice.
+    """
+    if a is not None and not is_last(a):
+        return a.flags.c_contiguous and b.flags.c_contiguous
+    if b.transpose((0, *range(2, b.ndim), 1)).flags.c_contiguous:
+        return True
+    return b.flags.c_contiguous and b.size >= SMALL_SUM
+
+
+def add_as(a: Array, b: Array) -> Array:
+    """``a + b``, laid out as `a`, which is dense in some order of its axes."""
+    if a.strides == b.strides or a.shape != b.shape or a.dtype != b.dtype:
+        return np.asarray(add(a, b))
+    out = empty_like(a) if a.flags.c_contiguous or is_last(a) else np.empty_like(a)
+    if a.size < SMALL_SUM or _run("add", a, b, out) is None:
+        np.add(a, b, out=out)
+    return out
 
 
 def add_into(a: Array, b: Array) -> Array:

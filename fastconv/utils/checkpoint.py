@@ -21,7 +21,10 @@ from ..random import get_rng_state, set_rng_state
 __all__ = ["checkpoint", "checkpoint_sequential"]
 
 #: What an emptied node keeps: its place in the graph.
-_PLACE = ("edges", "hooks", "materialize", "needs", "outputs", "seq")
+_PLACE = (
+    "added", "needed", "before", "edges", "hooks", "inputs", "joined", "last", "materialize",
+    "needs", "outputs", "seq", "times",
+)  # fmt: skip
 
 
 def checkpoint(
@@ -150,6 +153,7 @@ def _nodes(result: Any, first: int) -> list[Op]:
             continue
         found[node] = None
         todo += [edge[0] for edge in node.edges if edge is not None and isinstance(edge[0], Op)]
+        todo.append(getattr(node, "before", None))
     nodes = sorted(found, key=lambda node: node.seq)
     found_in = [(node, node.inner) if isinstance(node, CopySlices) else (node,) for node in nodes]
     return [part for parts in found_in for part in parts]

@@ -1,0 +1,7 @@
+"""``python -m fastconv.verify.graphs``."""
+
+import sys
+
+from .judge import main
+
+sys.exit(main())

@@ -114,7 +114,7 @@ SANITIZE_TESTS ?= tests/test_kernels.py tests/test_norm_kernels.py tests/test_so
 SANITIZE_EVERY ?= 40
 
 sanitize-python: $(VENV)/.dev
-	$(MAKE) -j$(JOBS) $(SANITIZED)
+	$(MAKE) -j$(JOBS) $(SANITIZED) build/sanitize/reference.o
 	$(PY) csrc/sanitize_python.py --every $(SANITIZE_EVERY) $(SANITIZE_TESTS)
 
 AARCH64_CC ?= aarch64-linux-gnu-gcc

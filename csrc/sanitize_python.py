@@ -21,7 +21,7 @@ from typing import Any
 
 BUILD = Path("build/sanitize")
 TREE = BUILD / "tree"
-SOURCES = ("dispatch", "memory", "isa_generic", "isa_avx2", "isa_avx512")
+SOURCES = ("dispatch", "memory", "reference", "isa_generic", "isa_avx2", "isa_avx512")
 CC = shlex.split(os.environ.get("CC", "gcc"))
 FLAGS = ["-fsanitize=address,undefined", "-fopenmp", "-shared", "-fPIC", "-O1", "-g1"]
 

@@ -73,8 +73,9 @@ def run_backward(
             g = grads[i]
             if g is None:
                 raise RuntimeError(
-                    f"{node.name()}: backward returned no gradient for input {i}, which "
-                    "requires one; return zeros if there is none to give"
+                    f"{node.name()}: backward returned no gradient for input "
+                    f"{list(node.edges).index(edge)}, which requires one; return zeros if there is "
+                    "none to give"
                 )
             send(edge, g if type(g) is ndarray else np.asarray(g))
 
@@ -113,8 +114,18 @@ def run_backward(
                 result = _watch.recorder.backward(node, grads, retain_graph)
             del grads
             given = None
-            if not node.joins:
-                deliver(node, node.edges, result)
+            if not node.joins:  # as deliver, without the call
+                for i, edge in enumerate(node.edges):
+                    if edge is None:
+                        continue
+                    if needed is not None and edge[0] not in needed and edge not in wanted:
+                        continue
+                    given = result[i]
+                    if type(given) is ndarray:
+                        send(edge, given)
+                    else:
+                        deliver(node, (edge,), (given,))
+                given = None
             else:
                 for part in node.parts(result):
                     if part is None:

@@ -356,6 +356,22 @@ def test_a_residual_network(fused: bool, training: bool) -> None:
         parameters_checked(network, fc.randn(3, 3, 8, 8, dtype=fc.float64, requires_grad=True))
 
 
+def test_a_result_that_was_joined_and_is_needed_by_itself() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)
+
+        def forward(self, x: Any) -> Any:
+            y = self.norm(self.conv(x))
+            z = self.conv(x)
+            return F.relu(y) * y + (F.relu(z) + z) * z
+
+    fc.manual_seed(0)
+    x = fc.randn(2, 2, 5, 5, dtype=fc.float64, requires_grad=True)
+    parameters_checked(Twice().double(), x)
+
+
 def test_a_generator() -> None:
     fc.manual_seed(1)
     network = nn.Sequential(
@@ -514,7 +530,17 @@ def operations(kind: Any = fc.autograd.Op) -> list[Any]:
 def test_every_operation_has_a_rule() -> None:
     from fastconv.functions import second
 
-    bases = {"Op", "Function", "Binary", "Unary", "_Step", "ClassLoss", "PointwiseLoss", "_Once"}
+    bases = {
+        "Op",
+        "Function",
+        "Joined",
+        "Binary",
+        "Unary",
+        "_Step",
+        "ClassLoss",
+        "PointwiseLoss",
+        "_Once",
+    }
     without = {
         kind.__name__
         for kind in operations()

@@ -73,6 +73,10 @@ def add(commands: Any) -> None:
         help="run published cases and drawn calls by another library with PyTorch's names: torch",
     )  # fmt: skip
     parser.add_argument(
+        "--graphs", type=positive_int, metavar="N", default=argparse.SUPPRESS,
+        help="run N random programs with fusion, without, and by PyTorch where it is installed",
+    )  # fmt: skip
+    parser.add_argument(
         "--coverage", type=Path, metavar="FILE", default=argparse.SUPPRESS,
         help="write how often every property met every setting there, as JSON",
     )  # fmt: skip
@@ -84,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _one(arguments.problem)
     if hasattr(arguments, "against"):
         return _against(arguments)
+    if hasattr(arguments, "graphs"):
+        return _graphs(arguments)
     from fastconv.verify.run import run as run_all
     from fastconv.verify.sources import Drawn, Listed, Source
 
@@ -134,6 +140,18 @@ def _against(arguments: argparse.Namespace) -> int:
     if table.declined:
         print(f"{table.declined} cannot be given to {arguments.against}")
     return 1 if table.found else 0
+
+
+def _graphs(arguments: argparse.Namespace) -> int:
+    from fastconv.verify import graphs
+
+    start = time.monotonic()
+    count, failures = graphs.run(
+        arguments.graphs, arguments.seed, stream=sys.stdout, most=arguments.failures
+    )
+    seconds = time.monotonic() - start
+    print(f"{count} programs, seed {arguments.seed}: {len(failures)} failed, {seconds:.0f} s")
+    return 1 if failures else 0
 
 
 def _one(text: str) -> int:

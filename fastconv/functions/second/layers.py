@@ -84,6 +84,8 @@ def _convolution_joined(node: Any, g: Any) -> tuple[Any, ...]:
     if node.activation is not None:
         (slope, limit), y = node.activation, node.saved[2]
         g = _activated(g, node, y, slope, limit)
+    if node.apart():
+        return tuple(node.alone(g))
     found = _convolution(node, g)
     return (*found, g if node.needs[-1] else None) if node.added else found
 
@@ -228,6 +230,8 @@ def _normalize(node: Any, g: Any) -> tuple[Any, ...]:
     if node.relu:
         y = rest[0] if rest else _joined_result(node, x)
         g = _activated(g, node, y, 0, node.limit)
+    if node.joins and node.apart():
+        return tuple(node.alone(g))
     if node.added:
         residual = g if node.needs[-1] else None
     arrays = [x]

@@ -332,6 +332,23 @@ def test_policies_take_masks_along():
     assert x.shape == image.shape and m.shape == mask.shape
 
 
+def test_crops_in_a_compose():
+    """The usual way: five windows, each a Tensor, stacked; with the mask too."""
+    a = smooth(12, 14)
+    usual = T.Compose([T.FiveCrop(8), T.ToTensor(), T.Lambda(lambda crops: fc.stack(crops))])
+    x = usual(a)
+    assert x.shape == (5, 3, 8, 8)
+    for got, want in zip(x, F.five_crop(a, 8), strict=True):
+        assert np.array_equal(got.numpy(), T.ToTensor()(want).numpy())
+    older = T.Lambda(lambda crops: fc.stack([T.ToTensor()(crop) for crop in crops]))
+    assert np.array_equal(T.Compose([T.FiveCrop(8), older])(a).numpy(), x.numpy())
+    images, masks = T.Compose([T.FiveCrop(8), T.ToTensor()])(a, a[:, :, 0])
+    assert len(images) == len(masks) == 5 and masks[4].dtype == fc.int64
+    assert np.array_equal((images[4][0] * 255).round().numpy(), masks[4].numpy())
+    images, label = T.Compose([T.TenCrop(8), T.ToTensor()])(a, 3)
+    assert len(images) == 10 and label == 3
+
+
 def test_lambda_and_own_transforms():
     image, mask = pair()
     assert T.Lambda(lambda x: x + 1)(5) == 6

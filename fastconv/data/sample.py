@@ -8,6 +8,8 @@ the same ``manual_seed``.
 from __future__ import annotations
 
 import threading
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from ..random import rng
 
 
 class _Current(threading.local):
-    key: tuple[int, int] | None = None
+    key: tuple[int, Any] | None = None
     rng: np.random.Generator | None = None
 
 
@@ -24,15 +26,32 @@ _current = _Current()
 
 
 def enter_sample(base_seed: int, index: Any) -> None:
-    """From here on, `draws` in this thread are those of a sample."""
-    known = isinstance(index, (int, np.integer))
-    _current.key = (base_seed, int(index)) if known else None
-    _current.rng = None
+    """From here on, `draws` in this thread are those of a sample.
+
+    Parameters
+    ----------
+    base_seed : int
+        The epoch's.
+    index : int, sequence or any key
+        The sample's, or those of a batch that is made as one.
+    """
+    _current.key, _current.rng = (base_seed, index), None
 
 
 def leave_sample() -> None:
     """From here on, `draws` in this thread are the package's own again."""
     _current.key = _current.rng = None
+
+
+def _words(index: Any) -> Iterator[int]:
+    if isinstance(index, (int, np.integer)):
+        yield int(index) & (2**64 - 1)
+    elif isinstance(index, (list, tuple, np.ndarray)):
+        yield len(index)
+        for item in index:
+            yield from _words(item)
+    else:
+        yield zlib.crc32(repr(index).encode())
 
 
 def draws() -> np.random.Generator:
@@ -48,6 +67,6 @@ def draws() -> np.random.Generator:
     if key is None:
         return rng()
     if _current.rng is None:
-        words = [key[0] & (2**64 - 1), key[1] & (2**64 - 1)]
+        words = [key[0] & (2**64 - 1), *_words(key[1])]
         _current.rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
     return _current.rng

@@ -88,6 +88,8 @@ class Compose(Transform):
     >>> image, mask = augment(image, mask)
     """
 
+    takes_crops = True
+
     def __init__(self, transforms: Sequence[Change]) -> None:
         super().__init__()
         self.transforms = _checked(type(self).__name__, transforms)

@@ -9,7 +9,7 @@ from .. import dtypes
 from .functional.convert import mask_tensor, normalized, tensor_of, to_pil_image
 from .picture import Array, Picture
 from .pixels.values import converted
-from .transform import PixelTransform, Sample, Transform, flatten, rebuilt
+from .transform import Crops, PixelTransform, Sample, Transform, flatten, rebuilt
 
 
 class _ToTensor(Transform):
@@ -149,12 +149,16 @@ class Normalize(PixelTransform):
 class Lambda(Transform):
     """A function of one's own, of every leaf of the input that is of one of the types.
 
+    The windows of `FiveCrop` and `TenCrop` are one leaf: the function gets the tuple.
+
     Parameters
     ----------
     lambd : callable
     *types : type
         All when not given.
     """
+
+    takes_crops = True
 
     def __init__(self, lambd: Callable[[Any], Any], *types: type) -> None:
         super().__init__()
@@ -164,10 +168,13 @@ class Lambda(Transform):
 
     def forward(self, *inputs: Any) -> Any:
         """The inputs with the function's results."""
-        tree = inputs if len(inputs) > 1 else inputs[0]
-        leaves = [leaf for _, leaf in flatten(tree)]
+        outputs = tuple(self._changed(tree) for tree in inputs)
+        return outputs if len(inputs) > 1 else outputs[0]
+
+    def _changed(self, tree: Any) -> Any:
+        leaves = [tree] if isinstance(tree, Crops) else [leaf for _, leaf in flatten(tree)]
         new = [self.lambd(leaf) if isinstance(leaf, self.types) else leaf for leaf in leaves]
-        return rebuilt(tree, iter(new))
+        return new[0] if isinstance(tree, Crops) else rebuilt(tree, iter(new))
 
     def extra_repr(self) -> str:
         """The function's name."""

@@ -267,6 +267,9 @@ def between(
 class FiveCrop(GeometricTransform):
     """The four corners and the centre: a tuple of five images.
 
+    In a `Compose`, the transforms that follow change each of them, and `Lambda` gets the tuple:
+    ``Lambda(lambda crops: fastconv.stack(crops))`` makes a batch of them.
+
     Parameters
     ----------
     size : int or (int, int)

@@ -88,6 +88,10 @@ def _shape(picture: Picture) -> tuple[int, ...]:
     return (source.height, source.width) if picture.pil else tuple(source.shape)
 
 
+class Crops(tuple[Any, ...]):
+    """Several windows of one image. Transforms that follow change each; `Lambda` gets the tuple."""
+
+
 class Transform(Module):
     """Base class of transforms: ``t(image)``, ``t(image, mask)``, ``t((image, label))`` and so on.
 
@@ -96,8 +100,27 @@ class Transform(Module):
     for each image of its own.
 
     Subclasses of one's own define `transform`, and `make_params` where they draw at random: from
-    ``draws()`` of ``fastconv.data``, so that the DataLoader's promise holds.
+    ``fastconv.data.sample.draws()``, so that the same comes for any number of workers.
     """
+
+    takes_crops = False  # whether it gets `Crops` as they are, not one by one
+
+    def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
+        """The inputs changed; of the crops of `FiveCrop` each one by itself."""
+        counts = {len(x) for x in inputs if isinstance(x, Crops)}
+        if not counts or self.takes_crops:
+            return super().__call__(*inputs, **kwargs)
+        found = [
+            super(Transform, self).__call__(*(x[k] if isinstance(x, Crops) else x for x in inputs))
+            for k in range(counts.pop())
+        ]
+        if len(inputs) == 1:
+            return Crops(found)
+        columns = zip(*found, strict=True)
+        return tuple(
+            Crops(new) if isinstance(old, Crops) else new[0]
+            for old, new in zip(inputs, columns, strict=True)
+        )
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """What is drawn once for a call: given to `transform` for the image and its masks."""
@@ -150,7 +173,7 @@ class PixelTransform(Transform):
         for i, picture in sample.pictures.items():
             pixels = (self.mask if picture.mask else self.image)(picture, drawn)
             if isinstance(pixels, tuple):
-                results[i] = tuple(picture.result(p) for p in pixels)
+                results[i] = Crops(picture.result(p) for p in pixels)
             else:
                 results[i] = picture.result(pixels)
         return sample.rebuild(results)

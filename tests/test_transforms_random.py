@@ -8,6 +8,7 @@ import pytest
 import fastconv as fc
 from fastconv import transforms as T
 from fastconv.transforms import functional as F
+from fastconv.transforms.transform import flatten
 from tests.test_transforms import smooth
 
 MODE = T.InterpolationMode
@@ -330,6 +331,41 @@ def test_policies_take_masks_along():
     fc.manual_seed(0)
     x, m = T.TrivialAugmentWide()(image / 20, mask)
     assert x.shape == image.shape and m.shape == mask.shape
+
+
+def test_compose_is_one_after_the_other():
+    Image = pytest.importorskip("PIL.Image")
+    steps = [
+        T.RandomCrop(16, padding=2), T.RandomRotation(30), T.ColorJitter(0.3, 0.3, 0.3, 0.1),
+        T.Grayscale(3), T.Lambda(lambda x: x), T.RandomHorizontalFlip(), T.ToTensor(),
+        T.Normalize([0.5] * 3, [0.2] * 3), T.RandomErasing(1.0),
+    ]  # fmt: skip
+    a = smooth(20, 22)
+    for image, mask in ((a, a[:, :, 0]), (Image.fromarray(a), Image.fromarray(a[:, :, 0]))):
+        for inputs in ((image,), (image, mask), ({"image": image, "mask": mask, "id": 3},)):
+            fc.manual_seed(8)
+            got = T.Compose(steps)(*inputs)
+            fc.manual_seed(8)
+            for step in steps:
+                inputs = step(*inputs) if len(inputs) > 1 else (step(*inputs),)
+            want = inputs if len(inputs) > 1 else inputs[0]
+            for (_, x), (_, y) in zip(flatten(got), flatten(want), strict=True):
+                assert type(x) is type(y) and np.array_equal(np.asarray(x), np.asarray(y))
+    assert T.Compose([T.RandomHorizontalFlip(0)])(a) is a
+
+
+def test_compose_calls_what_is_ones_own():
+    seen = []
+
+    class Mine(T.RandomHorizontalFlip):
+        def forward(self, *inputs):
+            seen.append("forward")
+            return super().forward(*inputs)
+
+    flip = T.RandomVerticalFlip()
+    flip.register_forward_hook(lambda *a: seen.append("hook"))
+    T.Compose([T.RandomCrop(3), Mine(), flip, T.Pad(1)])(smooth(5, 5))
+    assert seen == ["forward", "hook"]
 
 
 def test_crops_in_a_compose():

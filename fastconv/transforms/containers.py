@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..data.sample import draws
 from ..tensor import Tensor, wrap
-from .transform import Transform, chance, flatten, rebuilt
+from .transform import Crops, Sample, Transform, chance, flatten, rebuilt
 
 Change = Callable[..., Any]
+
+
+def _steps(transform: Any) -> bool:
+    """Whether a transform can change a sample that others have begun, and go on to the next.
+
+    Not where a subclass has a call of its own, or somebody wants to see each (hooks).
+    """
+    kind: Any = type(transform)
+    if not _has_steps(kind):
+        return False
+    return not (transform._forward_hooks or transform._forward_pre_hooks)
+
+
+@cache
+def _has_steps(kind: Any) -> bool:
+    forward = next((c for c in kind.__mro__ if "forward" in vars(c)), object)
+    return issubclass(kind, Transform) and kind.steps and "step" in vars(forward)
 
 
 def _checked(what: str, transforms: Any) -> list[Change]:
@@ -97,9 +115,19 @@ class Compose(Transform):
     def forward(self, *inputs: Any) -> Any:
         """The inputs after all transforms."""
         several = len(inputs) > 1
+        sample: Sample | None = None  # what is between two steps
         for transform in self.transforms:
+            if _steps(transform) and not any(isinstance(x, Crops) for x in inputs):
+                if sample is None:
+                    sample = Sample(inputs if several else inputs[0], type(transform).__name__)
+                transform.step(sample)  # type: ignore[attr-defined]
+                continue
+            if sample is not None:
+                inputs, sample = (sample.rebuild() if several else (sample.rebuild(),)), None
             outputs = transform(*inputs)
             inputs = outputs if several else (outputs,)
+        if sample is not None:
+            return sample.rebuild()
         return inputs if several else inputs[0]
 
     def extra_repr(self) -> str:

@@ -13,17 +13,24 @@ from .transform import Crops, PixelTransform, Sample, Transform, flatten, rebuil
 
 
 class _ToTensor(Transform):
+    steps = True
     scale = False
+
+    def step(self, sample: Sample) -> None:
+        """Put Tensors in place of images and masks."""
+        for i, picture in sample.pictures.items():
+            if not picture.tensor:
+                made = mask_tensor(picture) if picture.mask else tensor_of(picture, self.scale)
+                new = Picture(made, type(self).__name__, picture.mask, picture.batch)
+                sample.pictures[i] = new
+                if picture is sample.image:
+                    sample.image = new
 
     def forward(self, *inputs: Any) -> Any:
         """The inputs with Tensors in place of images and masks."""
         sample = Sample(inputs if len(inputs) > 1 else inputs[0], type(self).__name__)
-        results = {}
-        for i, picture in sample.pictures.items():
-            if not picture.tensor:
-                made = mask_tensor(picture) if picture.mask else tensor_of(picture, self.scale)
-                results[i] = made
-        return sample.rebuild(results)
+        self.step(sample)
+        return sample.rebuild()
 
 
 class ToTensor(_ToTensor):

@@ -12,7 +12,7 @@ from .functional.geometry import BILINEAR, _five, four, shape_mode, two
 from .interpolation import InterpolationMode, interpolation_mode
 from .picture import Array, Picture
 from .pixels import geometry as pixels
-from .transform import GeometricTransform, chance
+from .transform import Crops, GeometricTransform, Sample, Transform, chance
 
 
 def fill_of(fill: Any, picture: Picture) -> Any:
@@ -264,7 +264,7 @@ def between(
     return first, last
 
 
-class FiveCrop(GeometricTransform):
+class FiveCrop(Transform):
     """The four corners and the centre: a tuple of five images.
 
     In a `Compose`, the transforms that follow change each of them, and `Lambda` gets the tuple:
@@ -277,11 +277,18 @@ class FiveCrop(GeometricTransform):
 
     def __init__(self, size: int | Sequence[int]) -> None:
         super().__init__()
-        self.size = two("FiveCrop", "size", size)
+        self.size = two(type(self).__name__, "size", size)
 
-    def image(self, picture: Picture, drawn: Any) -> tuple[Array, ...]:
-        """The pixels of the five windows."""
-        return _five(picture, self.size, "FiveCrop")
+    def forward(self, *inputs: Any) -> Any:
+        """The inputs with windows in place of the image and its masks."""
+        sample = Sample(inputs if len(inputs) > 1 else inputs[0], type(self).__name__)
+        return sample.rebuild(
+            {i: Crops(map(p.result, self.windows(p))) for i, p in sample.pictures.items()}
+        )
+
+    def windows(self, picture: Picture) -> tuple[Array, ...]:
+        """The pixels of the windows."""
+        return _five(picture, picture.pixels, self.size, type(self).__name__)
 
 
 class TenCrop(FiveCrop):
@@ -298,14 +305,10 @@ class TenCrop(FiveCrop):
         super().__init__(size)
         self.vertical_flip = vertical_flip
 
-    def image(self, picture: Picture, drawn: Any) -> tuple[Array, ...]:
-        """The pixels of the ten windows."""
-        first = _five(picture, self.size, "TenCrop")
-        before = picture.pixels
-        picture.pixels = np.flip(before, 2 if self.vertical_flip else 3)
-        second = _five(picture, self.size, "TenCrop")
-        picture.pixels = before
-        return first + second
+    def windows(self, picture: Picture) -> tuple[Array, ...]:
+        """The pixels of the windows."""
+        turned = np.flip(picture.pixels, 2 if self.vertical_flip else 3)
+        return super().windows(picture) + _five(picture, turned, self.size, "TenCrop")
 
 
 class _RandomFlip(GeometricTransform):

@@ -68,7 +68,7 @@ class Picture:
         Whether it is a mask, of class indices or the like, and not an image.
     """
 
-    __slots__ = ("source", "pixels", "pil", "tensor", "batch", "mask", "mode")
+    __slots__ = ("source", "pixels", "pil", "tensor", "batch", "mask", "mode", "_first")
 
     def __init__(self, source: Any, what: str, mask: bool = False, batch: bool = False) -> None:
         self.source = source
@@ -78,7 +78,7 @@ class Picture:
         self.mode = ""
         if self.pil:
             self.batch = False
-            self.pixels = self._from_pil(source)
+            self.pixels = self._first = self._from_pil(source)
             return
         if self.tensor:
             if source.requires_grad:
@@ -108,6 +108,7 @@ class Picture:
             self.pixels = a[:, None]
         else:
             self.pixels = a[None] if self.tensor else a.transpose(2, 0, 1)[None]
+        self._first = self.pixels
 
     def _from_pil(self, image: Any) -> Array:
         mode = image.mode
@@ -135,8 +136,8 @@ class Picture:
         return self.pixels.shape[0]
 
     def result(self, pixels: Array) -> Any:
-        """These pixels as the kind of thing that came in."""
-        if pixels is self.pixels:
+        """These pixels as the kind of thing that came in; the source itself if they are its own."""
+        if pixels is self._first:
             return self.source
         if self.pil:
             return to_pil(pixels[0].transpose(1, 2, 0), self.mode, self.source)

@@ -77,8 +77,10 @@ class Sample:
                 )
             self.pictures[i] = mask
 
-    def rebuild(self, results: Mapping[int, Any]) -> Any:
-        """The nest with results in place of pictures."""
+    def rebuild(self, results: Mapping[int, Any] | None = None) -> Any:
+        """The nest with results in place of pictures: when not given, what their pixels are now."""
+        if results is None:
+            results = {i: picture.result(picture.pixels) for i, picture in self.pictures.items()}
         leaves = [results.get(i, leaf) for i, leaf in enumerate(self.leaves)]
         return rebuilt(self.tree, iter(leaves))
 
@@ -103,6 +105,7 @@ class Transform(Module):
     ``fastconv.data.sample.draws()``, so that the same comes for any number of workers.
     """
 
+    steps = False  # whether `step` does all that the call does
     takes_crops = False  # whether it gets `Crops` as they are, not one by one
 
     def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
@@ -137,6 +140,10 @@ class Transform(Module):
         results = {i: self.transform(p.source, params) for i, p in sample.pictures.items()}
         return sample.rebuild(results)
 
+    def step(self, sample: Sample) -> None:
+        """Change the pixels of a sample's pictures: one of several steps, in a `Compose`."""
+        raise NotImplementedError
+
     def extra_repr(self) -> str:
         """The settings."""
         shown = []
@@ -153,6 +160,8 @@ class PixelTransform(Transform):
     A subclass defines `image`, and `mask` where masks do not stay as they are.
     """
 
+    steps = True
+
     def draw(self, rng: np.random.Generator, picture: Picture) -> Any:
         """What is drawn for the images of a picture."""
         return None
@@ -165,18 +174,17 @@ class PixelTransform(Transform):
         """The same of a mask."""
         return picture.pixels
 
+    def step(self, sample: Sample) -> None:
+        """Draw, and change the pixels of image and masks."""
+        drawn = self.draw(draws(), sample.image)
+        for picture in sample.pictures.values():
+            picture.pixels = (self.mask if picture.mask else self.image)(picture, drawn)
+
     def forward(self, *inputs: Any) -> Any:
         """The inputs with the image and its masks changed."""
         sample = Sample(inputs if len(inputs) > 1 else inputs[0], type(self).__name__)
-        drawn = self.draw(draws(), sample.image)
-        results = {}
-        for i, picture in sample.pictures.items():
-            pixels = (self.mask if picture.mask else self.image)(picture, drawn)
-            if isinstance(pixels, tuple):
-                results[i] = Crops(picture.result(p) for p in pixels)
-            else:
-                results[i] = picture.result(pixels)
-        return sample.rebuild(results)
+        self.step(sample)
+        return sample.rebuild()
 
 
 class GeometricTransform(PixelTransform):

@@ -106,9 +106,10 @@ def resized_crop(
     return resize(window, size, interpolation, antialias=antialias)
 
 
-def _five(picture: Picture, size: Any, what: str) -> tuple[Any, ...]:
+def _five(picture: Picture, a: np.ndarray, size: Any, what: str) -> tuple[np.ndarray, ...]:
+    """Windows of pixels `a` of the picture's size."""
     height, width = two(what, "size", size)
-    a, (h, w) = picture.pixels, picture.size
+    h, w = picture.size
     if height > h or width > w:
         raise ValueError(f"{what}: size {(height, width)} is larger than the image of {h}×{w}")
     corners = [(t, l) for t in (0, h - height) for l in (0, w - width)]
@@ -119,7 +120,9 @@ def _five(picture: Picture, size: Any, what: str) -> tuple[Any, ...]:
 def five_crop(inpt: Any, size: int | Sequence[int]) -> tuple[Any, ...]:
     """The four corners (top left, top right, bottom left, bottom right) and the centre."""
     picture = Picture(inpt, "five_crop")
-    return tuple(picture.result(window) for window in _five(picture, size, "five_crop"))
+    return tuple(
+        picture.result(window) for window in _five(picture, picture.pixels, size, "five_crop")
+    )
 
 
 def ten_crop(inpt: Any, size: int | Sequence[int], vertical_flip: bool = False) -> tuple[Any, ...]:

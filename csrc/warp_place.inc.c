@@ -25,6 +25,12 @@ INLINE double FN(warp_place)(double x, int64_t size, int padding, int align) {
     return x;
 }
 
+/* Whether the four pixels around a place, moved as the padding says, all lie in the image: most do,
+ * and need no warp_taps. The upper left one is then that of the whole parts. */
+INLINE int FN(warp_inner)(double x, double y, double last_x, double last_y) {
+    return x >= 0 && y >= 0 && x < last_x && y < last_y;
+}
+
 /* Up to four pixels, as indices (row * width + column), and their weights. `inside`: the weight of
  * those that lie in the image, 1 where all do; only they are counted. */
 typedef struct {
@@ -33,13 +39,11 @@ typedef struct {
     int count;
 } warp_near;
 
-/* The pixels around (x, y) of an image of H × W. */
+/* The pixels around (x, y), moved as the padding says, of an image of H × W. */
 INLINE warp_near FN(warp_taps)(const fc_warp_geom *g, double x, double y) {
     const int64_t H = g->in_size[0], W = g->in_size[1];
     const int within = g->padding == FC_WARP_INSIDE;
     warp_near t = {.count = 0, .inside = 0};
-    x = FN(warp_place)(x, W, g->padding, g->align_corners);
-    y = FN(warp_place)(y, H, g->padding, g->align_corners);
     /* Nothing of the image within a pixel: also what no integer can hold, or is not a number. */
     if (!(x > -1 && x < (double)W && y > -1 && y < (double)H)) return t;
     if (within && !(x >= -0.5 && x < (double)W - 0.5 && y >= -0.5 && y < (double)H - 0.5)) return t;
@@ -55,19 +59,6 @@ INLINE warp_near FN(warp_taps)(const fc_warp_geom *g, double x, double y) {
     const double left = floor(x), top = floor(y);
     const T right = (T)(x - left), low = (T)(y - top);
     const int64_t i = (int64_t)left, j = (int64_t)top;
-    if (i >= 0 && j >= 0 && i + 1 < W && j + 1 < H) {
-        t.at[0] = j * W + i;
-        t.at[1] = t.at[0] + 1;
-        t.at[2] = t.at[0] + W;
-        t.at[3] = t.at[2] + 1;
-        t.by[0] = (1 - right) * (1 - low);
-        t.by[1] = right * (1 - low);
-        t.by[2] = (1 - right) * low;
-        t.by[3] = right * low;
-        t.count = 4;
-        t.inside = 1;
-        return t;
-    }
     for (int k = 0; k < 4; k++) {
         int64_t a = i + (k & 1), b = j + (k >> 1);
         const T weight = (k & 1 ? right : 1 - right) * (k >> 1 ? low : 1 - low);

@@ -1,16 +1,18 @@
 """Random numbers that belong to a sample: the same whoever loads it.
 
-While a DataLoader makes a sample, what `draws` returns begins from the epoch's base seed and the
+While a DataLoader makes a sample, what `draws` returns begins from the epoch's seed and the
 sample's index. So an augmented epoch is the same for any number of workers, and comes again after
-the same ``manual_seed``.
+the same ``manual_seed``. A sample that comes several times in an epoch draws anew each time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import zlib
-from collections.abc import Iterator
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +27,41 @@ class _Current(threading.local):
 _current = _Current()
 
 
-def enter_sample(base_seed: int, index: Any) -> None:
+class Task(NamedTuple):
+    """What is to be fetched: the epoch's seed, an index or a list of them, and how often each has
+    come before in the epoch (None: none has)."""
+
+    seed: int
+    what: Any
+    times: list[int] | None = None
+
+
+def numbered(seed: int, order: Iterable[Any], batched: bool) -> Iterator[Task]:
+    """Tasks of an order in which indices may come again."""
+    seen: Counter[Any] = Counter()
+    for what in order:
+        if batched and not isinstance(what, (list, tuple)):
+            what = list(what)
+        times = []
+        for index in what if batched else [what]:
+            times.append(0)
+            with contextlib.suppress(TypeError):  # an index that cannot be a key
+                times[-1] = seen[index]
+                seen[index] += 1
+        yield Task(seed, what, times if any(times) else None)
+
+
+@contextlib.contextmanager
+def sample_draws() -> Iterator[None]:
+    """A block in which `enter_sample` is called; after it, draws are those from before."""
+    before = _current.key, _current.rng
+    try:
+        yield
+    finally:
+        _current.key, _current.rng = before
+
+
+def enter_sample(base_seed: int, index: Any, time: int = 0) -> None:
     """From here on, `draws` in this thread are those of a sample.
 
     Parameters
@@ -34,8 +70,10 @@ def enter_sample(base_seed: int, index: Any) -> None:
         The epoch's.
     index : int, sequence or any key
         The sample's, or those of a batch that is made as one.
+    time : int
+        How often it has come before.
     """
-    _current.key, _current.rng = (base_seed, index), None
+    _current.key, _current.rng = (base_seed, (index, time) if time else index), None
 
 
 def leave_sample() -> None:

@@ -322,6 +322,13 @@ int fc_resample(int dtype, const fc_resample_geom *g, const void *x, void *out, 
     return k && threads > 0 ? k->resample(g, x, out, threads) : FC_UNSUPPORTED;
 }
 
+int fc_warp(int dtype, const fc_warp_geom *g, const void *x, const double *matrix, const void *fill,
+            void *out, int threads) {
+    const fc_kernels *k = table(dtype);
+    if (!k || threads < 1) return FC_UNSUPPORTED;
+    return k->warp[g->bytes != 0](g, x, matrix, fill, out, threads);
+}
+
 int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
             int threads) {
     const fc_kernels *k = table(dtype);

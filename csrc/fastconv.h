@@ -266,6 +266,21 @@ typedef struct {
 } fc_resample_geom;
 int fc_resample(int dtype, const fc_resample_geom *g, const void *x, void *out, int threads);
 
+/* Images (batch, *in_size, channels) read at places: pixel (x, y) of a result (batch, *out_size,
+ * channels) is image n at matrix[n] (x, y, 1), matrix [batch][3][3], places in pixels from the
+ * centre of the first. Beyond the image lies `fill` [channels] (NULL: zeros), blended in as the
+ * weights of the pixels say (ZEROS), or from its edge on, all or nothing (INSIDE); or the pixel at
+ * the edge (BORDER), or the image reflected (REFLECTION: at the centres of the outermost pixels
+ * with align_corners, else at their edges). bytes: pixels are uint8, fill is of type dtype. */
+enum { FC_WARP_NEAREST, FC_WARP_BILINEAR };
+enum { FC_WARP_ZEROS, FC_WARP_BORDER, FC_WARP_REFLECTION, FC_WARP_INSIDE };
+typedef struct {
+    int64_t batch, in_size[2], out_size[2], channels;
+    int mode, padding, align_corners, bytes;
+} fc_warp_geom;
+int fc_warp(int dtype, const fc_warp_geom *g, const void *x, const double *matrix, const void *fill,
+            void *out, int threads);
+
 /* A step of an optimiser (settings: fc_sgd or fc_adam) over `count` parameters of one type. */
 int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
             int threads);
@@ -349,6 +364,8 @@ typedef int (*fc_reduce_fn)(int kind, const fc_reduce_geom *, const void *x, con
 typedef int (*fc_running_fn)(int product, const fc_reduce_geom *, const void *x, int back,
                              void *out, int threads);
 typedef int (*fc_resample_fn)(const fc_resample_geom *, const void *x, void *out, int threads);
+typedef int (*fc_warp_fn)(const fc_warp_geom *, const void *x, const double *matrix,
+                          const void *fill, void *out, int threads);
 typedef int (*fc_step_fn)(int method, const void *settings, int64_t count, const fc_update *updates,
                           int threads);
 
@@ -375,6 +392,7 @@ typedef struct {
     fc_running_fn running;
     fc_softmax_fn softmax;
     fc_resample_fn resample;
+    fc_warp_fn warp[2]; /* of T, of bytes */
     fc_step_fn update;
     double (*fma_peak)(double seconds);
 } fc_kernels;

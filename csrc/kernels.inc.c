@@ -12,6 +12,13 @@
 #include "pool.inc.c"
 #include "pool_taps.inc.c"
 #include "resample.inc.c"
+#include "warp_place.inc.c"
+#define WARP_BYTES 0
+#include "warp.inc.c"
+#undef WARP_BYTES
+#define WARP_BYTES 1
+#include "warp.inc.c"
+#undef WARP_BYTES
 #include "pool_avg.inc.c"
 #include "finish.inc.c"
 #include "vecmath.inc.c"
@@ -87,6 +94,7 @@ const fc_kernels FN(fc_kernels) = {
     .running = FN(running),
     .softmax = FN(softmax),
     .resample = FN(resample),
+    .warp = {FN(warp), FN(warp_bytes)},
     .update = FN(update),
     .fma_peak = FN(fma_peak),
 };

@@ -49,6 +49,7 @@
 #define vstore FN(vstore)
 #define vset1 FN(vset1)
 #define vselect FN(vselect)
+#define warp_near FN(warp_near)
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)

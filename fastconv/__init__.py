@@ -308,7 +308,7 @@ from .config import (
 # What costs time to import and is not needed to compute with tensors comes when it is asked for.
 _MODULES = (
     "cuda", "data", "datasets", "keras", "metrics", "models", "nn", "ops", "optim", "profiler",
-    "sklearn", "train", "utils",
+    "sklearn", "train", "transforms", "utils",
 )  # fmt: skip
 _ELSEWHERE = {
     "save": "serialization",
@@ -339,7 +339,8 @@ _NAMES = {"adaptive_max_pool1d": "adaptive_max_pool1d_with_indices"}
 
 if TYPE_CHECKING:
     from . import (
-        cuda, data, datasets, keras, metrics, models, nn, ops, optim, profiler, train, utils,
+        cuda, data, datasets, keras, metrics, models, nn, ops, optim, profiler, train,
+        transforms, utils,
     )  # fmt: skip
     from .nn.functional import (
         adaptive_avg_pool1d,

@@ -132,6 +132,7 @@ PLAIN = (
     "running_sums",
     "running_products",
     "resample",
+    "warp",
     "copy_format",
     "copy_columns",
     "sgd_step",

@@ -11,6 +11,7 @@ from ..random import Generator, default_generator
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset
 from .prefetch import Prefetcher
+from .sample import Task, numbered
 from .sampler import (
     BatchSampler,
     RandomSampler,
@@ -37,6 +38,9 @@ class DataLoader(Generic[T_co]):
     are. Arrays come back through shared memory. An exception in a worker is raised here, of the
     same class, with the worker's traceback as its message; a worker that was killed is a
     RuntimeError.
+
+    What `fastconv.transforms` draw for a sample comes from the epoch's seed and the sample's index
+    (`fastconv.data.sample.draws`): the same for any number of workers, or none.
 
     With ``threads=True`` workers are threads of this process. Nothing is copied, and the dataset
     need not be: it is shared, and so are all random generators and everything `worker_init_fn`
@@ -158,6 +162,7 @@ class DataLoader(Generic[T_co]):
             )
         if sampler is not None and shuffle:
             raise ValueError("DataLoader: sampler excludes shuffle")
+        self._once = sampler is None and batch_sampler is None  # no index comes twice
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
                 raise ValueError(
@@ -189,15 +194,17 @@ class DataLoader(Generic[T_co]):
         )
 
     def __iter__(self) -> Iterator[Any]:
+        source = default_generator if self.generator is None else self.generator
+        seed = source.child_seed()  # one for each epoch, whatever the number of workers
         if self.num_workers == 0:
             if self._stream:
                 return self._fetching.batches()
-            return map(self._fetching.open(), self._tasks())
-        if self._kept is not None and self._kept.anew(self._tasks()):
+            return map(self._fetching.open(), self._tasks(seed))
+        if self._kept is not None and self._kept.anew(self._tasks(seed)):
             return self._kept
         iterator = Prefetcher(
-            self._start(),
-            self._tasks(),
+            self._start(seed),
+            self._tasks(seed),
             self.prefetch_factor,
             self.timeout,
             self.in_order,
@@ -206,15 +213,17 @@ class DataLoader(Generic[T_co]):
         self._kept = iterator if self.persistent_workers else None
         return iterator
 
-    def _tasks(self) -> Iterator[Any]:
+    def _tasks(self, seed: int) -> Iterator[Any]:
         """What workers are asked for: indices of a batch or sample; a stream's worker, no more."""
         if self._stream:
             return itertools.repeat(None)
-        order = self.sampler if self.batch_sampler is None else self.batch_sampler
-        return iter(order)  # type: ignore[arg-type]
+        order: Any = self.sampler if self.batch_sampler is None else self.batch_sampler
+        if not self._once:
+            return numbered(seed, order, self.batch_sampler is not None)
+        return map(Task, itertools.repeat(seed), order)
 
-    def _start(self) -> list[Any]:
-        """Workers for an epoch."""
+    def _start(self, seed: int) -> list[Any]:
+        """Workers that begin with an epoch of this seed."""
         if not self.threads:
             from .processes import ProcessWorker, in_worker
         if not self.threads and in_worker():
@@ -222,8 +231,7 @@ class DataLoader(Generic[T_co]):
                 "DataLoader: a worker process cannot have workers of its own: use num_workers=0 "
                 "or threads=True in it"
             )
-        source = default_generator if self.generator is None else self.generator
-        seed, count = source.child_seed(), self.num_workers
+        count = self.num_workers
         common = (self._fetching, self.worker_init_fn)
         workers: list[Any] = []
         bell = threading.Condition()

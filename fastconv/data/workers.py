@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..random import manual_seed
 from .collate import default_collate
+from .sample import Task, enter_sample, sample_draws
 
 Fetch = Callable[[Any], Any]
 
@@ -90,8 +91,7 @@ class Fetching:
             return lambda task: next(batches)
         if self.batched:
             return batch_fetcher(self.dataset, self.collate_fn)
-        dataset, convert = self.dataset, self.collate_fn
-        return lambda index: convert(dataset[index])
+        return sample_fetcher(self.dataset, self.collate_fn)
 
     def batches(self) -> Iterator[Any]:
         """The batches of an iterable dataset."""
@@ -109,19 +109,36 @@ class Fetching:
             yield self.collate_fn(batch)
 
 
+def sample_fetcher(dataset: Any, convert: Callable[[Any], Any]) -> Fetch:
+    """The function that makes the sample of a task."""
+
+    def fetch(task: Task) -> Any:
+        with sample_draws():
+            enter_sample(task.seed, task.what, task.times[0] if task.times else 0)
+            return convert(dataset[task.what])
+
+    return fetch
+
+
 def batch_fetcher(dataset: Any, collate_fn: Callable[[list[Any]], Any]) -> Fetch:
-    """The function that makes the batch of a list of indices."""
+    """The function that makes the batch of a task, a list of indices."""
     gather = getattr(dataset, "gather", None) if collate_fn is default_collate else None
     whole = getattr(dataset, "__getitems__", None)
 
-    def fetch(indices: Sequence[Any]) -> Any:
+    def fetch(task: Task) -> Any:
+        seed, indices, times = task
         if gather is not None:
             batch = gather(indices)
             if batch is not None:
                 return batch
-        if whole is not None:
-            return collate_fn(whole(indices))
-        return collate_fn([dataset[index] for index in indices])
+        with sample_draws():
+            if whole is None:
+                samples = []
+                for i, index in enumerate(indices):
+                    enter_sample(seed, index, times[i] if times else 0)
+                    samples.append(dataset[index])
+            enter_sample(seed, indices, sum(times) if times else 0)
+            return collate_fn(whole(indices) if whole is not None else samples)
 
     return fetch
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..data import TensorDataset
-from ..tensor import wrap
+from ..tensor import Tensor, wrap
+from ..transforms.picture import pillow
 from .packed import read_at_most, unpacked
+from .vision import Change, VisionDataset
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -57,6 +59,15 @@ def fashion_mnist(root: str | os.PathLike[str], train: bool = True) -> TensorDat
 
 
 def _idx_dataset(root: str | os.PathLike[str], train: bool, name: str, url: str) -> TensorDataset:
+    images, labels = _idx_arrays(root, train, name, url)
+    pixels = np.multiply(images[:, None], np.float32(1 / 255), dtype=np.float32)
+    return TensorDataset(wrap(pixels), wrap(labels.astype(np.int64)))
+
+
+def _idx_arrays(
+    root: str | os.PathLike[str], train: bool, name: str, url: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, H, W) and labels (N,), both uint8."""
     part = "train" if train else "t10k"
     image_path = _find(root, f"{part}-images-idx3-ubyte", name, url)
     label_path = _find(root, f"{part}-labels-idx1-ubyte", name, url)
@@ -75,8 +86,76 @@ def _idx_dataset(root: str | os.PathLike[str], train: bool, name: str, url: str)
         )
     if labels.size and labels.max() > 9:
         raise ValueError(f"{label_path}: labels must be 0 to 9, found {labels.max()}")
-    pixels = np.multiply(images[:, None], np.float32(1 / 255), dtype=np.float32)
-    return TensorDataset(wrap(pixels), wrap(labels.astype(np.int64)))
+    return images, labels
+
+
+class MNIST(VisionDataset):
+    """The MNIST digits: sample `i` is (a Pillow image of mode L, class number).
+
+    Parameters
+    ----------
+    root : path
+        Where the four files lie, as for `mnist`.
+    train : bool
+        The training set, or the test set.
+    transform, target_transform : callable, optional
+    download : bool
+        Nothing is downloaded: where files are missing, the error says which to put where.
+
+    Attributes
+    ----------
+    data : Tensor of uint8, (N, 28, 28)
+    targets : Tensor of int64, (N,)
+    classes : list of str
+    class_to_idx : dict
+
+    Raises
+    ------
+    FileNotFoundError
+        When a file is missing: the message says what to get and where to put it.
+    """
+
+    url = MNIST_URL
+    classes: ClassVar[list[str]] = [
+        "0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five", "6 - six",
+        "7 - seven", "8 - eight", "9 - nine",
+    ]  # fmt: skip
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        train: bool = True,
+        transform: Change | None = None,
+        target_transform: Change | None = None,
+        download: bool = False,
+    ) -> None:
+        super().__init__(root, None, transform, target_transform)
+        self.train = train
+        images, labels = _idx_arrays(str(self.root), train, type(self).__name__, self.url)
+        self.data: Tensor = wrap(images)
+        self.targets: Tensor = wrap(labels.astype(np.int64))
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """Numbers of the classes."""
+        return {name: i for i, name in enumerate(self.classes)}
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        image = pillow(type(self).__name__).fromarray(self.data._array[index])
+        return self.changed(image, int(self.targets._array[index]))
+
+
+class FashionMNIST(MNIST):
+    """Fashion-MNIST, ten kinds of clothing: arguments, samples and errors are those of `MNIST`."""
+
+    url = FASHION_URL
+    classes: ClassVar[list[str]] = [
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+        "Ankle boot",
+    ]  # fmt: skip
 
 
 def _find(root: str | os.PathLike[str], file: str, name: str, url: str) -> str:
@@ -87,7 +166,7 @@ def _find(root: str | os.PathLike[str], file: str, name: str, url: str) -> str:
             if os.path.isfile(path):
                 return path
     raise FileNotFoundError(
-        f"{name}: {file}.gz is missing: get it from {url}{file}.gz "
+        f"{name}: {file}.gz is missing (nothing is downloaded): get it from {url}{file}.gz "
         f"and put it into {os.path.abspath(folder)} (as it is, or unpacked)"
     )
 

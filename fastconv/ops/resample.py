@@ -5,7 +5,7 @@ Every axis is a sparse matrix; the gradient is the same with the transposed matr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +53,8 @@ class Scaling(NamedTuple):
     """How an axis goes from `size` to `out` elements, as PyTorch places them.
 
     mode is 'nearest', 'nearest-exact', 'linear' or 'cubic'; scale that of the output, or None for
-    ``out / size``; align, for the last two: the first and the last centres stay in place.
+    ``out / size``; align, for the last two: the first and the last centres stay in place. The
+    modes of FILTERS widen with a smaller output, so that every input counts, as in Pillow.
     """
 
     mode: str
@@ -61,6 +62,45 @@ class Scaling(NamedTuple):
     out: int
     scale: float | None
     align: bool
+
+
+def _keys(s: Array, a: float) -> Array:
+    """The cubic convolution kernel (Keys 1981) at distances `s`."""
+    s = np.abs(s)
+    near = ((a + 2) * s - (a + 3)) * s * s + 1
+    far = a * (((s - 5) * s + 8) * s - 4)
+    return np.where(s <= 1, near, np.where(s < 2, far, 0))
+
+
+def _hamming(s: Array) -> Array:
+    return np.where(np.abs(s) < 1, np.sinc(s) * (0.54 + 0.46 * np.cos(np.pi * s)), 0)
+
+
+#: Filters of modes: how far one reaches, and its value at a distance, in outputs.
+FILTERS: dict[str, tuple[float, Callable[[Array], Array]]] = {
+    "box": (0.5, lambda s: np.where((s > -0.5) & (s <= 0.5), 1.0, 0.0)),
+    "linear-antialias": (1.0, lambda s: np.maximum(1 - np.abs(s), 0)),
+    "hamming": (1.0, _hamming),
+    "cubic-antialias": (2.0, lambda s: _keys(s, -0.5)),
+    "lanczos": (3.0, lambda s: np.where(np.abs(s) < 3, np.sinc(s) * np.sinc(s / 3), 0)),
+}
+
+
+def _filtered(mode: str, n: int, m: int, scale: float | None, dtype: str) -> Axis:
+    """Rows of a filter over the inputs that it reaches, each adding up to one."""
+    reach, value = FILTERS[mode]
+    step = n / m if scale is None else 1 / scale
+    wide = max(step, 1.0)
+    centre = (np.arange(m) + 0.5) * step
+    first = np.maximum((centre - reach * wide + 0.5).astype(np.int64), 0)
+    end = np.minimum((centre + reach * wide + 0.5).astype(np.int64), n)
+    index = first[:, None] + np.arange(max(1, int((end - first).max())))
+    inside = index < end[:, None]
+    weight = np.where(inside, value((index - centre[:, None] + 0.5) / wide), 0)
+    weight /= weight.sum(1, keepdims=True)
+    counts = inside.sum(1)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    return Axis(n, starts, index[inside], np.ascontiguousarray(weight[inside], dtype))
 
 
 @cached(256)
@@ -81,6 +121,8 @@ def axis(scaling: Scaling, dtype: str, transposed: bool = False) -> Axis:
 
 def _axis(scaling: Scaling, dtype: str) -> Axis:
     mode, n, m, scale, align = scaling
+    if mode in FILTERS:
+        return _filtered(mode, n, m, scale, dtype)
     place = np.arange(m)
     if mode.startswith("nearest"):
         step = np.float32(n / m if scale is None else 1 / scale)
@@ -98,11 +140,9 @@ def _axis(scaling: Scaling, dtype: str) -> Axis:
         index = np.stack([low, np.minimum(low + 1, n - 1)], 1)
         return _rows(n, index, np.stack([1 - share, share], 1), dtype)
     low = np.floor(source).astype(np.int64)
-    s = np.abs((source - low)[:, None] + np.array([1, 0, -1, -2]))  # from each of four neighbours
-    near = ((CUBIC + 2) * s - (CUBIC + 3)) * s * s + 1
-    far = CUBIC * (((s - 5) * s + 8) * s - 4)
+    weight = _keys((source - low)[:, None] + np.array([1, 0, -1, -2]), CUBIC)  # of four neighbours
     index = np.clip(low[:, None] + np.arange(-1, 3), 0, n - 1)
-    return _rows(n, index, np.where(s <= 1, near, far), dtype)
+    return _rows(n, index, weight, dtype)
 
 
 def resample(x: Array, scalings: Sequence[Scaling | None], transposed: bool = False) -> Array:

@@ -102,6 +102,7 @@ from fastconv.backends.c.softmax import (
     softmax,
     softmax_backward,
 )
+from fastconv.backends.c.warp import warp
 
 __all__ = [
     "adam_step",
@@ -189,4 +190,5 @@ __all__ = [
     "tanh_backward",
     "to_channels_last",
     "to_contiguous",
+    "warp",
 ]

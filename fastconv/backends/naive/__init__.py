@@ -68,6 +68,7 @@ from fastconv.backends.naive.softmax import (
     softmax,
     softmax_backward,
 )
+from fastconv.backends.naive.warp import warp
 from fastconv.spec import ConvSpec, PoolSpec
 
 Array = NDArray[Any]

@@ -70,6 +70,7 @@ from fastconv.backends.numba.softmax import (
     softmax,
     softmax_backward,
 )
+from fastconv.backends.numba.warp import warp
 
 __all__ = [
     "adam_step",
@@ -128,4 +129,5 @@ __all__ = [
     "sums_of_squares",
     "tanh",
     "tanh_backward",
+    "warp",
 ]

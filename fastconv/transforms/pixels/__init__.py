@@ -1,0 +1,1 @@
+"""The arithmetic of the transforms, on arrays (N, C, H, W) with values for each image."""

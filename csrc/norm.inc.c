@@ -4,9 +4,26 @@
 
 /* ---------------------------------------------------------------- statistics */
 
+/* first and second: the sums of x - centre and of its squares, of channel i = set * C + c, in
+ * double. */
+static void FN(norm_channel)(const fc_norm_geom *g, const T *x, int64_t i, T centre, double *first,
+                             double *second) {
+    const int64_t C = g->channels, c = i % C;
+    const T *from = x + i / C * g->batch * C * g->space;
+    double s1 = 0, s2 = 0;
+    for (int64_t n = 0; n < g->batch; n++, from += C * g->space)
+        for (int64_t s = 0; s < g->space; s++) {
+            const double d = (double)(g->last ? from[s * C + c] : from[c * g->space + s]) - centre;
+            s1 += d;
+            s2 += d * d;
+        }
+    *first = s1;
+    *second = s2;
+}
+
 /* stats [3][sets * C]: mean, variance, 1 / sqrt(variance + eps), shared by `pool` channels. The
  * sums go over x minus a guess at the mean from a few samples, so that those of the squares do not
- * cancel where the mean is large. */
+ * cancel where the mean is large. Where squares are above what T holds they are summed again. */
 static int FN(norm_moments)(const fc_norm_geom *g, const T *x, double eps, double *stats, T *centre,
                             int threads) {
     const int64_t C = g->channels, P = g->batch * g->space, all = g->sets * C;
@@ -29,6 +46,8 @@ static int FN(norm_moments)(const fc_norm_geom *g, const T *x, double eps, doubl
     const int status = FN(norm_sums)(g, NORM_MOMENTS, &o, centre, mean, var, threads);
     if (status) return status;
     for (int64_t i = 0; i < all; i++) {
+        if (sizeof(T) < sizeof(double) && isinf(var[i])) /* squares above what a float holds */
+            FN(norm_channel)(g, x, i, centre[i], &mean[i], &var[i]);
         const double first = mean[i] / (double)P, second = var[i] / (double)P - first * first;
         mean[i] = (double)centre[i] + first;
         var[i] = second < 0 ? 0 : second;

@@ -42,6 +42,18 @@ INLINE void FN(norm_row_moments)(int64_t n, const T *x, T centre, double *first,
     if (second) *second = s2;
 }
 
+/* The same in double, where squares are above what T holds. */
+NOINLINE void FN(norm_row_again)(int64_t n, const T *x, T centre, double *first, double *second) {
+    double s1 = 0, s2 = 0;
+    for (int64_t j = 0; j < n; j++) {
+        const double d = (double)x[j] - (double)centre;
+        s1 += d;
+        s2 += d * d;
+    }
+    *first = s1;
+    *second = s2;
+}
+
 /* y = ((x - centre) * scale + shift) * weight + bias; stats: the mean, and `rows` behind it
  * 1 / sqrt(variance + eps). */
 NOINLINE void FN(norm_row)(int64_t n, const T *x, const T *weight, const T *bias, double eps, T *y,
@@ -50,6 +62,8 @@ NOINLINE void FN(norm_row)(int64_t n, const T *x, const T *weight, const T *bias
     FN(norm_row_moments)(n, x, 0, &sum, NULL);
     const T centre = (T)(sum / (double)n);
     FN(norm_row_moments)(n, x, centre, &first, &second);
+    if (sizeof(T) < sizeof(double) && isinf(second))
+        FN(norm_row_again)(n, x, centre, &first, &second);
     first /= (double)n;
     const double var = second / (double)n - first * first;
     const double inverse = 1 / sqrt((var < 0 ? 0 : var) + eps);

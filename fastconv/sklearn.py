@@ -45,7 +45,7 @@ def small_network(shape: tuple[int, ...], outputs: int) -> nn.Module:
     for width in (16, 32):
         layers += [conv(channels, width, 3, padding=1), nn.ReLU()]
         channels = width
-        if min(space) >= 4 and rank > 1:  # lines are often columns of a table: no neighbours
+        if min(space) >= 8 and rank > 1:  # lines are often columns of a table: no neighbours
             layers.append(pool(2))
             space = [n // 2 for n in space]
     layers += [

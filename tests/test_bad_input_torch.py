@@ -84,6 +84,8 @@ class Case:
         except (RuntimeError, ValueError, IndexError) as error:
             if "smaller than kernel size" in str(error):  # in 1-D and 2-D, ceil_mode allows it
                 return
+            if "invalid output_size" in str(error):  # ours allows for a pooling with a dilation
+                return
             with pytest.raises((ValueError, TypeError)):
                 got = ours(*mine)
                 print(self.text, "gave", tuple(got.shape), "where PyTorch says", error)

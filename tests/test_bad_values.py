@@ -40,7 +40,7 @@ T = fc.tensor([1.0, 2.0, 3.0])
     [
         (lambda: fc.masked_select(T, np.array([1, 2])), "masked_select: mask must be a Tensor"),
         (lambda: fc.masked_select(T, T), "masked_select: mask must be a bool tensor"),
-        (lambda: fc.meshgrid(T, 1), "meshgrid: argument 1 must be a Tensor"),
+        (lambda: fc.meshgrid(T, 1), r"meshgrid: tensors\[1\] must be a Tensor"),
         (lambda: fc.detach((3, 4)), "detach: input must be a Tensor"),
         (lambda: T.reshape_as((1, 0)), "reshape_as: other must be a Tensor"),
         (lambda: T.to(fc.int64).__pow__(2**64), "pow: 18446744073709551616 does not fit int64"),

@@ -131,7 +131,10 @@ def test_no_lru_cache_but_these():
         for p in package.rglob("*.py")
         if "lru_cache" in p.read_text(encoding="utf-8")
     }
-    assert found == {"caches.py", "functions/erf.py", "tuning.py"}  # the last two keep one thing
+    # one thing each in the next two, and at most 1024 small ones in the others
+    assert found == {
+        "caches.py", "functions/erf.py", "tuning.py", "backends/c/reduce.py", "ops/reduce.py",
+    }  # fmt: skip
 
 
 def test_several_threads_and_no_room(monkeypatch):

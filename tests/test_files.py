@@ -309,7 +309,8 @@ WIDTHS = itertools.count(41)  # of geometries that nothing has asked for yet
 def convolve() -> None:
     width = next(WIDTHS)
     y = fc.nn.functional.conv2d(fc.ones(1, 16, 12, width), fc.ones(16, 16, 3, 3))
-    assert y.sum().item() == 16 * 10 * (width - 2) * 16 * 9
+    # measurements may choose Winograd, which rounds
+    assert y.sum().item() == pytest.approx(16 * 10 * (width - 2) * 16 * 9, rel=1e-6)
     assert any(tuning._known.values()), "nothing was measured"
 
 

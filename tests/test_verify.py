@@ -335,6 +335,7 @@ class _Dying:
 
     families = ("conv",)
     count = 4
+    each = False
 
     def problem(self, number: int) -> Any:
         if number == 1 and multiprocessing.parent_process() is not None:

@@ -18,6 +18,7 @@ from multiprocessing import connection as connections
 from multiprocessing.connection import Connection
 from typing import Any
 
+from .._locks import make_lock
 from ..config import set_num_threads
 from . import transport
 from .workers import ANEW, ERROR, STOP, Fetcher, Fetching, WorkerInfo, seed_process, set_info
@@ -25,7 +26,7 @@ from .workers import ANEW, ERROR, STOP, Fetcher, Fetching, WorkerInfo, seed_proc
 #: Seconds that a worker has to finish its last batch before it is ended.
 GRACE = 5.0
 #: One worker is started at a time: no other's fork may inherit its end of the socket.
-_starting = threading.Lock()
+_starting = make_lock()
 
 
 def in_worker() -> bool:

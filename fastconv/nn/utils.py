@@ -11,7 +11,7 @@ import numpy as np
 from ..autograd import changed, forget
 from ..functions.shape import cat
 from ..ops.contract import matmul
-from ..ops.reduce import total as add_up
+from ..ops.reduce import total as _add_up
 from ..tensor import Tensor, wrap
 
 
@@ -48,7 +48,7 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
         total = math.sqrt(sum(float(matmul(a, a)) for a in flat))
     else:
         with np.errstate(divide="ignore", over="ignore"):
-            powers = sum(float(add_up(np.abs(a) ** norm_type)) for a in arrays)
+            powers = sum(float(_add_up(np.abs(a) ** norm_type)) for a in arrays)
             total = np.float64(powers) ** (1 / norm_type) if arrays else 0.0
     return wrap(np.asarray(total, dtype=arrays[0].dtype if arrays else np.float32))
 

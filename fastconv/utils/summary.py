@@ -248,6 +248,8 @@ def summary(
         raise ValueError(f"summary: unknown columns {unknown}; there are {', '.join(COLUMNS)}")
     if mode not in ("eval", "train", "same"):
         raise ValueError(f"summary: mode must be 'eval', 'train' or 'same', got {mode!r}")
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"summary: model must be a Module, got {type(model).__name__}")
     inputs = _inputs(model, input_size, input_data, dtype)
     rows, open_rows, counted = [], [], set()  # type: ignore[var-annotated]
     outputs = 0

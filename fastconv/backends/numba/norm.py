@@ -128,6 +128,10 @@ def _moments(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
     centre = sample.mean(1, dtype=np.float64).astype(x.dtype).reshape(1, -1)
     centre[~np.isfinite(centre)] = 0
     _sums(spec, 0, last, flat, flat, flat, _stop(inf, x), centre, mean, var)
+    for i in np.flatnonzero(np.isinf(var)):  # squares above what a float32 holds
+        part = x.reshape(sets, batch, channels, space)[i // channels, :, i % channels]
+        apart = part.astype(np.float64) - centre[0, i]
+        mean[i], var[i] = apart.sum(), (apart * apart).sum()
     mean /= count
     var /= count
     var -= mean * mean

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd import changed, forget
 from ..functions.shape import cat
-from ..ops.contract import matmul
+from ..ops.contract import matmul as _matmul
 from ..ops.reduce import total as _add_up
 from ..tensor import Tensor, wrap
 
@@ -45,7 +45,7 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
         total: Any = (min if least else max)(each, default=0.0)
     elif norm_type == 2:
         flat = [a.ravel(order="K") for a in arrays]
-        total = math.sqrt(sum(float(matmul(a, a)) for a in flat))
+        total = math.sqrt(sum(float(_matmul(a, a)) for a in flat))
     else:
         with np.errstate(divide="ignore", over="ignore"):
             powers = sum(float(_add_up(np.abs(a) ** norm_type)) for a in arrays)

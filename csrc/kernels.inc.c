@@ -27,6 +27,7 @@
 #include "conv_depthwise.inc.c"
 #include "conv_depthwise_weight.inc.c"
 #include "conv_grouped.inc.c"
+#include "local_response.inc.c"
 #define WIN_OUT 4
 #include "winograd_tile.inc.c"
 #include "winograd_block.inc.c"
@@ -86,6 +87,7 @@ const fc_kernels FN(fc_kernels) = {
     .reduce = FN(reduce),
     .running = FN(running),
     .softmax = FN(softmax),
+    .local_response = FN(local_response),
     .resample = FN(resample),
     .update = FN(update),
     .fma_peak = FN(fma_peak),

@@ -512,3 +512,37 @@ WRONG = [
 def test_wrong_arguments(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+# -- fractional pooling ----------------------------------------------------------------------------
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("options", [dict(output_size=(4, 3)), dict(output_ratio=(0.6, 0.5)),
+                                     dict(output_size=1)])  # fmt: skip
+def test_fractional_max_pool(options):
+    samples = RNG.random((2, 3, 2))
+    for dtype in DTYPES:
+
+        def call(f, x, s, dtype=dtype):
+            return f.fractional_max_pool2d(
+                x, (2, 3), return_indices=True, _random_samples=s.detach(), **options
+            )
+
+        compare(call, draw(2, 3, 9, 8), samples, dtype=dtype)
+        compare(call, draw(3, 9, 8), samples[:1], dtype=dtype)
+
+
+def test_fractional_max_pool_draws_its_windows():
+    fc.manual_seed(1)
+    layer = fnn.FractionalMaxPool2d(2, output_ratio=0.7)
+    x = fc.arange(200.0).reshape(1, 2, 10, 10)
+    first, second = layer(x), layer(x)
+    assert tuple(first.shape) == (1, 2, 7, 7)
+    assert first.tolist() != second.tolist()
+    with pytest.raises(ValueError, match="one of"):
+        fnn.FractionalMaxPool2d(2)
+    with pytest.raises(ValueError, match="fit"):
+        F.fractional_max_pool2d(x, 3, 9)
+    with pytest.raises(ValueError, match="output_ratio"):
+        F.fractional_max_pool2d(x, 3, output_ratio=1.5)

@@ -72,6 +72,9 @@ from .fold import (
     fold,
     unfold,
 )
+from .fractional import (
+    fractional_max_pool2d,
+)
 from .grid import (
     affine_grid,
     grid_sample,
@@ -201,6 +204,7 @@ __all__ = [
     "feature_alpha_dropout",
     "focal_loss",
     "fold",
+    "fractional_max_pool2d",
     "gaussian_nll_loss",
     "gelu",
     "glu",

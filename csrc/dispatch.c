@@ -317,6 +317,12 @@ int fc_softmax(int kind, int dtype, const fc_softmax_geom *g, const void *a, con
     return k->softmax(kind, g, a, b, labels, weight, grad, out, loss, sample, threads);
 }
 
+int fc_local_response(int dtype, const fc_response_geom *g, const void *x, const void *grad,
+                      void *out, int threads) {
+    const fc_kernels *k = table(dtype);
+    return k && threads > 0 ? k->local_response(g, x, grad, out, threads) : FC_UNSUPPORTED;
+}
+
 int fc_resample(int dtype, const fc_resample_geom *g, const void *x, void *out, int threads) {
     const fc_kernels *k = table(dtype);
     return k && threads > 0 ? k->resample(g, x, out, threads) : FC_UNSUPPORTED;

@@ -256,6 +256,16 @@ int fc_softmax(int kind, int dtype, const fc_softmax_geom *g, const void *a, con
                const int64_t *labels, const void *weight, const void *grad, void *out, void *loss,
                void *sample, int threads);
 
+/* Local response normalisation along the middle axis of arrays (outer, channels, inner):
+ * out = x base^-beta with base = k + scale · sum of x² over the channels c - below to c + above.
+ * With grad, out is the gradient of x. */
+typedef struct {
+    int64_t outer, channels, inner, below, above;
+    double scale, beta, k;
+} fc_response_geom;
+int fc_local_response(int dtype, const fc_response_geom *g, const void *x, const void *grad,
+                      void *out, int threads);
+
 /* Resampling (batch, *in_size, inner) to (batch, *out_size, inner): every spatial axis by a sparse
  * matrix [out][in] in rows, row o with the items starts[o] to starts[o + 1]. weight is of the
  * arrays' type. */
@@ -363,6 +373,8 @@ typedef int (*fc_reduce_fn)(int kind, const fc_reduce_geom *, const void *x, con
                             const double *centre, double divisor, int wide, void *out, int threads);
 typedef int (*fc_running_fn)(int product, const fc_reduce_geom *, const void *x, int back,
                              void *out, int threads);
+typedef int (*fc_response_fn)(const fc_response_geom *, const void *x, const void *grad, void *out,
+                              int threads);
 typedef int (*fc_resample_fn)(const fc_resample_geom *, const void *x, void *out, int threads);
 typedef int (*fc_warp_fn)(const fc_warp_geom *, const void *x, const double *matrix,
                           const void *fill, void *out, int threads);
@@ -391,6 +403,7 @@ typedef struct {
     fc_reduce_fn reduce;
     fc_running_fn running;
     fc_softmax_fn softmax;
+    fc_response_fn local_response;
     fc_resample_fn resample;
     fc_warp_fn warp[2]; /* of T, of bytes */
     fc_step_fn update;

@@ -34,6 +34,7 @@
 #include "conv_depthwise.inc.c"
 #include "conv_depthwise_weight.inc.c"
 #include "conv_grouped.inc.c"
+#include "local_response.inc.c"
 #define WIN_OUT 4
 #include "winograd_tile.inc.c"
 #include "winograd_block.inc.c"
@@ -93,6 +94,7 @@ const fc_kernels FN(fc_kernels) = {
     .reduce = FN(reduce),
     .running = FN(running),
     .softmax = FN(softmax),
+    .local_response = FN(local_response),
     .resample = FN(resample),
     .warp = {FN(warp), FN(warp_bytes)},
     .update = FN(update),

@@ -215,6 +215,7 @@ from .functions.index import (
     unbind,
     unique,
 )
+from .functions.quantile import nanmean, nanmedian, nanquantile, quantile
 from .functions.reduce import (
     all,
     amax,

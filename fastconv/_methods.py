@@ -11,6 +11,7 @@ from ._grad_mode import mode
 from .autograd import TensorBase
 from .functions import compare, elementwise, index, linalg, reduce, shape, unary
 from .functions import gather as _gather
+from .functions import quantile as _quantile
 from .functions._promote import check_tensor
 from .functions.elementwise import inplace_of
 from .functions.elementwise import operator as _op
@@ -218,6 +219,10 @@ class TensorMethods(TensorBase):
     max = reduce.max
     min = reduce.min
     median = reduce.median
+    nanmean = _quantile.nanmean
+    nanmedian = _quantile.nanmedian
+    nanquantile = _quantile.nanquantile
+    quantile = _quantile.quantile
     logsumexp = reduce.logsumexp
     norm = reduce.norm
     dist = reduce.dist

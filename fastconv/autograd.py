@@ -48,6 +48,7 @@ __all__ = [
     "Function",
     "Op",
     "TensorBase",
+    "Variable",
     "backward",
     "changed",
     "enable_grad",
@@ -508,6 +509,7 @@ def _edge(t: TensorBase) -> Edge:
 from ._backward import backward, grad  # noqa: E402
 from ._function import Function, once_differentiable  # noqa: E402  (they build on Op)
 from ._inplace import rebase, refresh_view  # noqa: E402
+from ._variable import Variable  # noqa: E402
 
 
 def gradcheck(func: Callable[..., Any], inputs: Any, **options: Any) -> bool:

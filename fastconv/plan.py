@@ -131,6 +131,8 @@ PLAIN = (
     "products",
     "running_sums",
     "running_products",
+    "local_response",
+    "local_response_backward",
     "resample",
     "warp",
     "copy_format",

@@ -12,6 +12,7 @@ from .._grad_mode import mode
 from .._later import Later
 from ..autograd import Op, pending
 from ..ops import elementwise, epilogue
+from ..ops import local_response as response
 from ..ops import norm as ops
 from ..spec import NormSpec
 from .joined import Joined, free, join
@@ -251,32 +252,10 @@ class LocalResponse(Op):
     @staticmethod
     def forward(ctx: Any, x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
         ctx.size, ctx.alpha, ctx.beta, ctx.k = size, alpha, beta, k
-        base = neighbours(x * x, size, size // 2)
-        base *= alpha / size
-        base += k
-        y = x * base**-beta
-        ctx.save(x, base)
-        return y
+        ctx.save(x)
+        return response.local_response(x, size, alpha, beta, k)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:
-        x, base = ctx.saved
-        power = base**-ctx.beta
-        # d y_j / d x_i = power_j · δ_ij - 2 alpha beta / size · x_i · x_j · power_j / base_j
-        reach = neighbours(g * x * power / base, ctx.size, (ctx.size - 1) // 2)
-        reach *= x
-        reach *= -2 * ctx.alpha * ctx.beta / ctx.size
-        reach += g * power
-        return reach
-
-
-def neighbours(a: Array, size: int, before: int) -> Array:
-    """For each channel the sum of `size` channels, from `before` below it; outside is zero."""
-    channels = a.shape[1]
-    if min(before, size - 1 - before) >= channels - 1:  # all of them, for each
-        return np.broadcast_to(a.sum(1, np.float64, keepdims=True), a.shape).astype(a.dtype)
-    total = np.zeros_like(a)
-    for offset in range(max(-before, 1 - channels), min(size - before, channels)):
-        low, high = max(0, -offset), min(channels, channels - offset)
-        total[:, low:high] += a[:, low + offset : high + offset]
-    return total
+        (x,) = ctx.saved
+        return response.local_response_backward(g, x, ctx.size, ctx.alpha, ctx.beta, ctx.k)

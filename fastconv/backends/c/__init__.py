@@ -55,6 +55,7 @@ from fastconv.backends.c.elementwise import (
 from fastconv.backends.c.formats import copy_columns, copy_format, to_channels_last, to_contiguous
 from fastconv.backends.c.layer_norm import layer_norm, layer_norm_backward
 from fastconv.backends.c.library import get_isa
+from fastconv.backends.c.local_response import local_response, local_response_backward
 from fastconv.backends.c.machine import (
     block,
     compiler,
@@ -151,6 +152,8 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_backward",
     "leaky_relu_backward_sums",
+    "local_response",
+    "local_response_backward",
     "log_softmax",
     "log_softmax_backward",
     "max_pool_backward",

@@ -44,6 +44,7 @@ from fastconv.backends.naive.elementwise import (
     tanh_backward,
 )
 from fastconv.backends.naive.layer_norm import layer_norm, layer_norm_backward
+from fastconv.backends.naive.local_response import local_response, local_response_backward
 from fastconv.backends.naive.norm import (
     norm_apply,
     norm_backward,

@@ -36,6 +36,7 @@ from fastconv.backends.numba.elementwise import (
 )
 from fastconv.backends.numba.layer_norm import layer_norm, layer_norm_backward
 from fastconv.backends.numba.layout import copy_columns, copy_format
+from fastconv.backends.numba.local_response import local_response, local_response_backward
 from fastconv.backends.numba.norm import (
     norm_apply,
     norm_backward,
@@ -96,6 +97,8 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_backward",
     "leaky_relu_backward_sums",
+    "local_response",
+    "local_response_backward",
     "log_softmax",
     "log_softmax_backward",
     "max_pool_backward",

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...autograd import TensorBase
 from ...functions import activation as ops
-from ...functions.unary import Sigmoid, Tanh, rectified
+from ...functions.unary import Sigmoid, Tanh, rectified, where
 from ...random import rng
 from ...spec import as_int
 from ...tensor import Tensor, wrap
@@ -150,6 +150,57 @@ def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x)."""
     check_floats("tanhshrink", input=input)
     return input - input.tanh()
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x where |x| is above lambd, 0 elsewhere."""
+    check_floats("hardshrink", input=input)
+    lambd = number("hardshrink", "lambd", lambd)
+    x = input._array
+    rest = np.where(np.isnan(x), x, x.dtype.type(0))
+    return where(wrap((x > lambd) | (x < -lambd)), input, wrap(rest))
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x brought nearer to 0 by lambd, which must not be negative."""
+    check_floats("softshrink", input=input)
+    lambd = number("softshrink", "lambd", lambd)
+    if not lambd >= 0:
+        raise ValueError(f"softshrink(): lambd must not be negative, got {lambd}")
+    return input - input.clamp(-lambd, lambd)
+
+
+def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:
+    """The largest of every `pieces` neighbours along `dim` (Goodfellow et al. 2013).
+
+    The size of `dim` must be divisible by `pieces`; it is divided by them.
+    """
+    check_floats("maxout", input=input)
+    pieces, axis = as_int("maxout", "pieces", pieces), axis_of("maxout", dim, input.ndim)
+    shape = input._array.shape
+    if not shape or pieces < 1 or shape[axis] % pieces:
+        raise ValueError(
+            f"maxout(): axis {dim} of input {shape} must be divisible by pieces {pieces}"
+        )
+    parts = (*shape[:axis], shape[axis] // pieces, pieces, *shape[axis + 1 :])
+    return input.reshape(parts).max(axis + 1)[0]
+
+
+def _inplace(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    def changed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return function(input, *args, inplace=True, **kwargs)
+
+    changed.__name__ = changed.__qualname__ = f"{name}_"
+    changed.__doc__ = f"`{name}` in place."
+    return changed
+
+
+leaky_relu_ = _inplace(leaky_relu, "leaky_relu")
+hardtanh_ = _inplace(hardtanh, "hardtanh")
+threshold_ = _inplace(threshold, "threshold")
+elu_ = _inplace(elu, "elu")
+selu_ = _inplace(selu, "selu")
+celu_ = _inplace(celu, "celu")
 
 
 def tanh(input: Tensor) -> Tensor:

@@ -61,6 +61,13 @@ def check_tensor(function: str, name: str, t: Any) -> None:
         raise TypeError(f"{function}(): argument '{name}' must be Tensor, not {type(t).__name__}")
 
 
+def check_all_floats(function: str, /, **tensors: Any) -> None:
+    """`check_floats` of arguments that must all be given."""
+    for name, t in tensors.items():
+        check_tensor(function, name, t)
+    check_floats(function, **tensors)
+
+
 def check_shape(function: str, name: str, t: Tensor | None, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless `t` is None or has this shape."""
     if t is not None and t._array.shape != shape:

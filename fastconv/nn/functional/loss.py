@@ -27,10 +27,10 @@ def reduction_of(
     return reduction
 
 
-def _class_indices(
-    name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore: int
+def class_indices(
+    name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore: int | None
 ) -> np.ndarray:
-    """The target as int64, checked against scores (N, C, *)."""
+    """The target as int64, checked against scores (N, C, *); `ignore` may be out of range."""
     x, t = input._array, target._array
     expected = (x.shape[0], *x.shape[2:])
     if t.dtype.kind not in "iu":
@@ -45,7 +45,7 @@ def _class_indices(
     t = t.astype(np.int64, copy=False)
     if t.size and t.view(np.uint64).max() >= x.shape[1]:  # negative ones are large then
         out = (t < 0) | (t >= x.shape[1])
-        bad = t[out & (t != ignore)]
+        bad = t[out if ignore is None else out & (t != ignore)]
         if bad.size:
             raise IndexError(
                 f"{name}(): target {int(bad[0])} is out of bounds for {x.shape[1]} classes "
@@ -109,7 +109,7 @@ def cross_entropy(
     if target._array.dtype.kind == "f" and target._array.shape == input._array.shape:
         loss = _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     else:
-        labels = _class_indices(name, input, target, weight, ignore_index)
+        labels = class_indices(name, input, target, weight, ignore_index)
         weights = None if weight is None else np.ascontiguousarray(weight._array)
         given = (input, labels, weights, ignore_index, reduction)
         if label_smoothing:
@@ -159,7 +159,7 @@ def nll_loss(
         input, target = input.unsqueeze(0), target.unsqueeze(0)
     elif input._array.ndim == 0:
         raise ValueError(f"{name}(): input must have at least one dimension")
-    labels = _class_indices(name, input, target, weight, ignore_index)
+    labels = class_indices(name, input, target, weight, ignore_index)
     weights = None if weight is None else weight._array
     loss = ops.NllLoss.apply(input, labels, weights, ignore_index, reduction)
     return loss.squeeze(0) if single and reduction == "none" else loss
@@ -239,7 +239,7 @@ def huber_loss(
     return ops.Huber.apply(*_pair("huber_loss", input, target), reduction, delta)
 
 
-def _weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+def weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     """Element losses times weights, then reduced."""
     if weight is not None:
         loss = loss * weight
@@ -274,14 +274,14 @@ def binary_cross_entropy(
     name = "binary_cross_entropy"
     reduction = reduction_of(name, reduction, size_average, reduce)
     check_floats(name, input=input, target=target)
-    _same_shape(name, input, target)
+    same_shape(name, input, target)
     check_floats(name, input=input, weight=weight)
     x = input._array
     if x.size and (x.min() < 0 or x.max() > 1):
         raise ValueError(f"{name}(): all elements of input should be between 0 and 1")
     if weight is None:
         return ops.BinaryCrossEntropy.apply(input, target, reduction)
-    return _weighted(ops.BinaryCrossEntropy.apply(input, target, "none"), weight, reduction)
+    return weighted(ops.BinaryCrossEntropy.apply(input, target, "none"), weight, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -309,18 +309,19 @@ def binary_cross_entropy_with_logits(
     reduction = reduction_of(name, reduction, size_average, reduce)
     check_floats(name, input=input, target=target)
     check_floats(name, input=input, weight=weight, pos_weight=pos_weight)
-    _same_shape(name, input, target)
+    same_shape(name, input, target)
     if pos_weight is not None and pos_weight.requires_grad:
         loss = ops.BinaryCrossEntropyLogits.apply(input, target, "none", None)
-        return _weighted(loss - (pos_weight - 1) * target * logsigmoid(input), weight, reduction)
+        return weighted(loss - (pos_weight - 1) * target * logsigmoid(input), weight, reduction)
     pos = None if pos_weight is None else pos_weight._array
     if weight is None:
         return ops.BinaryCrossEntropyLogits.apply(input, target, reduction, pos)
     loss = ops.BinaryCrossEntropyLogits.apply(input, target, "none", pos)
-    return _weighted(loss, weight, reduction)
+    return weighted(loss, weight, reduction)
 
 
-def _same_shape(name: str, input: Tensor, target: Tensor) -> None:
+def same_shape(name: str, input: Tensor, target: Tensor) -> None:
+    """Raise ValueError unless the target has the input's shape."""
     if input._array.shape != target._array.shape:
         raise ValueError(
             f"{name}(): target must have the input's shape {input._array.shape}, "
@@ -369,7 +370,7 @@ def poisson_nll_loss(
         loss = input - target * (input + eps).log()
     if full:
         loss = loss + ops.Stirling.apply(target)
-    return _weighted(loss, None, reduction)
+    return weighted(loss, None, reduction)
 
 
 def hinge_embedding_loss(
@@ -389,4 +390,4 @@ def hinge_embedding_loss(
     zero = wrap(np.zeros((), input._array.dtype))
     loss = where(target != 1, (margin - input).clamp_min(0), zero)
     loss = loss + where(target != -1, input, zero)
-    return _weighted(loss, None, reduction)
+    return weighted(loss, None, reduction)

@@ -269,6 +269,27 @@ def local_response_norm(
     return LocalResponse.apply(input, size, alpha, beta, k)
 
 
+def rms_norm(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """x / √(mean of x² + eps) over the last axes, those of `normalized_shape`, then scaled.
+
+    `eps` is the type's machine epsilon when not given.
+    """
+    name = "rms_norm"
+    check_floats(name, input=input, weight=weight)
+    if hasattr(normalized_shape, "__index__"):
+        normalized_shape = (as_int(name, "normalized_shape", normalized_shape),)
+    last, shape = as_shape(name, "normalized_shape", normalized_shape), input._array.shape
+    if not last or shape[len(shape) - len(last) :] != last:
+        raise ValueError(f"{name}(): input must end in the shape {last}, got input of {shape}")
+    check_shape(name, "weight", weight, last)
+    least = float(np.finfo(input._array.dtype).eps) if eps is None else number(name, "eps", eps)
+    dims = tuple(range(-len(last), 0))
+    y = input * ((input * input).mean(dims, keepdim=True) + least).rsqrt()
+    return y if weight is None else y * weight
+
+
 def normalize(
     input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: None = None
 ) -> Tensor:

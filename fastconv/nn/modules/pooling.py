@@ -293,3 +293,36 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
 class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     __doc__ = _AdaptiveMaxPool.__doc__
     ndim = 3
+
+
+class FractionalMaxPool2d(Module):
+    """The largest of windows placed at random: see `functional.fractional_max_pool2d`."""
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = as_tuple("FractionalMaxPool2d", "kernel_size", kernel_size, 2)
+        self.output_size = output_size
+        self.output_ratio = output_ratio
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(
+                "FractionalMaxPool2d: one of output_size and output_ratio must be given, not both"
+            )
+
+    def forward(self, input: Tensor) -> Any:
+        return F.fractional_max_pool2d(
+            input,
+            self.kernel_size,
+            self.output_size,
+            self.output_ratio,
+            self.return_indices,
+            self._random_samples,
+        )

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...autograd import changed, expose, forget
 from ...tensor import Tensor, wrap
-from ..parameter import Parameter
+from ..parameter import Parameter, is_lazy
 
 if TYPE_CHECKING:
     from .module import Module
@@ -86,7 +86,7 @@ def load_state(
                 f'While copying the parameter named "{key}", expected a Tensor or an array '
                 f"from checkpoint but received {type(value)}"
             )
-        elif tuple(array.shape) != tuple(target._array.shape):
+        elif tuple(array.shape) != tuple(target._array.shape) and not is_lazy(target):
             errors.append(
                 f"size mismatch for {key}: copying a param with shape {tuple(array.shape)} from "
                 f"checkpoint, the shape in current model is {tuple(target._array.shape)}."
@@ -101,6 +101,8 @@ def load_state(
         )
     for table, name, value, array in matched:
         target = table[name]
+        if is_lazy(target):
+            target.materialize(array.shape)
         if not assign:
             forget(target)
             target._array[...] = array

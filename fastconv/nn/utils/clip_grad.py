@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import changed, forget
-from ..functions.shape import cat
-from ..ops.contract import matmul as _matmul
-from ..ops.reduce import total as _add_up
-from ..tensor import Tensor, wrap
+from ...autograd import changed, forget
+from ...functions.shape import cat
+from ...ops.contract import matmul as _matmul
+from ...ops.reduce import total as _add_up
+from ...tensor import Tensor, wrap
 
 
 def _tensors(values: Any, name: str) -> list[Any]:

@@ -31,7 +31,9 @@ class Slice(Op):
 
     @staticmethod
     def backward(ctx: Any, g: ndarray) -> ndarray:
-        out = np.zeros(ctx.shape, g.dtype)
+        # in the memory format of `g`, in which what it is added to lies
+        alike = g.ndim == len(ctx.shape)
+        out = np.zeros_like(g, shape=ctx.shape) if alike else np.zeros(ctx.shape, g.dtype)
         out[ctx.index] = g
         return out
 

@@ -68,7 +68,8 @@ def _product(
     x: Array, w: Array, b: Array | None, packed: Packed | None, spec: ConvSpec | None
 ) -> Array:
     if spec is None:
-        y = contract.matmul(x if x.ndim < 3 else flat(x), w.T)
+        rows = x if x.ndim < 3 else flat(x)
+        y = np.dot(rows, w.T) if w.shape[1] <= contract.LONG else contract.matmul(rows, w.T)
         if b is not None:
             y += b
         return y if x.ndim < 3 else y.reshape(*x.shape[:-1], w.shape[0])

@@ -185,7 +185,8 @@ class Hardswish(Op):
     @staticmethod
     def forward(ctx: Any, x: Array, inplace: bool = False) -> Array:
         ctx.save(x.copy(order="K") if inplace else x)
-        return x * np.clip(x + 3, 0, 6) / 6
+        # 6 · (1 / 6) is exactly 1, so that what is past 3 stays as it is
+        return x * (np.clip(x + 3, 0, 6) * x.dtype.type(1 / 6))
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:

@@ -103,7 +103,6 @@ ABSENT: dict[str, str] = {
     "utils.bundled_inputs": _DEPLOY,
     "utils.collect_env": "use fastconv.info()",
     "utils.cpp_extension": "C kernels are built by setup.py: see CONTRIBUTING.md",
-    "utils.data.datapipes": "use Dataset, IterableDataset and DataLoader",
     "utils.dlpack": "use fastconv.from_dlpack, which takes anything with __dlpack__",
     "utils.mobile_optimizer": _DEPLOY,
     "vmap": _FUNC,
@@ -134,9 +133,7 @@ def why(name: str) -> str | None:
 def missing(module: str, name: str) -> AttributeError:
     """The error for asking `module` (its full name) for `name`."""
     path = f"{module}.{name}".partition(".")[2]
-    return AttributeError(
-        why(path) or f"module {module!r} has no attribute {name!r}", name=name
-    )
+    return AttributeError(why(path) or f"module {module!r} has no attribute {name!r}", name=name)
 
 
 class Refused:

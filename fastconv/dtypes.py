@@ -60,6 +60,7 @@ bool = dtype("bool")
 float = float32
 int = int32
 
+
 class ForeignDtype:
     """A type that PyTorch's tensors can have and ours cannot: it can be named, not used."""
 

@@ -227,7 +227,7 @@ class Complex:
         return f"Complex(real={self.real!r}, imag={self.imag!r})"
 
 
-builtin_complex = type(1j)
+builtin_complex = complex
 
 
 def _parts(value: Any) -> tuple[Any, Any]:
@@ -343,7 +343,9 @@ def _several(
         count = len(shape) if s is None else len(s)
         dims = tuple(range(len(shape) - count, len(shape)))
     else:
-        dims = tuple(axis(d, len(shape), f"fft.{function}") for d in ([dim] if isinstance(dim, int) else dim))
+        dims = tuple(
+            axis(d, len(shape), f"fft.{function}") for d in ([dim] if isinstance(dim, int) else dim)
+        )
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"fft.{function}: dim must name each axis once, got {dim}")
     sizes = [shape[d] for d in dims]

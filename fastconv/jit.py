@@ -104,7 +104,7 @@ def isinstance(obj: Any, target_type: Any) -> bool:
     """Whether `obj` is of a type, or of one of a tuple; of generic ones only the origin counts."""
     import builtins
 
-    kinds = target_type if builtins.isinstance(target_type, tuple) else (target_type,)
+    kinds: Any = target_type if builtins.isinstance(target_type, tuple) else (target_type,)
     return builtins.isinstance(obj, tuple(typing.get_origin(k) or k for k in kinds))
 
 

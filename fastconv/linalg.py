@@ -19,9 +19,31 @@ from .functions.reduce import norm as vector_p_norm
 from .functions.shape import axis, movedim
 
 __all__ = [
-    "LinAlgError", "cholesky", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv",
-    "lstsq", "logdet", "matmul", "matrix_norm", "matrix_power", "matrix_rank", "multi_dot", "norm",
-    "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "vecdot", "vector_norm",
+    "LinAlgError",
+    "cholesky",
+    "cond",
+    "cross",
+    "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "logdet",
+    "lstsq",
+    "matmul",
+    "matrix_norm",
+    "matrix_power",
+    "matrix_rank",
+    "multi_dot",
+    "norm",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "vecdot",
+    "vector_norm",
 ]  # fmt: skip
 
 LinAlgError = np.linalg.LinAlgError
@@ -32,10 +54,15 @@ _Slogdet = namedtuple("_Slogdet", ("sign", "logabsdet"))
 _Lstsq = namedtuple("_Lstsq", ("solution", "residuals", "rank", "singular_values"))
 
 
+def _tensor(t: Any, name: str, function: str) -> None:
+    """Raise TypeError unless `t` is a Tensor."""
+    if not isinstance(t, TensorBase):
+        raise TypeError(f"linalg.{function}: {name} must be a Tensor, got {type(t).__name__}")
+
+
 def _matrix(A: Any, function: str, square: bool = False) -> Any:
     """`A`, if it holds matrices of float32 or float64."""
-    if not isinstance(A, TensorBase):
-        raise TypeError(f"linalg.{function}: A must be a Tensor, got {type(A).__name__}")
+    _tensor(A, "A", function)
     a = A._array
     if a.dtype not in (np.float32, np.float64):
         raise TypeError(f"linalg.{function}: A must be float32 or float64, got {a.dtype}")
@@ -61,8 +88,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     left : bool
     """
     _matrix(A, "solve", True)
-    if not isinstance(B, TensorBase):
-        raise TypeError(f"linalg.solve: B must be a Tensor, got {type(B).__name__}")
+    _tensor(B, "B", "solve")
     if not left:
         return solve(A.mT, B.mT).mT
     vector = B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
@@ -282,8 +308,7 @@ def matrix_norm(
         found = sums.amax(-1) if ord > 0 else sums.amin(-1)
     else:
         raise ValueError(
-            "linalg.matrix_norm: ord must be 'fro', 'nuc', 2, -2, 1, -1, inf or -inf, "
-            f"got {ord!r}"
+            f"linalg.matrix_norm: ord must be 'fro', 'nuc', 2, -2, 1, -1, inf or -inf, got {ord!r}"
         )
     if keepdim:
         for d in sorted((rows, columns)):

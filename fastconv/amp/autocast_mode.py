@@ -8,9 +8,7 @@ from typing import Any
 
 from .._once import say_once
 
-TEXT = (
-    "autocast has no effect: fastconv computes in the types of the tensors, float32 or float64"
-)
+TEXT = "autocast has no effect: fastconv computes in the types of the tensors, float32 or float64"
 
 
 class autocast(ContextDecorator):

@@ -45,7 +45,9 @@ class _Watcher:
             for i, g in enumerate(found):
                 array = getattr(g, "_array", g)
                 if isinstance(array, np.ndarray) and np.isnan(array).any():
-                    where = "".join(stack) if stack else "an operation from before the mode was on\n"
+                    where = (
+                        "".join(stack) if stack else "an operation from before the mode was on\n"
+                    )
                     raise RuntimeError(
                         f"Function '{node.name()}' returned nan values in its {i}th output. "
                         f"Called from:\n{where}"

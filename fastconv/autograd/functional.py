@@ -25,7 +25,9 @@ def _several(values: Any, name: str) -> tuple[bool, tuple[Any, ...]]:
 def _leaves(inputs: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
     """The inputs as they enter the function: with `create_graph` still tied to their graph."""
     if create_graph:
-        return tuple(t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in inputs)
+        return tuple(
+            t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in inputs
+        )
     return tuple(t.detach().requires_grad_() for t in inputs)
 
 
@@ -97,7 +99,8 @@ def _scalar(func: Callable[..., Any]) -> Callable[..., Any]:
         out = func(*args)
         if not isinstance(out, TensorBase) or out._array.size != 1:
             raise RuntimeError("the function must return a Tensor of one element")
-        return out.reshape(())
+        one: Any = out
+        return one.reshape(())
 
     return checked
 
@@ -176,7 +179,9 @@ def vhp(
         leaves = _leaves(given, True)
         value = _scalar(func)(*leaves)
         first = grad(value, leaves, create_graph=True, allow_unused=True)
-        pairs = [(g, w) for g, w in zip(first, vs, strict=True) if g is not None and g.requires_grad]
+        pairs = [
+            (g, w) for g, w in zip(first, vs, strict=True) if g is not None and g.requires_grad
+        ]
         found: Any = (None,) * len(leaves)
         if pairs:
             found = grad(

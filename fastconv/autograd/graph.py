@@ -10,7 +10,9 @@ from . import Op as Node
 __all__ = ["Node", "save_on_cpu"]
 
 
-def save_on_cpu(pin_memory: bool = False, device_type: str = "cuda") -> AbstractContextManager[None]:
+def save_on_cpu(
+    pin_memory: bool = False, device_type: str = "cuda"
+) -> AbstractContextManager[None]:
     """A context manager that does nothing: what is saved is on the CPU."""
     return nullcontext()
 

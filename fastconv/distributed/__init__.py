@@ -124,7 +124,9 @@ def barrier(group: Any = None, **options: Any) -> None:
     _check()
 
 
-def all_reduce(tensor: Any, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False) -> None:
+def all_reduce(
+    tensor: Any, op: Any = ReduceOp.SUM, group: Any = None, async_op: bool = False
+) -> None:
     """Leave the tensor as it is: the sum over one process."""
     _check()
 

@@ -119,7 +119,7 @@ class Eigh(Op):
     """Eigenvalues, rising, and eigenvectors of symmetric matrices."""
 
     @staticmethod
-    def forward(ctx: Any, a: ndarray, uplo: str) -> Any:
+    def forward(ctx: Any, a: ndarray, uplo: Any) -> Any:
         values, vectors = np.linalg.eigh(a, UPLO=uplo)
         ctx.save(values, vectors)
         return values, vectors

@@ -29,8 +29,6 @@ def _sums(z: ndarray, axes: tuple[int, ...], inverse: bool) -> ndarray:
     return np.fft.fftn(z, axes=axes)
 
 
-
-
 class Transform(Op):
     """(re, im) → (re, im) of the transform over `axes`; both inputs of the full size."""
 

@@ -74,7 +74,9 @@ def fuse_conv_bn_weights(
             bias = bias + bn_b
     return (
         Parameter(weight.to(conv_w.dtype), conv_w.requires_grad),
-        Parameter(bias.to(conv_w.dtype), conv_w.requires_grad if conv_b is None else conv_b.requires_grad),
+        Parameter(
+            bias.to(conv_w.dtype), conv_w.requires_grad if conv_b is None else conv_b.requires_grad
+        ),
     )
 
 

@@ -19,9 +19,7 @@ def _checked(sequences: Any, function: str) -> list[Any]:
         raise RuntimeError(f"{function}: expected a non-empty list of Tensors")
     for i, t in enumerate(found):
         if not isinstance(t, TensorBase):
-            raise TypeError(
-                f"{function}: sequences[{i}] must be a Tensor, got {type(t).__name__}"
-            )
+            raise TypeError(f"{function}: sequences[{i}] must be a Tensor, got {type(t).__name__}")
     return found
 
 

@@ -340,6 +340,16 @@ _SETTINGS = (
     "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_flush_denormal",
     "set_num_interop_threads", "set_warn_always", "typename", "use_deterministic_algorithms",
 )  # fmt: skip
+_MORE = (
+    "acosh", "arccosh", "arcsinh", "arctanh", "asinh", "atanh", "atleast_1d", "atleast_2d",
+    "atleast_3d", "block_diag", "broadcast_shapes", "bucketize", "cartesian_prod", "column_stack",
+    "combinations", "copysign", "cummax", "cummin", "deg2rad", "diag_embed", "diagflat", "dstack",
+    "erfc", "fmax", "fmin", "frac", "heaviside", "hypot", "index_put", "isin", "isneginf",
+    "isposinf", "isreal", "kron", "kthvalue", "logaddexp", "masked_scatter", "mode", "msort",
+    "positive", "rad2deg", "rsub", "searchsorted", "tensor_split", "tensordot", "trapezoid",
+    "trapz", "tril_indices", "triu_indices", "unique_consecutive", "vdot",
+)  # fmt: skip
+_SPECIAL = ("logit", "sinc", "xlogy")
 _LINALG = (
     "cholesky", "det", "inverse", "logdet", "matrix_power", "pinverse", "qr", "slogdet", "svd",
 )  # fmt: skip
@@ -362,6 +372,16 @@ _ELSEWHERE = {
     "autocast": "amp",
     "compile": "compiler",
     **dict.fromkeys(_SETTINGS, "_settings"),
+    **dict.fromkeys(_MORE, "functions.more"),
+    **dict.fromkeys(_SPECIAL, "special"),
+    "chain_matmul": "linalg",
+    "clamp_max": "functions.unary",
+    "clamp_min": "functions.unary",
+    "cross": "linalg",
+    "fix": "functions.unary",
+    "ger": "functions.linalg",
+    "row_stack": "functions.shape",
+    "sgn": "functions.unary",
     **dict.fromkeys(_LINALG, "linalg"),
     **dict.fromkeys(_COMPLEX, "fft"),
     **dict.fromkeys(
@@ -378,6 +398,8 @@ _ELSEWHERE = {
 #: Where what is asked for has another name.
 _NAMES = {
     "adaptive_max_pool1d": "adaptive_max_pool1d_with_indices", "inverse": "inv", "pinverse": "pinv",
+    "chain_matmul": "multi_dot", "fix": "trunc", "ger": "outer", "row_stack": "vstack",
+    "sgn": "sign",
 }  # fmt: skip
 
 

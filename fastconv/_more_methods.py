@@ -10,8 +10,8 @@ import numpy as np
 from . import dtypes
 from ._hooks import HookDict, PostAccumulate, RemovableHandle
 from ._methods import TensorMethods, _guard
-from .autograd import changed, forget, wrap
-from .functions import extra
+from .autograd import changed, forget, move, wrap
+from .functions import compare, elementwise, extra, index, linalg, more, unary
 from .functions._promote import check_tensor
 from .functions.elementwise import inplace_of
 from .functions.shape import sizes
@@ -25,6 +25,153 @@ class MoreMethods(TensorMethods):
     diff = extra.diff
     renorm = extra.renorm
     renorm_ = inplace_of(extra.renorm, "renorm_")
+
+    acosh = arccosh = more.acosh
+    asinh = arcsinh = more.asinh
+    atanh = arctanh = more.atanh
+    hypot = more.hypot
+    logaddexp = more.logaddexp
+    frac = more.frac
+    deg2rad = more.deg2rad
+    rad2deg = more.rad2deg
+    positive = more.positive
+    heaviside = more.heaviside
+    copysign = more.copysign
+    fmax = more.fmax
+    fmin = more.fmin
+    erfc = more.erfc
+    tensor_split = more.tensor_split
+    diag_embed = more.diag_embed
+    diagflat = more.diagflat
+    kron = more.kron
+    vdot = more.vdot
+    isposinf = more.isposinf
+    isneginf = more.isneginf
+    isreal = more.isreal
+    kthvalue = more.kthvalue
+    cummax = more.cummax
+    cummin = more.cummin
+    msort = more.msort
+    mode = more.mode
+    unique_consecutive = more.unique_consecutive
+    masked_scatter = more.masked_scatter
+    masked_scatter_ = inplace_of(more.masked_scatter, "masked_scatter_")
+    index_put = more.index_put
+    index_put_ = more.index_put_
+    fix = unary.trunc
+    sgn = unary.sign
+    ger = linalg.outer
+    split_with_sizes = index.split
+    baddbmm_ = inplace_of(linalg.baddbmm, "baddbmm_")
+    logical_and_ = inplace_of(compare.logical_and, "logical_and_")
+    logical_or_ = inplace_of(compare.logical_or, "logical_or_")
+    logical_xor_ = inplace_of(compare.logical_xor, "logical_xor_")
+    logical_not_ = inplace_of(compare.logical_not, "logical_not_")
+    bitwise_and_ = inplace_of(compare.bitwise_and, "bitwise_and_")
+    bitwise_or_ = inplace_of(compare.bitwise_or, "bitwise_or_")
+    bitwise_xor_ = inplace_of(compare.bitwise_xor, "bitwise_xor_")
+    bitwise_not_ = inplace_of(compare.bitwise_not, "bitwise_not_")
+    eq_ = inplace_of(compare.eq, "eq_")
+    ne_ = inplace_of(compare.ne, "ne_")
+    lt_ = inplace_of(compare.lt, "lt_")
+    le_ = inplace_of(compare.le, "le_")
+    gt_ = inplace_of(compare.gt, "gt_")
+    ge_ = inplace_of(compare.ge, "ge_")
+    fmod_ = inplace_of(elementwise.fmod, "fmod_")
+    atan2_ = inplace_of(elementwise.atan2, "atan2_")
+    subtract_ = elementwise.sub_
+    divide_ = true_divide_ = elementwise.div_
+    negative_ = inplace_of(unary.neg, "negative_")
+    absolute_ = inplace_of(unary.abs, "absolute_")
+    erf_ = inplace_of(unary.erf, "erf_")
+    asin_ = inplace_of(unary.asin, "asin_")
+    acos_ = inplace_of(unary.acos, "acos_")
+    atan_ = inplace_of(unary.atan, "atan_")
+    sinh_ = inplace_of(unary.sinh, "sinh_")
+    cosh_ = inplace_of(unary.cosh, "cosh_")
+    frac_ = inplace_of(more.frac, "frac_")
+
+    def logit(self, eps: float | None = None) -> Any:
+        """See :func:`fastconv.special.logit`."""
+        from .special import logit
+
+        return logit(self, eps)
+
+    def xlogy(self, other: Any) -> Any:
+        """See :func:`fastconv.special.xlogy`."""
+        from .special import xlogy
+
+        return xlogy(self, other)
+
+    def sinc(self) -> Any:
+        """See :func:`fastconv.special.sinc`."""
+        from .special import sinc
+
+        return sinc(self)
+
+    def inverse(self) -> Any:
+        """See :func:`fastconv.linalg.inv`."""
+        from .linalg import inv
+
+        return inv(self)
+
+    def det(self) -> Any:
+        """See :func:`fastconv.linalg.det`."""
+        from .linalg import det
+
+        return det(self)
+
+    def logdet(self) -> Any:
+        """See :func:`fastconv.linalg.logdet`."""
+        from .linalg import logdet
+
+        return logdet(self)
+
+    def cholesky(self, upper: bool = False) -> Any:
+        """See :func:`fastconv.linalg.cholesky`."""
+        from .linalg import cholesky
+
+        return cholesky(self, upper)
+
+    def pinverse(self, rcond: float = 1e-15) -> Any:
+        """See :func:`fastconv.linalg.pinv`."""
+        from .linalg import pinv
+
+        return pinv(self, rcond)
+
+    def matrix_power(self, n: int) -> Any:
+        """See :func:`fastconv.linalg.matrix_power`."""
+        from .linalg import matrix_power
+
+        return matrix_power(self, n)
+
+    def resize_(self, *size: Any, memory_format: Any = None) -> Any:
+        """Give a leaf another shape: elements stay in order, what is more is uninitialised."""
+        shape, array = sizes(size, "resize_"), self._array
+        if self.requires_grad or self._view is not None or self._node is not None:
+            raise RuntimeError("resize_: only of a tensor without a graph that is no view")
+        if shape != array.shape:
+            new = np.empty(shape, array.dtype)
+            count = min(new.size, array.size)
+            new.reshape(-1)[:count] = array.reshape(-1)[:count]
+            changed(self)
+            move(self, new)
+        return self
+
+    def resize_as_(self, other: Any, memory_format: Any = None) -> Any:
+        """:meth:`resize_` to the shape of `other`."""
+        check_tensor(other, "other", "resize_as_")
+        return self.resize_(*other._array.shape)
+
+    def fill_diagonal_(self, fill_value: Any, wrap: bool = False) -> Any:
+        """Put a number on the diagonal; returns the tensor itself."""
+        _guard(self, "fill_diagonal_")
+        if self.requires_grad:
+            raise RuntimeError("fill_diagonal_: not of a tensor with a graph: use detach()")
+        forget(self)
+        np.fill_diagonal(self._array, fill_value, wrap)
+        changed(self)
+        return self
 
     def new(self, *args: Any, **device: Any) -> Any:
         """A tensor of this type: a copy of data, or uninitialised memory of the given sizes."""

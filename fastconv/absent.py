@@ -136,6 +136,15 @@ def missing(module: str, name: str) -> AttributeError:
     return AttributeError(why(path) or f"module {module!r} has no attribute {name!r}", name=name)
 
 
+def table() -> str:
+    """The names as a table in Markdown, those with one sentence in one row."""
+    rows: dict[str, list[str]] = {}
+    for name, text in ABSENT.items():
+        rows.setdefault(text, []).append(f"`{name}`")
+    lines = [f"| {', '.join(names)} | {text} |" for text, names in rows.items()]
+    return "\n".join(["| name | what to do instead |", "|---|---|", *lines]) + "\n"
+
+
 class Refused:
     """Stands in a class for an attribute that it will never have."""
 

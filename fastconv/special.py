@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .absent import missing
 from .autograd import TensorBase, wrap
 from .functions.elementwise import mul
@@ -32,10 +34,6 @@ def logit(input: Any, eps: float | None = None) -> Any:
     return log(p) - log1p(-p)
 
 
-def _zero_where(x: Any, found: Any) -> Any:
-    return where(wrap(x._array == 0), 0.0, found)
-
-
 def xlogy(input: Any, other: Any) -> Any:
     """``input * log(other)``, and 0 where `input` is 0."""
     if not isinstance(input, TensorBase):
@@ -44,8 +42,9 @@ def xlogy(input: Any, other: Any) -> Any:
         from .creation import tensor
 
         other = tensor(other, dtype=input._array.dtype)
-    safe = where(wrap(input._array == 0), 1.0, other)
-    return _zero_where(input, input * log(safe))
+    y = other._array
+    bad = (input._array == 0) & ((y <= 0) | np.isinf(y))  # NaN stays NaN
+    return input * log(where(wrap(bad), 1.0, other))
 
 
 def xlog1py(input: Any, other: Any) -> Any:

@@ -148,6 +148,11 @@ def test_absent_imports() -> None:
         fastconv.nothing  # noqa: B018
 
 
+def test_the_table_in_the_docs() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "torch.md").read_text(encoding="utf-8")
+    assert text.endswith(absent.table()), "write absent.table() to the end of docs/torch.md"
+
+
 # type objects
 
 

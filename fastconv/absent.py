@@ -16,6 +16,7 @@ _GPU = "fastconv computes on the CPU only: use device 'cpu'"
 _JIT = "there is no TorchScript: save model.state_dict(), and build the model again from its class"
 _FUNC = "function transforms trace programs: use autograd.grad, or autograd.functional.jacobian"
 _DEPLOY = "programs are not exported: save model.state_dict()"
+_TEXT = "losses of language and speech models are out of scope"
 _PACKED = "sequences are not packed: pad them with pad_sequence, and mask the loss"
 _INTERNAL = "PyTorch's C++ internals are not part of its public names: use the public function"
 
@@ -64,6 +65,9 @@ ABSENT: dict[str, str] = {
     "masked": "use masked_fill, where, and sums over a mask",
     "mtia": _GPU,
     "nested": "use nn.utils.rnn.pad_sequence and a mask",
+    "nn.AdaptiveLogSoftmaxWithLoss": _TEXT,
+    "nn.CTCLoss": _TEXT,
+    "nn.EmbeddingBag": "take nn.Embedding, and the sum or mean over its axis",
     "nn.Transformer": "language models are out of scope: see nn.MultiheadAttention",
     "nn.TransformerDecoder": "language models are out of scope: see nn.MultiheadAttention",
     "nn.TransformerDecoderLayer": "language models are out of scope: see nn.MultiheadAttention",

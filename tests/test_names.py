@@ -30,12 +30,13 @@ multiprocessing nn nn.functional nn.grad nn.init nn.modules nn.modules.activatio
 nn.modules.batchnorm nn.modules.container nn.modules.conv nn.modules.dropout nn.modules.flatten
 nn.modules.instancenorm nn.modules.linear nn.modules.loss nn.modules.module
 nn.modules.normalization nn.modules.padding nn.modules.pixelshuffle nn.modules.pooling
-nn.modules.upsampling nn.modules.utils nn.parallel nn.parallel.data_parallel
-nn.parallel.distributed nn.parameter nn.utils nn.utils.clip_grad nn.utils.convert_parameters
-nn.utils.fusion nn.utils.rnn nn.utils.stateless optim optim.lr_scheduler optim.optimizer profiler
-random special storage types utils utils.checkpoint utils.data utils.data._utils.collate
-utils.data.dataloader utils.data.dataset utils.data.distributed utils.data.sampler utils.model_zoo
-utils.tensorboard version xpu
+nn.modules.channelshuffle nn.modules.fold nn.modules.rnn nn.modules.sparse nn.modules.upsampling
+nn.modules.utils nn.parallel nn.parallel.data_parallel nn.parallel.distributed nn.parameter
+nn.utils nn.utils.clip_grad nn.utils.convert_parameters nn.utils.fusion nn.utils.rnn
+nn.utils.stateless optim optim.lr_scheduler optim.optimizer profiler random special storage types
+utils utils.checkpoint utils.data utils.data._utils.collate utils.data.dataloader
+utils.data.dataset utils.data.distributed utils.data.sampler utils.model_zoo utils.tensorboard
+version xpu
 """.split()  # noqa: SIM905
 
 NAMES = """
@@ -67,9 +68,11 @@ nn.Module.half nn.Module.bfloat16 nn.Module.share_memory nn.Module.register_back
 nn.Module.register_state_dict_post_hook nn.Module.register_load_state_dict_post_hook
 nn.Module.register_load_state_dict_pre_hook amp.autocast amp.GradScaler cuda.amp.autocast
 cuda.amp.GradScaler autocast linalg.norm linalg.svd linalg.inv linalg.solve linalg.det linalg.eigh
-linalg.qr linalg.cholesky linalg.pinv linalg.lstsq fft.fft fft.ifft fft.fft2 fft.ifft2 fft.rfft
-fft.irfft fft.rfft2 fft.irfft2 fft.fftshift fft.ifftshift special.expit special.logit
-distributions.Normal distributions.Bernoulli distributions.Categorical distributions.Uniform
+linalg.qr linalg.cholesky linalg.pinv linalg.lstsq nn.Embedding nn.LSTM nn.GRU nn.RNN
+nn.utils.weight_norm nn.utils.spectral_norm optim.LBFGS nn.functional.grid_sample
+nn.functional.affine_grid fft.fft fft.ifft fft.fft2 fft.ifft2 fft.rfft fft.irfft fft.rfft2
+fft.irfft2 fft.fftshift fft.ifftshift special.expit special.logit distributions.Normal
+distributions.Bernoulli distributions.Categorical distributions.Uniform
 distributions.kl_divergence version.__version__ version.cuda __version__ __config__.show
 use_deterministic_algorithms set_float32_matmul_precision set_default_tensor_type
 set_default_device cuda.is_available cuda.device_count cuda.empty_cache cuda.synchronize

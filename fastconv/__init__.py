@@ -242,8 +242,10 @@ from .functions.reduce import (
     var,
     var_mean,
 )
+from .functions.extra import diff, renorm
 from .random import (
     Generator,
+    default_generator,
     get_rng_state,
     initial_seed,
     manual_seed,
@@ -252,8 +254,13 @@ from .random import (
 )
 from .dtypes import (
     Size,
+    bfloat16,
+    cdouble,
+    cfloat,
     channels_last,
     channels_last_3d,
+    complex128,
+    complex64,
     contiguous_format,
     device,
     double,
@@ -267,27 +274,35 @@ from .dtypes import (
     int32,
     int64,
     int8,
+    layout,
     long,
     memory_format,
     preserve_format,
     set_default_dtype,
     short,
+    strided,
     uint8,
 )
 from .dtypes import bool, float, int
 from ._legacy import (
     BoolTensor,
     ByteTensor,
+    CharTensor,
     DoubleTensor,
     FloatTensor,
+    HalfTensor,
     IntTensor,
     LongTensor,
+    ShortTensor,
     detach,
     e,
     finfo,
     iinfo,
     inf,
+    is_complex,
     is_floating_point,
+    is_nonzero,
+    is_signed,
     nan,
     newaxis,
     numel,
@@ -310,6 +325,36 @@ from .config import (
 _MODULES = (
     "cuda", "data", "datasets", "keras", "metrics", "models", "nn", "ops", "optim", "profiler",
     "sklearn", "train", "transforms", "utils",
+    # PyTorch's modules without effect here, each a file of its name
+    "__config__", "_dynamo", "accelerator", "amp", "backends", "compiler", "cpu", "distributed",
+    "fx", "hub", "jit", "mps", "multiprocessing", "version", "xpu",
+    # and those through NumPy
+    "distributions", "fft", "func", "functional", "linalg", "special", "storage", "types",
+)  # fmt: skip
+_SETTINGS = (
+    "are_deterministic_algorithms_enabled", "clear_autocast_cache", "compiled_with_cxx11_abi",
+    "get_autocast_dtype", "get_default_device", "get_deterministic_debug_mode",
+    "get_float32_matmul_precision", "get_num_interop_threads", "is_autocast_enabled",
+    "is_deterministic_algorithms_warn_only_enabled", "is_storage", "is_warn_always_enabled",
+    "set_autocast_enabled", "set_default_device", "set_default_tensor_type",
+    "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_flush_denormal",
+    "set_num_interop_threads", "set_warn_always", "typename", "use_deterministic_algorithms",
+)  # fmt: skip
+_MORE = (
+    "acosh", "arccosh", "arcsinh", "arctanh", "asinh", "atanh", "atleast_1d", "atleast_2d",
+    "atleast_3d", "block_diag", "broadcast_shapes", "bucketize", "cartesian_prod", "column_stack",
+    "combinations", "copysign", "cummax", "cummin", "deg2rad", "diag_embed", "diagflat", "dstack",
+    "erfc", "fmax", "fmin", "frac", "heaviside", "hypot", "index_put", "isin", "isneginf",
+    "isposinf", "isreal", "kron", "kthvalue", "logaddexp", "masked_scatter", "mode", "msort",
+    "positive", "rad2deg", "rsub", "searchsorted", "tensor_split", "tensordot", "trapezoid",
+    "trapz", "tril_indices", "triu_indices", "unique_consecutive", "vdot",
+)  # fmt: skip
+_SPECIAL = ("logit", "sinc", "xlogy")
+_LINALG = (
+    "cholesky", "det", "inverse", "logdet", "matrix_power", "pinverse", "qr", "slogdet", "svd",
+)  # fmt: skip
+_COMPLEX = (
+    "angle", "complex", "conj", "imag", "polar", "real", "view_as_complex", "view_as_real",
 )  # fmt: skip
 _ELSEWHERE = {
     "save": "serialization",
@@ -323,6 +368,22 @@ _ELSEWHERE = {
     "__version__": "sysinfo",
     "adaptive_max_pool1d": "nn.functional",
     "load": "serialization",
+    "GradScaler": "amp",
+    "autocast": "amp",
+    "compile": "compiler",
+    **dict.fromkeys(_SETTINGS, "_settings"),
+    **dict.fromkeys(_MORE, "functions.more"),
+    **dict.fromkeys(_SPECIAL, "special"),
+    "chain_matmul": "linalg",
+    "clamp_max": "functions.unary",
+    "clamp_min": "functions.unary",
+    "cross": "linalg",
+    "fix": "functions.unary",
+    "ger": "functions.linalg",
+    "row_stack": "functions.shape",
+    "sgn": "functions.unary",
+    **dict.fromkeys(_LINALG, "linalg"),
+    **dict.fromkeys(_COMPLEX, "fft"),
     **dict.fromkeys(
         (
             "adaptive_avg_pool1d", "avg_pool1d", "batch_norm",
@@ -335,14 +396,49 @@ _ELSEWHERE = {
     ),
 }  # fmt: skip
 #: Where what is asked for has another name.
-_NAMES = {"adaptive_max_pool1d": "adaptive_max_pool1d_with_indices"}
+_NAMES = {
+    "adaptive_max_pool1d": "adaptive_max_pool1d_with_indices", "inverse": "inv", "pinverse": "pinv",
+    "chain_matmul": "multi_dot", "fix": "trunc", "ger": "outer", "row_stack": "vstack",
+    "sgn": "sign",
+}  # fmt: skip
 
 
 if TYPE_CHECKING:
     from . import (
-        cuda, data, datasets, keras, metrics, models, nn, ops, optim, profiler, train,
-        transforms, utils,
-    )  # fmt: skip
+        accelerator,
+        amp,
+        compiler,
+        cpu,
+        cuda,
+        data,
+        datasets,
+        distributed,
+        distributions,
+        fft,
+        func,
+        functional,
+        fx,
+        hub,
+        jit,
+        keras,
+        linalg,
+        metrics,
+        models,
+        mps,
+        multiprocessing,
+        nn,
+        ops,
+        optim,
+        profiler,
+        special,
+        storage,
+        train,
+        transforms,
+        types,
+        utils,
+        version,
+        xpu,
+    )
     from .nn.functional import (
         adaptive_avg_pool1d,
         adaptive_max_pool1d_with_indices as adaptive_max_pool1d,
@@ -387,7 +483,18 @@ def __getattr__(name: str) -> Any:
         )
         globals()[name] = value
         return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .absent import missing
+
+    raise missing(__name__, name)
+
+
+def _install() -> None:
+    from .absent import install
+
+    install()
+
+
+_install()
 
 
 def __dir__() -> list[str]:

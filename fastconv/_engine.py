@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _watch
 from ._grad_mode import mode, quiet, unquiet
+from ._hooks import PostAccumulate
 from ._locks import make_lock
 from .autograd import LEAF, Edge, Op, TensorBase, _edge, changed, forget, wrap
 from .memory import pooled
@@ -139,7 +140,8 @@ def run_backward(
         for leaf in list(leaves):
             if leaf._hooks:
                 for hook in list(leaf._hooks.values()):
-                    leaves[leaf] = _call_hook(hook, leaves[leaf])
+                    if type(hook) is not PostAccumulate:
+                        leaves[leaf] = _call_hook(hook, leaves[leaf])
         for key in wanted:
             if key[1] == LEAF:
                 wanted[key] = leaves.get(key[0])
@@ -147,8 +149,13 @@ def run_backward(
             return [wanted[_edge(t)] for t in inputs or ()]
         if inputs is not None:
             leaves = {t: wanted.pop(_edge(t), None) for t in inputs}
+        told = [leaf for leaf in leaves if leaf._hooks]
         with _accumulate_lock:
             _accumulate(leaves)
+        for leaf in told:
+            for hook in list(leaf._hooks.values()):
+                if type(hook) is PostAccumulate:
+                    hook.hook(leaf)
         return []
     finally:
         unquiet(token)

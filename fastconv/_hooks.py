@@ -65,6 +65,15 @@ class Retain:
             t._grad = g.clone() if t._grad is None else t._grad + g
 
 
+class PostAccumulate:
+    """In a leaf's table: a hook that is called with the leaf when its ``.grad`` is complete."""
+
+    __slots__ = ("hook",)
+
+    def __init__(self, hook: Callable[[Any], None]) -> None:
+        self.hook = hook
+
+
 def add_to_node(node: Any, nr: int, hook: Callable[[Any], Any]) -> RemovableHandle:
     """Call `hook` with the gradient of a node's result `nr`; the ones that fill ``.grad`` last."""
     if node.hooks is None:

@@ -1,17 +1,26 @@
-"""Small names of the top level: constants, queries, and constructors by type name."""
+"""Small names of the top level: constants, queries, and type objects."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from . import creation, dtypes
-from .autograd import TensorBase, wrap
+from . import dtypes
 from .functions import _promote
-from .functions.shape import reshape, sizes
+from .functions.shape import reshape
+from .tensor_types import (
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 
 e = math.e
 inf = math.inf
@@ -19,11 +28,36 @@ nan = math.nan
 pi = math.pi
 newaxis = None
 
+__all__ = [
+    "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",
+    "IntTensor", "LongTensor", "ShortTensor", "detach", "e", "finfo", "iinfo", "inf",
+    "is_complex", "is_floating_point", "is_nonzero", "is_signed", "nan", "newaxis", "numel", "pi",
+    "promote_types", "ravel", "result_type",
+]  # fmt: skip
+
 
 def is_floating_point(input: Any) -> bool:
     """Whether the elements of `input` are floating point."""
     _promote.check_tensor(input, "input", "is_floating_point")
     return input._array.dtype.kind == "f"
+
+
+def is_complex(input: Any) -> bool:
+    """False: there are no complex tensors."""
+    _promote.check_tensor(input, "input", "is_complex")
+    return False
+
+
+def is_signed(input: Any) -> bool:
+    """Whether the elements of `input` have a sign."""
+    _promote.check_tensor(input, "input", "is_signed")
+    return input._array.dtype.kind in "if"
+
+
+def is_nonzero(input: Any) -> bool:
+    """Whether the only element of `input` is not zero."""
+    _promote.check_tensor(input, "input", "is_nonzero")
+    return bool(input)
 
 
 def numel(input: Any) -> int:
@@ -62,22 +96,3 @@ def promote_types(type1: Any, type2: Any) -> dtypes.dtype:
 def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
     """The type of the result of arithmetic on two Tensors or numbers."""
     return dtypes.from_numpy_dtype(_promote.result_dtype(tensor1, tensor2))
-
-
-def _constructor(kind: dtypes.dtype, name: str) -> Callable[..., Any]:
-    def construct(*args: Any) -> Any:
-        if len(args) == 1 and isinstance(args[0], (list, tuple, np.ndarray, TensorBase)):
-            return creation.tensor(args[0], dtype=kind)
-        return wrap(np.empty(sizes(args, name) if args else (0,), kind.dtype))
-
-    construct.__name__ = construct.__qualname__ = name
-    construct.__doc__ = f"A {kind.name} tensor: of data, or uninitialised of the given sizes."
-    return construct
-
-
-FloatTensor = _constructor(dtypes.float32, "FloatTensor")
-DoubleTensor = _constructor(dtypes.float64, "DoubleTensor")
-LongTensor = _constructor(dtypes.int64, "LongTensor")
-IntTensor = _constructor(dtypes.int32, "IntTensor")
-ByteTensor = _constructor(dtypes.uint8, "ByteTensor")
-BoolTensor = _constructor(dtypes.bool, "BoolTensor")

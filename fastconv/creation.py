@@ -119,7 +119,12 @@ def _unwrapped(data: Any) -> Any:
 
 
 def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A new tensor with a copy of `data`.
 
@@ -131,6 +136,8 @@ def tensor(
     device : optional
         Only the CPU exists.
     requires_grad : bool
+    pin_memory : bool
+        Accepted for PyTorch's sake: there is no device to pin memory for.
 
     Returns
     -------
@@ -244,6 +251,8 @@ def full(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    layout: Any = None,
 ) -> Tensor:
     """One value in every element; of its type unless `dtype` is given."""
     _check(device)

@@ -60,6 +60,33 @@ bool = dtype("bool")
 float = float32
 int = int32
 
+
+class ForeignDtype:
+    """A type that PyTorch's tensors can have and ours cannot: it can be named, not used."""
+
+    __slots__ = ("name", "is_floating_point", "is_complex", "itemsize")
+
+    def __init__(self, name: str, itemsize: builtins.int) -> None:
+        self.name, self.itemsize = name, itemsize
+        self.is_complex = name.startswith("complex")
+        self.is_floating_point = not self.is_complex
+
+    def __repr__(self) -> str:
+        return f"fastconv.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+    def refuse(self) -> None:
+        """Raise TypeError: there are no such tensors."""
+        more = "; fastconv.fft works on pairs of real tensors" if self.is_complex else ""
+        raise TypeError(f"no tensor has dtype {self.name}: kernels are float32 and float64{more}")
+
+
+bfloat16 = ForeignDtype("bfloat16", 2)
+complex64 = cfloat = ForeignDtype("complex64", 8)
+complex128 = cdouble = ForeignDtype("complex128", 16)
+
 _ALL = (float16, float32, float64, uint8, int8, int16, int32, int64, bool)
 _BY_NUM = {d.dtype.num: d for d in _ALL}
 for _code in "lq":  # two C types share 64 bits
@@ -88,6 +115,8 @@ def to_numpy_dtype(d: Any) -> np.dtype:
     """The NumPy type of a dtype, NumPy type, Python type (``float``: the default type) or name."""
     if type(d) is dtype:
         return d.dtype
+    if type(d) is ForeignDtype:
+        d.refuse()
     try:
         if d in _PYTHON:
             return (_PYTHON[d] or _default).dtype
@@ -133,7 +162,10 @@ class device:
                 raise RuntimeError(f"invalid device string: {type!r}")
             index = builtins.int(number)
         if name != "cpu":
-            raise RuntimeError(f"device {type!r} is not available: fastconv runs on the CPU only")
+            raise RuntimeError(
+                f"device {type!r} is not available: fastconv runs on the CPU only; use 'cpu', or "
+                "choose the device by fastconv.cuda.is_available(), which is False"
+            )
         self.type = name
         self.index = index
 
@@ -154,6 +186,12 @@ class device:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (device, (self.type, self.index))
+
+    def __enter__(self) -> device:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Do nothing: new tensors are on the CPU anyway."""
 
 
 CPU = device("cpu")
@@ -178,6 +216,30 @@ contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
+
+
+class layout:
+    """How the elements of a tensor are stored; there is one way."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"fastconv.{self.name}"
+
+    def __eq__(self, other: object) -> builtins.bool:
+        return self.name == (other.name if isinstance(other, layout) else other)
+
+    def __hash__(self) -> builtins.int:
+        return hash(self.name)
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+strided = layout("strided")
 
 
 class Size(tuple):

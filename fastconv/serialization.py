@@ -70,15 +70,22 @@ def save(obj: Any, f: FileLike) -> None:
         raise TypeError(f"save: f must be a path or a binary file object, got {f!r}")
 
 
-def load(f: FileLike, map_location: Any = None, *, weights_only: bool = True) -> Any:
+def load(
+    f: FileLike,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool = True,
+    mmap: bool | None = None,
+) -> Any:
     """Read what `save` wrote.
 
     Parameters
     ----------
     f : path or binary file object
-    map_location : None or "cpu"
-        There is no other device.
-    weights_only : bool
+    map_location : None, "cpu", device, callable or dict
+        There is no other device: a callable is not called, a dict not looked into.
+    pickle_module, weights_only, mmap
         Accepted for PyTorch's sake: nothing but data is ever read.
 
     Returns
@@ -92,7 +99,8 @@ def load(f: FileLike, map_location: Any = None, *, weights_only: bool = True) ->
         When the file is not one of ours (pickles and PyTorch's checkpoints are refused by name),
         is damaged, or its arrays are not as large as they claim.
     """
-    if map_location is not None and str(map_location) != "cpu":
+    named = map_location is not None and not callable(map_location)
+    if named and not isinstance(map_location, dict) and str(map_location) not in ("cpu", "cpu:0"):
         raise ValueError(f"load: map_location must be None or 'cpu', got {map_location!r}")
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as stream:
@@ -150,7 +158,12 @@ class _Writer:
             return {"numpy_dtype": np.dtype(value).str}
         hint = ""
         if hasattr(value, "state_dict"):
-            hint = ": save its state_dict() instead"
+            hint = (
+                ": a file holds data, not code. Write\n"
+                "    fastconv.save(model.state_dict(), path)\n"
+                "and, to read it, build the model again from its class and call\n"
+                "    model.load_state_dict(fastconv.load(path))"
+            )
         raise TypeError(f"save: cannot save {where} of type {kind.__name__}{hint}")
 
     def _tensor(self, tensor: Tensor) -> dict[str, Any]:

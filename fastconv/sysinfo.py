@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastconv import backends, config
+from fastconv.version import __version__
 
-VERSION = __version__ = "0.1.0"
+VERSION = __version__
 
 
 class Info(dict[str, Any]):

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from . import autograd, dtypes
+from . import absent, autograd, dtypes, tensor_types
 from ._changes import owns
 from ._deepcopy import deep_copied
 from ._hooks import HookDict, RemovableHandle, Retain, add_to_node, retained
-from ._methods import TensorMethods
+from ._more_methods import MoreMethods
 from .autograd import TensorBase, expose, memory, move, wrap
 from .dtypes import Size
 from .functions import index, shape
 from .functions._promote import Cast, check_tensor
 
 
-class Tensor(TensorMethods):
+class Tensor(MoreMethods):
     """A multi-dimensional array that remembers how it was computed.
 
     ``Tensor(2, 3)`` is uninitialised memory of the default type, ``Tensor(data)`` a copy of `data`
@@ -32,7 +32,7 @@ class Tensor(TensorMethods):
         The gradient that ``backward`` has added up.
     """
 
-    __slots__ = ()
+    __slots__ = ("__dict__",)  # for attributes of one's own
     __array_priority__ = 1000
     _copies_grad = True  # whether a deep copy has a copy of the gradient
 
@@ -94,7 +94,7 @@ class Tensor(TensorMethods):
     is_quantized = False
     is_mps = False
     is_meta = False
-    layout = "strided"
+    layout = dtypes.strided
 
     @property
     def itemsize(self) -> int:
@@ -422,13 +422,7 @@ class Tensor(TensorMethods):
         """The type's name, such as ``fastconv.FloatTensor``; or the tensor with another dtype."""
         if dtype is None:
             return f"fastconv.{_LEGACY[self._array.dtype.name]}Tensor"
-        if isinstance(dtype, str) and dtype.endswith("Tensor"):
-            name = dtype.rsplit(".", 1)[-1][:-6]
-            found = [k for k, v in _LEGACY.items() if v == name]
-            if not found:
-                raise ValueError(f"type: unknown type {dtype!r}")
-            dtype = found[0]
-        return self.to(dtypes.to_numpy_dtype(dtype))
+        return self.to(dtypes.to_numpy_dtype(tensor_types.wanted(dtype, "type")))
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor with the dtype of `other`."""
@@ -482,4 +476,5 @@ def is_tensor(obj: Any) -> bool:
 
 
 autograd._tensor_class[0] = Tensor
+absent.refuse(Tensor, "Tensor")
 from . import _pending as _pending  # noqa: E402  (tensors that are written late, a subclass)

@@ -59,3 +59,15 @@ def best() -> str:
                 )
             return name
     raise RuntimeError("no backend is available")  # naive needs nothing but numpy
+
+
+#: PyTorch's settings of engines that are not here, which load when they are asked for.
+_FOREIGN = ("cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _FOREIGN:
+        return importlib.import_module(f"fastconv.backends.{name}")
+    from ..absent import missing
+
+    raise missing("fastconv.backends", name)

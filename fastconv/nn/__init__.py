@@ -1,6 +1,10 @@
 """Networks: layers, losses, their functions and initial values, under PyTorch's names."""
 
-from . import functional, init, modules, utils
+from __future__ import annotations
+
+from typing import Any
+
+from . import functional, init, modules, parameter, utils
 from .modules import (
     CELU,
     ELU,
@@ -176,6 +180,23 @@ from .parameter import (
     UninitializedBuffer,
     UninitializedParameter,
 )
+
+#: What loads when it is asked for, and where it is.
+_PARTS = ("grad", "parallel")
+_ELSEWHERE = {"DataParallel": "parallel"}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _PARTS:
+        return import_module(f"{__name__}.{name}")
+    if name in _ELSEWHERE:
+        return getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+    from ..absent import missing
+
+    raise missing(__name__, name)
+
 
 __all__ = [
     "CELU",

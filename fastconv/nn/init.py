@@ -349,3 +349,37 @@ def sparse_(
         tensor._array[rng(generator).permutation(rows)[:zeros], column] = 0
     changed(tensor)
     return tensor
+
+
+def _older(filler: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """A filler under its name without the underscore, which warns."""
+    name, new = filler.__name__[:-1], filler.__name__
+
+    @functools.wraps(filler)
+    def fill(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        import warnings
+
+        warnings.warn(
+            f"`nn.init.{name}` is now deprecated in favor of `nn.init.{new}`.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return filler(*args, **kwargs)
+
+    fill.__name__ = fill.__qualname__ = name
+    fill.__doc__ = f"`{new}` under its older name, with a warning."
+    return fill
+
+
+uniform = _older(uniform_)
+normal = _older(normal_)
+constant = _older(constant_)
+eye = _older(eye_)
+dirac = _older(dirac_)
+xavier_uniform = _older(xavier_uniform_)
+xavier_normal = _older(xavier_normal_)
+kaiming_uniform = _older(kaiming_uniform_)
+kaiming_normal = _older(kaiming_normal_)
+orthogonal = _older(orthogonal_)
+sparse = _older(sparse_)
+_calculate_fan_in_and_fan_out = fans

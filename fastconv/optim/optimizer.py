@@ -13,14 +13,16 @@ from ..autograd import changed, enable_grad, forget
 from ..ops.optim import Kept
 from ..profiler import record_function
 from ..tensor import Tensor, wrap
+from .hooks import OptimizerHooks, around, hooks
 
 State = dict[str, Any]
+required: Any = type("required", (), {"__repr__": lambda self: "<required parameter>"})()
 #: What each optimizer's steps keep from one to the next, by the group's number.
 _kept: WeakKeyDictionary[Optimizer, dict[int, Kept]] = WeakKeyDictionary()
 BLOCK = 1 << 14
 
 
-class Optimizer:
+class Optimizer(OptimizerHooks):
     """Base class of the optimisers.
 
     A subclass defines `update`, which changes one parameter's array in place, or `update_all`.
@@ -93,6 +95,11 @@ class Optimizer:
             seen.add(id(parameter))
         group["params"] = params
         for key, value in self.defaults.items():
+            if value is required and key not in group:
+                raise ValueError(
+                    "parameter group didn't specify a value of required optimization parameter "
+                    f"{key}"
+                )
             group.setdefault(key, value)
         self.check(group)
         self.param_groups.append(group)
@@ -125,6 +132,7 @@ class Optimizer:
                 else:
                     parameter.grad = wrap(np.zeros_like(parameter.grad._array))
 
+    @around
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
 
@@ -183,6 +191,8 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """State and groups, with parameters replaced by their numbers, as plain containers."""
+        for hook in hooks(self, "_state_pre_hooks"):
+            hook(self)
         numbers: dict[int, int] = {}
         groups = []
         for group in self.param_groups:
@@ -192,7 +202,11 @@ class Optimizer:
             packed["params"] = [numbers[id(parameter)] for parameter in group["params"]]
             groups.append(packed)
         state = {numbers[id(parameter)]: dict(kept) for parameter, kept in self.state.items()}
-        return {"state": state, "param_groups": groups}
+        packed = {"state": state, "param_groups": groups}
+        for hook in hooks(self, "_state_post_hooks"):
+            answer = hook(self, packed)
+            packed = packed if answer is None else answer
+        return packed
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` gave, with copies of its arrays.
@@ -202,6 +216,9 @@ class Optimizer:
         ValueError
             When the groups or the parameters' numbers differ.
         """
+        for hook in hooks(self, "_load_pre_hooks"):
+            answer = hook(self, state_dict)
+            state_dict = state_dict if answer is None else answer
         if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
             raise ValueError("an optimizer's state dict is a dict of 'state' and 'param_groups'")
         saved = state_dict["param_groups"]
@@ -242,6 +259,8 @@ class Optimizer:
         self.state = state
         for group, mine in zip(saved, self.param_groups, strict=True):
             mine.update({key: value for key, value in group.items() if key != "params"})
+        for hook in hooks(self, "_load_post_hooks"):
+            hook(self)
 
     def __repr__(self) -> str:
         lines = [type(self).__name__ + " ("]

@@ -132,7 +132,8 @@ def interpolate(
         given counts in every mode, also where it leaves the sizes as they are: PyTorch copies the
         input in some of its modes then.
     antialias : bool
-        Not supported.
+        For "bilinear" and "bicubic", with align_corners unset: widen the filter where the output is
+        smaller, so that every input counts.
 
     Returns
     -------
@@ -144,8 +145,6 @@ def interpolate(
     ndim = len(shape) - 2
     if ndim not in (1, 2, 3):
         raise ValueError(f"{name}(): input must be (N, C, *spatial), got shape {shape}")
-    if antialias:
-        raise NotImplementedError(f"{name}(): antialias=True is not supported")
     kind, rank = RESAMPLING.get(mode, ("", None))
     if not kind and mode != "area":
         raise NotImplementedError(f"{name}(): mode {mode!r} is not supported")
@@ -158,6 +157,16 @@ def interpolate(
         raise ValueError(
             f"{name}(): align_corners applies to the linear modes and bicubic, not to {mode!r}"
         )
+    if antialias:
+        if mode not in ("bilinear", "bicubic"):
+            raise ValueError(
+                f"{name}(): antialias=True is for modes 'bilinear' and 'bicubic', got {mode!r}"
+            )
+        if align_corners:
+            raise NotImplementedError(
+                f"{name}(): antialias=True with align_corners=True is not supported"
+            )
+        kind += "-antialias"
     sizes, scales = _sizes(name, shape, size, scale_factor, recompute_scale_factor)
     if mode == "area":
         return AREA[ndim + 2](input, sizes)

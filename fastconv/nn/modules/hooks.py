@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._hooks import HookDict, RemovableHandle
+from ..._hooks import HookDict, RemovableHandle, add_to_node
 from ...autograd import Op
 from ...tensor import Tensor, wrap
 
@@ -117,3 +117,61 @@ class BackwardCall:
             if answer is not None:
                 grad_input = answer if isinstance(answer, tuple) else (answer,)
         return tuple(grad_input[slot] for slot in self.input_slots)
+
+
+class LastOperation:
+    """A forward hook that lets an older backward hook see the module's last operation.
+
+    The operation's node is given a ``run`` of its own, which calls the hook afterwards.
+    """
+
+    __slots__ = ("hook",)
+
+    def __init__(self, hook: Hook) -> None:
+        self.hook = hook
+
+    def __call__(self, module: Any, args: Any, result: Any) -> None:
+        while not isinstance(result, Tensor):
+            if isinstance(result, dict):
+                result = next((v for v in result.values() if isinstance(v, Tensor)), None)
+            elif isinstance(result, (tuple, list)) and result:
+                result = result[0]
+            else:
+                return
+        result._array  # noqa: B018  (written, so that nothing joins the operation)
+        node = result.grad_fn
+        if node is not None:
+            watch(node, lambda inputs, outputs: self.hook(module, inputs, outputs))
+
+
+def watch(node: Any, hook: Hook) -> None:
+    """Call ``hook(grad_inputs, grad_outputs)`` after a node of the graph has run."""
+    add_to_node(node, 0, _nothing)  # a node with hooks is not joined
+    before = node.run
+
+    def run(grads: Any, retain: bool) -> Any:
+        found = before(grads, retain)
+        inputs = tuple(None if g is None else _tensor(g) for g in found)
+        outputs = tuple(None if g is None else _tensor(g) for g in grads)
+        answer = hook(inputs, outputs)
+        if answer is None:
+            return found
+        given = answer if isinstance(answer, tuple) else (answer,)
+        if len(given) != len(inputs):
+            raise RuntimeError(
+                f"a backward hook returned {len(given)} gradients, the operation has {len(inputs)}"
+            )
+        return tuple(
+            old if new is None else new._array if isinstance(old, np.ndarray) else new
+            for old, new in zip(found, given, strict=True)
+        )
+
+    node.__dict__["run"] = run
+
+
+def _tensor(g: Any) -> Any:
+    return g if isinstance(g, Tensor) else wrap(g)
+
+
+def _nothing(g: Any) -> None:
+    """Leaves a gradient as it is."""

@@ -15,12 +15,13 @@ from ...dtypes import device, memory_format, to_numpy_dtype
 from ...tensor import Tensor, wrap
 from ..parameter import Parameter
 from .hooks import BackwardCall, Hook, HookDict, RemovableHandle
+from .rare import RareMethods
 from .state import IncompatibleKeys, load_state, state_of
 
 M = TypeVar("M", bound="Module")
 
 
-class Module:
+class Module(RareMethods):
     """Base class of all layers and networks.
 
     A subclass calls `super().__init__()`, assigns Parameters and Modules as attributes, and

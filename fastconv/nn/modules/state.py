@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,9 +11,14 @@ import numpy as np
 from ...autograd import changed, expose, forget
 from ...tensor import Tensor, wrap
 from ..parameter import Parameter, is_lazy
+from .rare import hooked
 
 if TYPE_CHECKING:
     from .module import Module
+
+
+class Altered(OrderedDict[str, Any]):
+    """A copy of a state, which hooks may change."""
 
 
 class IncompatibleKeys(NamedTuple):
@@ -52,8 +58,14 @@ def entries(module: Module, prefix: str) -> list[tuple[str, dict[str, Any], str]
 
 def state_of(module: Module, destination: Any, prefix: str, keep_vars: bool) -> Any:
     """Fill `destination` with the module's parameters and persistent buffers."""
+    for start, owner, hook in hooked(module, "_state_pre_hooks", prefix):
+        hook(owner, start, keep_vars)
     for key, table, name in entries(module, prefix):
         destination[key] = table[name] if keep_vars else table[name].detach()
+    for start, owner, (hook, replaces) in hooked(module, "_state_hooks", prefix):
+        answer = hook(owner, destination, start, {"version": 1})
+        if replaces and answer is not None:
+            destination = answer
     return destination
 
 
@@ -63,12 +75,19 @@ def load_state(
     """Check a whole state against the module, then copy it in."""
     if not isinstance(state, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
+    told: tuple[list[str], list[str], list[str]] = [], [], []  # what hooks find missing and so on
+    for prefix, owner, (hook, with_module) in hooked(module, "_load_pre_hooks"):
+        state = state if isinstance(state, Altered) else Altered(state)
+        first = (owner,) if with_module else ()
+        hook(*first, state, prefix, {"version": 1}, strict, *told)
     own = {key: (table, name) for key, table, name in entries(module, "")}
     # As in PyTorch, states from before the counter existed are complete without it.
     counter = "num_batches_tracked"
     missing = [key for key in own if key not in state and key.rpartition(".")[2] != counter]
     unexpected = [key for key in state if key not in own]
-    errors = []
+    missing += told[0]
+    unexpected += told[1]
+    errors = list(told[2])
     if strict and missing:
         quoted = ", ".join(f'"{key}"' for key in missing)
         errors.append(f"Missing key(s) in state_dict: {quoted}. ")
@@ -112,4 +131,7 @@ def load_state(
             table[name] = Parameter(source, requires_grad=target.requires_grad)
         else:
             table[name] = value if isinstance(value, Tensor) else expose(wrap(array))
-    return IncompatibleKeys(missing, unexpected)
+    keys = IncompatibleKeys(missing, unexpected)
+    for _, owner, hook in hooked(module, "_load_hooks"):
+        hook(owner, keys)
+    return keys

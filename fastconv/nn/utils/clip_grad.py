@@ -131,3 +131,34 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         count = p._array.size
         p.data = vec.data[start : start + count].reshape(p._array.shape)
         start += count
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    total_norm: Tensor,
+    foreach: bool | None = None,
+) -> None:
+    """Scale all gradients down together, in place, for a norm that is known."""
+    scale = float(max_norm) / (float(total_norm) + 1e-6)
+    if not scale >= 1:
+        for grad in _with_grad(parameters):
+            forget(grad)
+            grad._array *= scale
+            changed(grad)
+
+
+def clip_grad_norm(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """:func:`clip_grad_norm_` under its older name, with a warning."""
+    import warnings
+
+    warnings.warn(
+        "clip_grad_norm is now deprecated in favor of clip_grad_norm_", FutureWarning, stacklevel=2
+    )
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)

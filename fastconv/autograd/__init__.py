@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _watch
-from ._changes import EXPOSED, changed, expose, forget, memory, move
-from ._grad_mode import (
+from .. import _watch
+from .._changes import EXPOSED, changed, expose, forget, memory, move
+from .._grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
@@ -38,11 +38,11 @@ from ._grad_mode import (
     set_grad_enabled,
     unquiet,
 )
-from ._later import Later
+from .._later import Later
 
 if TYPE_CHECKING:
-    from ._hooks import HookDict
-    from .tensor import Tensor
+    from .._hooks import HookDict
+    from ..tensor import Tensor
 
 __all__ = [
     "Function",
@@ -506,21 +506,44 @@ def _edge(t: TensorBase) -> Edge:
     return (t, LEAF) if node is None else (node, t._nr)
 
 
-from ._backward import backward, grad  # noqa: E402
-from ._function import Function, once_differentiable  # noqa: E402  (they build on Op)
-from ._inplace import rebase, refresh_view  # noqa: E402
-from ._variable import Variable  # noqa: E402
+from .._backward import backward, grad  # noqa: E402
+from .._function import Function, once_differentiable  # noqa: E402  (they build on Op)
+from .._inplace import rebase, refresh_view  # noqa: E402
+from .._variable import Variable  # noqa: E402
 
 
 def gradcheck(func: Callable[..., Any], inputs: Any, **options: Any) -> bool:
     """Compare gradients with finite differences; see :func:`fastconv.gradcheck.gradcheck`."""
-    from .gradcheck import gradcheck as check
+    from ..gradcheck import gradcheck as check
 
     return check(func, inputs, **options)
 
 
 def gradgradcheck(func: Callable[..., Any], inputs: Any, *args: Any, **options: Any) -> bool:
     """Compare second gradients with differences; see :func:`fastconv.gradcheck.gradgradcheck`."""
-    from .gradcheck import gradgradcheck as check
+    from ..gradcheck import gradgradcheck as check
 
     return check(func, inputs, *args, **options)
+
+
+#: PyTorch's paths to parts of this room, which load when they are asked for.
+_PARTS = (
+    "anomaly_mode", "function", "functional", "grad_mode", "graph", "profiler", "variable",
+)  # fmt: skip
+_ELSEWHERE = {
+    "detect_anomaly": "anomaly_mode",
+    "is_anomaly_enabled": "anomaly_mode",
+    "set_detect_anomaly": "anomaly_mode",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _PARTS:
+        return import_module(f"{__name__}.{name}")
+    if name in _ELSEWHERE:
+        value = getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

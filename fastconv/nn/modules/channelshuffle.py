@@ -1,0 +1,5 @@
+"""Channels by turns, under PyTorch's path."""
+
+from .flatten import ChannelShuffle
+
+__all__ = ["ChannelShuffle"]

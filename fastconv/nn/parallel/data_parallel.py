@@ -1,0 +1,5 @@
+"""`DataParallel`, under PyTorch's path."""
+
+from . import DataParallel
+
+__all__ = ["DataParallel"]

@@ -1,0 +1,5 @@
+"""`DistributedDataParallel`, under PyTorch's path."""
+
+from . import DistributedDataParallel
+
+__all__ = ["DistributedDataParallel"]

@@ -101,6 +101,7 @@ BETTER: dict[tuple[str, str], Callable[..., Any]] = {
         for name in ("elu", "selu", "celu", "celu 2", "elu -0.5", "hardswish")
         for part in ("g0",)
     },
+    ("hardswish", "y"): lambda v, p: v[0] > 1e18,  # x itself, where PyTorch overflows
     ("gelu", "y"): lambda v, p: np.abs(v[0]) > 1e18,  # x itself, where PyTorch overflows
     ("gelu tanh", "g0"): lambda v, p: np.abs(v[0]) > 1e18,  # 1, where PyTorch overflows
     # PyTorch's denominator, a sum of squares, is 0 or infinite

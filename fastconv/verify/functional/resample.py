@@ -43,7 +43,7 @@ class ResampleProblem(CallProblem):
             pairs = zip(self.shape[2:], self.to)
             if self.op == "nearest-exact" and any(_halfway(n, m) for n, m in pairs):
                 raise Declined(
-                    "a place halfway between two pixels, where PyTorch rounds in float32"
+                    "a place halfway between two pixels: float32 decides"
                 )
             options["size"] = self.to
         else:

@@ -503,6 +503,40 @@ static void check_reduce(const char *isa, int dtype, i64 outer, i64 length, i64 
     free(want);
 }
 
+/* Local response normalisation over four channels, and its gradient. */
+static void check_response(const char *isa, int dtype, i64 channels, i64 inner, int threads) {
+    const fc_response_geom g = {2, channels, inner, 2, 1, 0.25, 0.75, 2};
+    const i64 size = 2 * channels * inner;
+    array x = make(dtype, size, 1), dy = make(dtype, size, 2), out = make(dtype, size, 3);
+    double *base = calloc((size_t)(3 * size), sizeof(double)), *y = base + size, *dx = y + size;
+    if (!base) exit(2);
+    char where[96];
+    snprintf(where, sizeof where, "%s dtype %d %d x %d threads %d", isa, dtype, (int)channels,
+             (int)inner, threads);
+    for (i64 e = 0; e < size; e++) base[e] = g.k;
+    for (int backward = 0; backward < 2; backward++)
+        for (i64 e = 0; e < size; e++) /* every pair of channels of which one sees the other */
+            for (i64 d = -g.below; d <= g.above; d++) {
+                const i64 c = e / inner % channels, other = e + d * inner;
+                if (c + d < 0 || c + d >= channels) continue;
+                if (!backward) base[e] += g.scale * get(&x, other) * get(&x, other);
+                else
+                    dx[other] -= 2 * g.beta * g.scale * get(&x, other) * get(&x, e) * get(&dy, e) *
+                                 pow(base[e], -g.beta - 1);
+            }
+    for (i64 e = 0; e < size; e++) {
+        y[e] = get(&x, e) * pow(base[e], -g.beta);
+        dx[e] += get(&dy, e) * pow(base[e], -g.beta);
+    }
+    if (fc_local_response(dtype, &g, data(&x), NULL, data(&out), threads)) failures++;
+    compare_within(1e-5, "local response", where, &out, y);
+    if (fc_local_response(dtype, &g, data(&x), data(&dy), data(&out), threads)) failures++;
+    compare_within(1e-5, "local response dx", where, &out, dx);
+    array *const made[] = {&x, &dy, &out};
+    for (int i = 0; i < 3; i++) free(made[i]->memory);
+    free(base);
+}
+
 int main(void) {
     static const i64 channels[] = {1, 3, 6, 16, 35, 130};
     for (int isa = 0; isa < fc_isa_count(); isa++) {
@@ -520,6 +554,8 @@ int main(void) {
                 check_reduce(fc_isa_name(isa), dtype, 1, 70000, 3, threads);
                 check_reduce(fc_isa_name(isa), dtype, 1, 150, 1100, threads);
                 for (int i = 0; i < (int)(sizeof channels / sizeof *channels); i++) {
+                    check_response(fc_isa_name(isa), dtype, channels[i], 1, threads);
+                    check_response(fc_isa_name(isa), dtype, 5, channels[i] * channels[i], threads);
                     check_layer_norm(fc_isa_name(isa), dtype, 70, channels[i], threads);
                     check_reduce(fc_isa_name(isa), dtype, 3, 9, channels[i], threads);
                     check_reduce(fc_isa_name(isa), dtype, 2, 1003, channels[i], threads);

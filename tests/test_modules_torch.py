@@ -174,6 +174,12 @@ MODULES = {
     "bilinear-down": (lambda nn: nn.Upsample(size=(3, 2), mode="bilinear"), (2, 3, 8, 5)),
     "bilinear-corners": (lambda nn: nn.UpsamplingBilinear2d(scale_factor=2), (2, 3, 4, 5)),
     "linear-1d": (lambda nn: nn.Upsample(scale_factor=3, mode="linear"), (2, 3, 4)),
+    "hardshrink": (lambda nn: nn.Hardshrink(0.3), (3, 7)),
+    "softshrink": (lambda nn: nn.Softshrink(0.3), (3, 7)),
+    "channelshuffle": (lambda nn: nn.ChannelShuffle(2), (2, 6, 3, 4)),
+    "unfold": (lambda nn: nn.Unfold((2, 1), stride=2), (2, 4, 4, 4)),
+    "fold": (lambda nn: nn.Fold((3, 4), 2, padding=1), (2, 4, 20)),
+    "rmsnorm": (lambda nn: nn.RMSNorm((4, 5), 1e-3), (3, 2, 4, 5)),
     "pixelshuffle": (lambda nn: nn.PixelShuffle(2), (2, 8, 3, 4)),
     "pixelunshuffle": (lambda nn: nn.PixelUnshuffle(2), (2, 3, 4, 6)),
     "network": (

@@ -16,6 +16,7 @@ from .parametrizations import (
     usual_dim,
     weight_of,
 )
+from .parametrize import check_module
 
 
 class _Hooked:
@@ -35,6 +36,7 @@ class _Hooked:
 
     def attach(self, module: Any, function: str) -> Any:
         """Register with the module, once for each name; the parameter to be replaced."""
+        check_module(function, module)
         for hook, _ in module._forward_pre_hooks.values():
             if isinstance(hook, type(self)) and hook.name == self.name:
                 raise RuntimeError(f"{function}(): `{self.name}` has it already")
@@ -130,6 +132,7 @@ def spectral_norm(
 
 
 def _removed(module: Any, name: str, kind: type[_Hooked], parts: tuple[str, ...]) -> Module:
+    check_module("remove", module)
     for hook, _ in tuple(module._forward_pre_hooks.values()):
         if isinstance(hook, kind) and hook.name == name:
             with no_grad():

@@ -12,7 +12,7 @@ from ...random import rng
 from ...tensor import Tensor, wrap
 from ..modules.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..modules.module import Module
-from .parametrize import register_parametrization
+from .parametrize import check_module, register_parametrization
 
 Array = np.ndarray
 
@@ -163,6 +163,7 @@ def spectral_norm(
     ValueError
         When there is no such weight.
     """
+    check_module("spectral_norm", module)
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise ValueError(

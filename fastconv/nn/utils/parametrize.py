@@ -28,6 +28,12 @@ def cached() -> Iterator[None]:
             _cache.clear()
 
 
+def check_module(function: str, module: Any) -> None:
+    """Raise TypeError unless it is a Module."""
+    if not isinstance(module, Module):
+        raise TypeError(f"{function}(): module must be a Module, got {type(module).__name__}")
+
+
 class ParametrizationList(ModuleList):
     """The parametrisations of one tensor, and what they compute it from.
 
@@ -120,6 +126,7 @@ def _property(name: str) -> property:
 
 def is_parametrized(module: Module, tensor_name: str | None = None) -> bool:
     """Whether the module, or one tensor of it, has parametrisations."""
+    check_module("is_parametrized", module)
     found = module._modules.get("parametrizations")
     if not isinstance(found, ModuleDict):
         return False
@@ -152,6 +159,8 @@ def register_parametrization(
     ValueError
         When there is no such tensor, or shape or dtype would change.
     """
+    check_module("register_parametrization", module)
+    check_module("register_parametrization", parametrization)
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         made: Any = module.parametrizations[tensor_name]

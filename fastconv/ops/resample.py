@@ -130,7 +130,7 @@ def _axis(scaling: Scaling, dtype: str) -> Axis:
         low = ((place.astype(np.float32) + half) * step).astype(np.int64)
         return _rows(n, np.minimum(low, n - 1)[:, None], np.ones((m, 1)), dtype)
     if align:
-        source = place * ((n - 1) / (m - 1) if m > 1 else 0.0)
+        source = place * (n - 1) / (m - 1) if m > 1 else place * 0.0  # exact at both ends
     else:
         source = (place + 0.5) * (n / m if scale is None else 1 / scale) - 0.5
     if mode == "linear":

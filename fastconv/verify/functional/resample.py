@@ -42,9 +42,7 @@ class ResampleProblem(CallProblem):
                 raise Declined("sizes of other axes")
             pairs = zip(self.shape[2:], self.to)
             if self.op == "nearest-exact" and any(_halfway(n, m) for n, m in pairs):
-                raise Declined(
-                    "a place halfway between two pixels: float32 decides"
-                )
+                raise Declined("a place halfway between two pixels: float32 decides")
             options["size"] = self.to
         else:
             if min(math.floor(n * self.factor) for n in self.shape[2:]) < 1:

@@ -299,6 +299,13 @@ def test_checkpoints_by_name(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["net-1.fc", "net-2.fc", "net-3.fc"]
 
 
+@pytest.mark.parametrize("restore", [True, False])
+def test_progress_says_kept_only_where_something_is(restore: bool, capsys: Any) -> None:
+    model, x, y = problem()
+    train.fit(model, "cross_entropy", "adam", (x, y), (x, y), restore_best=restore)
+    assert ("kept" in capsys.readouterr().out) is restore
+
+
 def test_progress_in_a_pipe(capsys: Any) -> None:
     model, x, y = problem()
     train.fit(model, "cross_entropy", "sgd", (x, y), (x, y), 2, ["accuracy"])

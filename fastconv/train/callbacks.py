@@ -25,6 +25,8 @@ class Fit:
     row : dict
         The numbers of the epoch that has just ended.
     history : History
+    keeps : bool
+        Whether the weights of the best epoch are kept, in memory or in a file.
     stop : bool
         Set it to end the training after this epoch (or batch).
     """
@@ -35,6 +37,7 @@ class Fit:
         self.batches: int | None = None
         self.row: Row = {}
         self.history = History()
+        self.keeps = False
         self.stop = False
 
 

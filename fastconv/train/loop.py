@@ -302,6 +302,7 @@ def fit(
         called.append(ProgressBar())
     state = Fit(model, optimizer, scheduler, int(epochs))
     state.batches = length(loader)
+    state.keeps = restore_best or checkpoint is not None
     weights: dict[str, Any] | None = None
     for callback in called:
         if not isinstance(callback, Callback):

@@ -65,7 +65,8 @@ class ProgressBar(Callback):
             self._bar.update()
 
     def on_epoch_end(self, fit: Fit) -> None:
-        line = epoch_line(fit.row, fit.epochs, fit.history.best_epoch == fit.epoch)
+        kept = fit.keeps and fit.history.best_epoch == fit.epoch
+        line = epoch_line(fit.row, fit.epochs, kept)
         if self._bar is None:
             print(line, flush=True)
         else:

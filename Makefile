@@ -11,7 +11,7 @@ CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wext
 SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
 .PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize sanitize-python aarch64 \
-  bench ladder verify peers peers-networks peers-ops clean
+  bench ladder verify examples peers peers-networks peers-ops clean
 .DEFAULT_GOAL := build
 
 demo: build $(VENV)/.vision
@@ -36,6 +36,15 @@ ladder: build $(VENV)/.dev
 # Generated problems on every kernel: make verify VERIFY='--count 1000000 --seed 7'
 verify: build
 	$(PY) -m bench.verify --jobs 2 $(VERIFY)
+
+# Each script of examples/, in seconds: make examples. As docs/examples.md gives the figures, in
+# minutes: make examples SHORT= ; one of them: make examples EXAMPLES=examples/vae_plane.py
+EXAMPLES ?= $(sort $(wildcard examples/[!_]*.py))
+SHORT ?= --short
+
+examples: build $(VENV)/.vision
+	@set -e; for example in $(EXAMPLES); do \
+	  echo "=== $$example"; $(PY) $$example $(SHORT) $(EXAMPLE); done
 
 # Against PyTorch, in an environment of its own: make peers PEERS='--quick --threads 1 2'
 PEERS_VENV ?= .venv-peers

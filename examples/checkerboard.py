@@ -4,8 +4,8 @@ Both networks learn to make photographs of 32×32 from 8×8. A constant grey ima
 differs inside the image that comes out is an artefact: with a kernel of 3 and a stride of 2, places
 get contributions from one or two kernel columns in turn (Odena, Dumoulin, Olah 2016).
 
-Differences in a grey image: 0.0052 with transposed convolution, none with upsampling (28 November
-2026).
+Differences in a grey image: 0.0052 with transposed convolution, none with upsampling
+(28 November 2026).
 """
 
 from __future__ import annotations

@@ -74,9 +74,8 @@ def run_backward(
             g = grads[i]
             if g is None:
                 raise RuntimeError(
-                    f"{node.name()}: backward returned no gradient for input "
-                    f"{list(node.edges).index(edge)}, which requires one; return zeros if there is "
-                    "none to give"
+                    f"{node.name()}: backward returned no gradient for input {i}, which "
+                    "requires one; return zeros if there is none to give"
                 )
             send(edge, g if type(g) is ndarray else np.asarray(g))
 
@@ -125,7 +124,8 @@ def run_backward(
                     if type(given) is ndarray:
                         send(edge, given)
                     else:
-                        deliver(node, (edge,), (given,))
+                        before: list[Any] = [None] * i  # so that an error counts as here
+                        deliver(node, (*before, edge), (*before, given))
                 given = None
             else:
                 for part in node.parts(result):

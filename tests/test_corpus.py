@@ -204,11 +204,11 @@ def test_the_command_says_what_is_missing(capsys: Any) -> None:
 def test_crashes_are_counted_and_the_run_goes_on(tmp_path: Any, monkeypatch: Any) -> None:
     """A library that is ours, but for one operation that ends the process and one that is wrong."""
     (tmp_path / "dying_library.py").write_text(
-        "import os, types\n"
+        "import os\nimport types as plain\n"
         "import fastconv\n"
         "from fastconv import *\n"
         "from fastconv import Tensor, from_numpy, set_num_threads, optim\n"
-        "nn = types.SimpleNamespace(functional=types.SimpleNamespace())\n"
+        "nn = plain.SimpleNamespace(functional=plain.SimpleNamespace())\n"
         "nn.functional.__dict__.update(vars(fastconv.nn.functional))\n"
         "nn.functional.conv3d = lambda *a, **k: os._exit(7)\n"
         "nn.functional.conv1d = lambda *a, **k: fastconv.nn.functional.conv1d(*a, **k) + 1\n"

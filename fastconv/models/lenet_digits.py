@@ -34,3 +34,8 @@ class LeNetDigits(Sequential):
             ReLU(),
             Linear(64, num_classes),
         )
+
+
+def lenet_digits(num_classes: int = 10, in_channels: int = 1, dropout: float = 0.5) -> LeNetDigits:
+    """LeNetDigits for 8×8 digits."""
+    return LeNetDigits(num_classes, in_channels, dropout)

@@ -8,8 +8,9 @@
  */
 #ifndef CONV_FLAT_WEIGHT_H
 #define CONV_FLAT_WEIGHT_H
-/* The parts that a sum is cut into, by shape alone; the most taps along W of a tile. */
-enum { FLAT_PARTS = 16, FLAT_TAPS = 5 };
+/* The parts that a sum is cut into, by shape alone; the most taps along W of a tile; the vectors
+ * that it adds up from zero. */
+enum { FLAT_PARTS = 16, FLAT_TAPS = 5, FLAT_CHAIN = 64 };
 #endif
 /* Rows that share lines: with their sums, they fit the registers. */
 #undef FLAT_SUM_ROWS
@@ -27,7 +28,7 @@ typedef struct {
     const int64_t *off;            /* of the taps along W */
 } FN(flat_sum);
 
-/* sums[taps][kh][VL] += */
+/* sums[taps][kh][VL] +=, at the end: shorter chains of roundings. */
 #define FLAT_SUM_DEFINE(kh, sh, taps, load, kind)                                            \
     NOINLINE void FN(tile_##kind##_##kh##_##sh##_##taps)(const FN(flat_sum) * s, const T *x, \
                                                          const T *dy, T *sums) {             \
@@ -35,7 +36,7 @@ typedef struct {
         UNROLL                                                                               \
         for (int t = 0; t < (taps); t++) {                                                   \
             UNROLL                                                                           \
-            for (int k = 0; k < (kh); k++) acc[t][k] = vload(sums + (t * (kh) + k) * VL);    \
+            for (int k = 0; k < (kh); k++) acc[t][k] = vset1(0);                             \
         }                                                                                    \
         for (int64_t g = 0; g < s->groups; g++) {                                            \
             const T *dv = dy + g * FLAT_SUM_ROWS * s->dy_row, *xv = x + g * s->x_down;       \
@@ -66,7 +67,10 @@ typedef struct {
         UNROLL                                                                               \
         for (int t = 0; t < (taps); t++) {                                                   \
             UNROLL                                                                           \
-            for (int k = 0; k < (kh); k++) vstore(sums + (t * (kh) + k) * VL, acc[t][k]);    \
+            for (int k = 0; k < (kh); k++) {                                                 \
+                T *to = sums + (t * (kh) + k) * VL;                                          \
+                vstore(to, vload(to) + acc[t][k]);                                           \
+            }                                                                                \
         }                                                                                    \
     }
 #define FLAT_SUM_BOTH(F, kh, sh, taps) \
@@ -118,9 +122,9 @@ static void FN(flat_sum_band)(const FN(flat_job) * j, const T *lines, const T *d
     const conv_problem *p = j->p;
     const int64_t wide = p->taps[2].count;
     const int64_t sh = j->run > 1 ? p->src_step[1] : 1;
+    const int64_t groups = fc_ceil_div(rows, FLAT_SUM_ROWS);
     FN(flat_sum)
-    s = {.groups = fc_ceil_div(rows, FLAT_SUM_ROWS),
-         .dy_next = j->period * VL,
+    s = {.dy_next = j->period * VL,
          .dy_row = j->vectors * VL,
          .x_next = j->pixels ? p->src_step[2] * p->channels : j->period * VL,
          .x_row = j->steps.row,
@@ -128,15 +132,24 @@ static void FN(flat_sum_band)(const FN(flat_job) * j, const T *lines, const T *d
     for (int64_t i = 0; i < j->steps.steps; i += wide) { /* tap d, channel, run along H */
         for (int64_t k = 0; k < fc_min(j->period, j->vectors); k++) {
             const T *x = lines + (j->pixels ? 0 : k * VL);
-            s.count = fc_ceil_div(j->vectors - k, j->period);
+            const int64_t count = fc_ceil_div(j->vectors - k, j->period);
             for (int64_t t = 0; t < wide;) {
                 int64_t taps = fc_min(FLAT_TAPS, wide - t);
                 while (!FN(flat_sums)[sh - 1][j->run][taps][0]) taps--;
                 s.off = j->steps.off + i + t;
-                FN(flat_sums)
-                [sh - 1][j->run][taps][j->pixels](&s, x, dy + k *VL,
-                                                  sums +
-                                                      ((i *j->period + k *wide + t) *j->run) *VL);
+                T *to = sums + ((i * j->period + k * wide + t) * j->run) * VL;
+                for (int64_t v = 0; v < count; v += FLAT_CHAIN) {
+                    s.count = fc_min(FLAT_CHAIN, count - v);
+                    s.groups = fc_max(1, FLAT_CHAIN / s.count);
+                    for (int64_t g = 0; g < groups; g += s.groups) {
+                        s.groups = fc_min(s.groups, groups - g);
+                        FN(flat_sums)
+                        [sh - 1][j->run][taps][j->pixels](&s, x + v *s.x_next + g *s.x_down,
+                                                          dy + k *VL + v *s.dy_next +
+                                                              g *FLAT_SUM_ROWS *s.dy_row,
+                                                          to);
+                    }
+                }
                 t += taps;
             }
         }

@@ -2,7 +2,10 @@
  *
  * Depthwise, neighbouring outputs share the columns of x: 4 + kw - 1 loads of a row (with stride 2
  * 6 + kw) for 4 * kw FMAs. In groups, a vector of x meets nj channels of dy, each spread over its
- * group, as many as there are registers for: kw * rows loads for kw * rows * nj FMAs. */
+ * group, as many as there are registers for: kw * rows loads for kw * rows * nj FMAs.
+ *
+ * A tile begins at zero and adds what it has to the sums at its end: the error grows with the
+ * outputs of a strip and the number of strips, not with their product. */
 #ifndef DW_SUM_TILES
 #define DW_SUM_TILES
 enum { DW_SUM_LINES = 5, DW_SUM_NP = 4 }; /* rows of a tile at most; outputs that share columns */
@@ -55,7 +58,7 @@ INLINE void FN(tile_dw_sum)(const int kw, const int step, const int nr, const FN
     UNROLL
     for (int r = 0; r < nr; r++) {
         UNROLL
-        for (int k = 0; k < kw; k++) acc[r][k] = vload(s->sum + r * s->w_line + k * s->w_pitch);
+        for (int k = 0; k < kw; k++) acc[r][k] = vset1(0);
     }
     for (int64_t h = 0; h < s->rows; h++) {
         const T *x[DW_SUM_LINES], *g = s->dy + h * s->dy_row;
@@ -84,7 +87,10 @@ INLINE void FN(tile_dw_sum)(const int kw, const int step, const int nr, const FN
     UNROLL
     for (int r = 0; r < nr; r++) {
         UNROLL
-        for (int k = 0; k < kw; k++) vstore(s->sum + r * s->w_line + k * s->w_pitch, acc[r][k]);
+        for (int k = 0; k < kw; k++) {
+            T *sum = s->sum + r * s->w_line + k * s->w_pitch;
+            vstore(sum, vload(sum) + acc[r][k]);
+        }
     }
 }
 
@@ -101,8 +107,7 @@ INLINE void FN(dw_sum_channels)(const int group, const int kw, const int nr, con
         UNROLL
         for (int k = 0; k < kw; k++) {
             UNROLL
-            for (int i = 0; i < nj; i++)
-                acc[r][k][i] = vload(sum + r * s->w_line + k * s->w_pitch + i * s->w_channel);
+            for (int i = 0; i < nj; i++) acc[r][k][i] = vset1(0);
         }
     }
     for (int64_t h = 0; h < s->rows; h++) {
@@ -132,8 +137,10 @@ INLINE void FN(dw_sum_channels)(const int group, const int kw, const int nr, con
         UNROLL
         for (int k = 0; k < kw; k++) {
             UNROLL
-            for (int i = 0; i < nj; i++)
-                vstore(sum + r * s->w_line + k * s->w_pitch + i * s->w_channel, acc[r][k][i]);
+            for (int i = 0; i < nj; i++) {
+                T *to = sum + r * s->w_line + k * s->w_pitch + i * s->w_channel;
+                vstore(to, vload(to) + acc[r][k][i]);
+            }
         }
     }
 }

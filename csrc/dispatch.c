@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "conv_pieces.h"
 #include "fastconv.h"
 #ifdef _OPENMP
 #include <omp.h>
@@ -109,8 +110,48 @@ static int conv(const fc_kernels *k, int kernel, const fc_conv_geom *g, const vo
     return k->conv[without_winograd(kernel)](g, a, b, bias, out, threads);
 }
 
+static int is_backward_weight(int kernel) {
+    return kernel == FC_CONV_BACKWARD_WEIGHT_GEMM || kernel == FC_CONV_BACKWARD_WEIGHT_DEPTHWISE ||
+           kernel == FC_CONV_BACKWARD_WEIGHT_GROUPED ||
+           kernel == FC_CONV_BACKWARD_WEIGHT_WINOGRAD || kernel == FC_CONV_BACKWARD_WEIGHT_FLAT;
+}
+
+static int add_piece(const conv_pieces *job, const fc_conv_geom *g, const void *dy, const void *x) {
+    const int status = conv(job->kernels, job->kernel, g, dy, x, NULL, job->piece, job->threads);
+    const float *f = job->piece;
+    const double *d = job->piece;
+    if (status) return status;
+    if (job->dtype == FC_F64)
+        for (int64_t i = 0; i < job->weights; i++) job->total[i] += d[i];
+    else
+        for (int64_t i = 0; i < job->weights; i++) job->total[i] += f[i];
+    return FC_OK;
+}
+
+/* Backward weight of more pixels than a piece has. */
+static int conv_in_pieces(const fc_kernels *k, int kernel, int dtype, const fc_conv_geom *g,
+                          const void *dy, const void *x, void *dw, int threads) {
+    conv_pieces job = {add_piece, k, kernel, dtype, threads, 0, dw, NULL};
+    job.weights =
+        g->out_channels * (g->in_channels / g->groups) * g->kernel[0] * g->kernel[1] * g->kernel[2];
+    job.total = fc_scratch(job.weights, sizeof *job.total);
+    if (!job.total) return FC_NOMEM;
+    memset(job.total, 0, (size_t)job.weights * sizeof *job.total);
+    const int status = conv_each_piece(&job, g, dy, x);
+    float *f = dw;
+    if (status == FC_OK && dtype == FC_F64) {
+        memcpy(dw, job.total, (size_t)job.weights * sizeof *job.total);
+    } else if (status == FC_OK) {
+        for (int64_t i = 0; i < job.weights; i++) f[i] = (float)job.total[i];
+    }
+    fc_free(job.total);
+    return status;
+}
+
 int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const void *b,
             const void *bias, void *out, int threads) {
+    if (is_backward_weight(kernel) && fc_conv_check(g) == FC_OK && conv_pixels(g) > PIECE_PIXELS)
+        return conv_in_pieces(table(dtype), kernel, dtype, g, a, b, out, threads);
     return conv(table(dtype), kernel, g, a, b, bias, out, threads);
 }
 

@@ -270,3 +270,18 @@ def test_local_response_norm_of_windows_past_the_channels(size):
     got = F.local_response_norm(x, size, alpha=0.5, beta=0.75, k=2.0)
     np.testing.assert_allclose(got.detach(), wanted, rtol=1e-12)
     assert gradcheck(lambda t: F.local_response_norm(t, size, 0.5, 0.75, 2.0), (x,))
+
+
+@pytest.mark.parametrize("indices", [False, True])
+@pytest.mark.parametrize("backend", ["c", "numba", "naive"])
+def test_padding_alone_has_no_gradient(backend, indices):
+    """Dilation can put a whole window into the padding: -inf, and its gradient goes nowhere."""
+    with fc.backend(backend):
+        x = fc.arange(6.0).reshape(1, 2, 3, 1).requires_grad_()
+        y = F.max_pool2d(x, (3, 2), 1, 1, 2, return_indices=indices)
+        y = y[0] if indices else y
+        above = fc.ones(1, 2, 1, 1, requires_grad=True)
+        (g,) = fc.autograd.grad(y, x, above, create_graph=True)
+        (h,) = fc.autograd.grad(g.sum(), above)
+    assert y.flatten().tolist() == [-math.inf, -math.inf]
+    assert not g.any() and not h.any()

@@ -42,6 +42,8 @@ def max_forward(spec: PoolSpec, x: Array) -> tuple[Array, Array]:
 
 def max_backward(spec: PoolSpec, g: Array, indices: Array) -> Array:
     """Gradient (N, C, *in) from g (N, C, *out) and the forward's indices."""
+    if spec.empty is not None:
+        g = np.where(spec.empty, g.dtype.type(0), g)
     out = empty(spec.x_shape, g.dtype, is_channels_last(indices))
     if out.size:
         plan.choose("max_pool_backward", spec)(spec, g, indices, out)
@@ -76,6 +78,8 @@ def max_train(spec: PoolSpec, x: Array, keep: bool) -> tuple[Array, Array | None
 
 def max_train_backward(spec: PoolSpec, g: Array, taps: Array, channels_last: bool) -> Array:
     """Gradient (N, C, *in) from g (N, C, *out) and the forward's taps."""
+    if spec.empty is not None:
+        g = np.where(spec.empty, g.dtype.type(0), g)
     out = empty(spec.x_shape, g.dtype, channels_last)
     if out.size:
         plan.choose("max_pool_taps_backward", spec)(spec, g, taps, out)

@@ -38,13 +38,16 @@ class PoolSpec:
         Divides averages instead of that product.
     x_shape, y_shape : tuple of five int
         (N, C, D, H, W) of the input, (N, C, oD, oH, oW) of the output.
+    empty : bool ndarray of `out_size`, or None
+        The outputs whose window lies in the padding alone, which dilation can bring about: a
+        maximum of nothing is -inf, and no gradient comes back from it. None where there are none.
     shapes : dict of int to two tuples of int
         Those two by their rank: 5, and with the user's axes only, `ndim` + 2.
     """
 
     __slots__ = (
         "ndim", "batch", "channels", "in_size", "out_size", "windows", "divisor_override",
-        "x_shape", "y_shape", "shapes", "cache",
+        "empty", "x_shape", "y_shape", "shapes", "cache",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +67,10 @@ class PoolSpec:
         self.out_size = out_size
         self.windows = windows
         self.divisor_override = divisor_override
+        without = [table[1] == 0 for table in windows]
+        self.empty: np.ndarray | None = None
+        if any(axis.any() for axis in without):
+            self.empty = np.logical_or.outer(np.logical_or.outer(*without[:2]), without[2])
         self.x_shape: Shape5 = (batch, channels, *in_size)
         self.y_shape: Shape5 = (batch, channels, *out_size)
         five = self.x_shape, self.y_shape

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd import Op
+from ...autograd import Op, wrap
 from ...ops import conv as ops
 from ...ops import pool as pool_ops
 from ...spec import ConvSpec
@@ -165,10 +165,19 @@ def _picked(t: Any, at: Array, ndim: int, single: bool) -> Any:
     return y.reshape((*at.shape[single:2], *sizes))
 
 
+def _largest(t: Any, at: Array, node: Any) -> Any:
+    """As `_picked`, and nothing where a window lies in the padding alone."""
+    ndim, empty = node.spec.ndim, node.spec.empty
+    y = _picked(t, at, ndim, node.single)
+    if empty is None:
+        return y
+    return y.masked_fill(wrap(np.broadcast_to(empty, at.shape).reshape(y.shape)), 0)
+
+
 @rule(pl.MaxPool)
 def _max_pool(node: Any, g: Any, _: Any) -> Any:
     (at,) = node.saved
-    return linear(_First(node), g, lambda t: _picked(t, at, node.spec.ndim, node.single))
+    return linear(_First(node), g, lambda t: _largest(t, at, node))
 
 
 class _First:
@@ -186,7 +195,7 @@ class _First:
 def _max_pool_only(node: Any, g: Any) -> Any:
     (taps,) = node.saved
     at = pool_ops.tap_positions(node.spec, taps)
-    return linear(node, g, lambda t: _picked(t, at, node.spec.ndim, node.single))
+    return linear(node, g, lambda t: _largest(t, at, node))
 
 
 @rule(pl.AvgPool)

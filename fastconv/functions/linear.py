@@ -28,7 +28,7 @@ from .kept import kept
 Array = np.ndarray
 #: Products of a multiplication below which it is NumPy's.
 SMALL = 1 << 15
-#: Rows, or inputs, that the kernels add up in float32: of equal terms the sum is off by 7e-7.
+#: Inputs that the kernels add up in float32: of equal terms the sum is off by 7e-7.
 LONG = 1 << 16
 
 
@@ -69,7 +69,7 @@ def _product(
 ) -> Array:
     if spec is None:
         rows = x if x.ndim < 3 else flat(x)
-        y = np.dot(rows, w.T) if w.shape[1] <= contract.LONG else contract.matmul(rows, w.T)
+        y = _dot(rows, w.T)
         if b is not None:
             y += b
         return y if x.ndim < 3 else y.reshape(*x.shape[:-1], w.shape[0])
@@ -82,17 +82,9 @@ def _product(
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
 
 
-def _weight_gradient(spec: ConvSpec, rows: Array, x: Array) -> Array:
-    """rowsᵀ · x; long sums are cut, and the parts added in float64."""
-    if len(x) <= LONG or x.dtype.char != "f":
-        gw = ops.backward_weight(spec, pixels(rows), pixels(x))
-        return gw.reshape(gw.shape[:2])
-    wide = np.zeros((rows.shape[1], x.shape[1]))
-    for first in range(0, len(x), LONG):
-        g, part = rows[first : first + LONG], x[first : first + LONG]
-        spec = _line(len(part), x.shape[1], rows.shape[1])
-        wide += ops.backward_weight(spec, pixels(g), pixels(part))[..., 0]
-    return wide.astype(x.dtype)
+def _dot(a: Array, b: Array) -> Array:
+    """Two matrices' product by NumPy: `dot`, whose outer product is five times as fast as `@`."""
+    return np.dot(a, b) if len(b) <= contract.LONG else contract.matmul(a, b)
 
 
 def linear(x: Any, weight: Any, bias: Any) -> Any:
@@ -127,15 +119,16 @@ class LinearOp(Op):
         grads: list[Array | None] = [None] * len(ctx.needs)
         if ctx.needs[0]:
             if spec is None:
-                gx = contract.matmul(rows, w)
+                gx = _dot(rows, w)
             else:
                 gx = matrix(ops.backward_input(spec, pixels(rows), w[:, :, None]))
             grads[0] = gx.reshape(ctx.shape)
         if ctx.needs[1]:
             if spec is None:
-                grads[1] = contract.matmul(rows.T, flat(x))
+                grads[1] = _dot(rows.T, flat(x))
             else:
-                grads[1] = _weight_gradient(spec, rows, flat(x))
+                gw = ops.backward_weight(spec, pixels(rows), pixels(flat(x)))
+                grads[1] = gw.reshape(gw.shape[:2])
         if len(grads) > 2 and ctx.needs[2]:
             grads[2] = total(rows, (0,)) if spec is None else ops.backward_bias(spec, pixels(rows))
         return tuple(grads)

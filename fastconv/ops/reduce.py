@@ -58,6 +58,8 @@ def total(a: Array, axes: Axes = None, keepdims: bool = False) -> Any:
     """The sum over `axes`, or all; not negative ones."""
     if _numpys(a, axes):
         return _add(a, axes, None, None, keepdims)
+    if a.size <= SMALL:
+        return _add(a, axes, DOUBLE, None, keepdims).astype(a.dtype)
     return _run("sums", a, axes, keepdims)
 
 
@@ -66,6 +68,8 @@ def mean(a: Array, axes: Axes = None, keepdims: bool = False) -> Any:
     count = terms(a, axes)
     if _numpys(a, axes):
         return np.true_divide(_add(a, axes, None, None, keepdims), a.dtype.type(count))
+    if a.size <= SMALL:
+        return (_add(a, axes, DOUBLE, None, keepdims) / count).astype(a.dtype)
     return _run("sums", a, axes, keepdims, divisor=count)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,34 @@ def test_unpooling_to_a_size_that_no_pooling_has(size: int) -> None:
         F.max_unpool2d(y, indices, 2, 2, output_size=(size, size))
     with pytest.raises(ValueError, match="output_size"):
         F.max_unpool1d(*F.max_pool1d(fc.ones(1, 1, 5), 1, return_indices=True), 1, output_size=(7,))
+
+
+@pytest.mark.torch
+def test_unpooling_takes_the_sizes_of_pytorch_and_of_dilated_poolings() -> None:
+    torch = pytest.importorskip("torch")
+    from tests.test_bad_input_torch import of_dilations
+
+    seen = set()
+    for k, s, p, n, w in itertools.product((1, 2, 3), (1, 2, 3), (0, 1), (1, 2, 4), range(1, 16)):
+        if 2 * p > k or (n - 1) * s + k <= 2 * p:
+            continue
+        y = np.ones((1, 1, n), np.float32)
+        at = np.zeros((1, 1, n), np.int64)
+        try:
+            F.max_unpool1d(fc.from_numpy(y), fc.from_numpy(at), k, s, p, (w,))
+            mine = True
+        except ValueError as error:
+            assert "output_size" in str(error)
+            mine = False
+        try:
+            tensors = torch.from_numpy(y), torch.from_numpy(at)
+            torch.nn.functional.max_unpool1d(*tensors, k, s, p, (w,))
+            theirs = True
+        except ValueError:
+            theirs = False
+        assert mine == (theirs or n in of_dilations(w, k, s, p)), (k, s, p, n, w)
+        seen.add((mine, theirs))
+    assert seen == {(True, True), (True, False), (False, False)}
 
 
 @pytest.mark.torch

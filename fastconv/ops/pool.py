@@ -433,8 +433,9 @@ def unpool_size(
 ) -> tuple[int, ...]:
     """Spatial size of max unpooling's output: ``(n - 1) * stride - 2 * padding + kernel_size``.
 
-    `shape` is the input's, (N, C, *spatial).  `output_size`, spatial or of the whole output, may
-    differ from that by less than one stride, or from the size where the pooling was dilated.
+    `shape` is the input's, (N, C, *spatial). `output_size`, spatial or of the whole output, may
+    differ from that by less than one stride, as in PyTorch. A larger one is taken where a pooling
+    with a dilation of 2 or more makes `shape` of it, which PyTorch refuses.
     """
     nd, shapes = len(shape) - 2, f"input {shape}"
     if 0 in shape[1:]:
@@ -456,14 +457,13 @@ def unpool_size(
                 f"{name}(): output_size must have {nd} or {nd + 2} elements, got {given}"
             )
         at_least(name, "output_size", wanted, 0, shapes)
-        for w, u, s, k in zip(wanted, size, step, kernel):
-            more = max(0, w - u) // (k - 1) * (k - 1) if k > 1 else 0  # of a dilated window
-            if min(abs(w - u - more), abs(w - u - more - (k - 1))) >= s:
-                raise ValueError(
-                    f"{name}(): output_size {given} must differ from {size} by less than the "
-                    f"stride {step} on every axis, or by what a dilation of the windows "
-                    f"{kernel} adds ({shapes})"
-                )
+        axes = zip(wanted, size, shape[2:], kernel, step, pad)
+        if not all(abs(w - u) < s or _dilated(w, u, n, k, s, p) for w, u, n, k, s, p in axes):
+            raise ValueError(
+                f"{name}(): output_size {given} must differ from {size} by less than the "
+                f"stride {step} on every axis, or be a size that a dilated pooling with windows "
+                f"{kernel} makes the input of ({shapes})"
+            )
         size = wanted
     if min(size) < 1:
         raise ValueError(
@@ -472,3 +472,16 @@ def unpool_size(
         )
     check_elements(name, "output", (*shape[:2], *size))
     return size
+
+
+def _dilated(w: int, u: int, n: int, k: int, s: int, p: int) -> bool:
+    """Whether a pooling of w elements with a dilation of 2 or more gives n; u is what 1 needs.
+
+    A dilation of d makes a window d - 1 times k - 1 wider. With ceil_mode the last window may
+    reach past the end, but begins before it.
+    """
+    if k == 1 or w <= u:
+        return False
+    more = (w - u) // (k - 1) * (k - 1)
+    whole = more > 0 and w < u + more + s
+    return whole or (w > u + more + k - 1 - s and (n - 1) * s < w + p)

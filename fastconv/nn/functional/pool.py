@@ -358,7 +358,10 @@ def max_unpool2d(
     kernel_size, stride, padding : int or tuple of int
         Those of the pooling.
     output_size : tuple of int, optional
-        Which of the sizes that pool to the input's is wanted; after a dilated pooling as well.
+        Which of the sizes that pool to the input's is wanted: less than one stride from
+        ``(n - 1) * stride - 2 * padding + kernel_size``. PyTorch asks for that too, and refuses the
+        sizes of dilated poolings; here one that a dilation of 2 or more pools to the input's is
+        taken.
 
     Returns
     -------

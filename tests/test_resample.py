@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ import fastconv.nn.functional as F
 from fastconv import plan
 from fastconv.backends import naive
 from fastconv.ops.resample import Axis, Scaling, axis, identity
+from fastconv.verify.formulas.resample import weights
 from tests.guarded import Guarded, fenced
 from tests.test_kernels import DTYPES, VARIANTS, integers, using
 
@@ -70,6 +74,33 @@ def test_what_does_not_fit_is_refused():
         kernel(x, [(good[0][[0, 4, 2, 3, 1, 5]], *good[1:]), same, same], out)
     with pytest.raises(TypeError, match="weight must be float32"):
         kernel(x, [(*good[:2], good[2].astype(float)), same, same], out)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+def test_nearest_at_the_borders_of_elements(mode):
+    """The element is PyTorch's for images, the formula's, and the same in every backend."""
+    torch = pytest.importorskip("torch")
+    half, borders = Fraction(1, 2) if mode == "nearest-exact" else Fraction(0), 0
+    for n, m in itertools.product(range(1, 30), range(1, 64)):
+        x = np.arange(n, dtype=np.float32).reshape(1, 1, 1, n)
+        theirs = torch.nn.functional.interpolate(torch.from_numpy(x), size=(1, m), mode=mode)
+        wanted = theirs.numpy().reshape(m)
+        matrix = weights(n, m, Fraction(n, m), mode, False).a
+        np.testing.assert_array_equal(matrix @ np.arange(n), wanted, err_msg=f"{n} to {m}")
+        how = Scaling(mode, n, m, None, False)
+        np.testing.assert_array_equal(axis(how, "f").sources, wanted)
+        np.testing.assert_array_equal(axis(how, "d").sources, wanted)
+        exact = [(i + half) * Fraction(n, m) for i in range(m)]
+        if any(e.denominator == 1 and e < n and int(e) != w for e, w in zip(exact, wanted)):
+            borders += 1
+            for name, kind in itertools.product(("c", "numba", "naive"), (fc.float32, fc.float64)):
+                for shape, size in (((1, 1, 1, n), (1, m)), ((1, 1, n), m)):
+                    with fc.backend(name):
+                        a = fc.from_numpy(x.reshape(shape)).to(kind)
+                        got = F.interpolate(a, size=size, mode=mode)
+                    np.testing.assert_array_equal(got.numpy().reshape(m), wanted)
+    assert borders > 3
 
 
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "linear", "cubic"])

@@ -125,6 +125,7 @@ def _axis(scaling: Scaling, dtype: str) -> Axis:
         return _filtered(mode, n, m, scale, dtype)
     place = np.arange(m)
     if mode.startswith("nearest"):
+        # PyTorch's arithmetic for images, in float32: it decides at the borders of elements
         step = np.float32(n / m if scale is None else 1 / scale)
         half = np.float32(0.5 if mode == "nearest-exact" else 0)
         low = ((place.astype(np.float32) + half) * step).astype(np.int64)

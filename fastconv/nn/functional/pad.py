@@ -124,7 +124,9 @@ def interpolate(
         One of the two is needed.
     mode : str
         "nearest", "nearest-exact", "area"; "linear" / "bilinear" / "trilinear" by the rank;
-        "bicubic" for images.
+        "bicubic" for images. Where a place is the border of two elements, the nearest modes take
+        what float32 arithmetic gives, ``floor((i + 0.5) * scale)``, for every rank and type.
+        PyTorch does that for images; with one or three spatial axes it rounds in another order.
     align_corners : bool, optional
         For the linear modes and bicubic: whether the centres of the corner pixels stay in place.
     recompute_scale_factor : bool, optional

@@ -45,6 +45,11 @@ def weights(n: int, m: int, scale: Fraction, mode: str, align: bool) -> V:
         ``"nearest"``, ``"nearest-exact"``, ``"linear"`` or ``"cubic"``.
     align : bool
         Whether the first and last positions coincide.
+
+    Notes
+    -----
+    The nearest modes are defined in float32, whatever the elements' type: where the exact place is
+    the border of two elements, the rounding of the scale and of the product says which is meant.
     """
     matrix = np.zeros((m, n))
     errors = np.zeros((m, n))
@@ -52,8 +57,9 @@ def weights(n: int, m: int, scale: Fraction, mode: str, align: bool) -> V:
         scale = Fraction(n - 1, m - 1) if m > 1 else Fraction(0)
     for i in range(m):
         if mode.startswith("nearest"):
-            half = Fraction(1, 2) if mode == "nearest-exact" else Fraction(0)
-            matrix[i, min(n - 1, math.floor((i + half) * scale))] = 1.0
+            half = 0.5 if mode == "nearest-exact" else 0.0
+            at32 = np.float32(i + half) * np.float32(float(scale))
+            matrix[i, min(n - 1, math.floor(at32))] = 1.0
             continue
         at = i * scale if align else (i + Fraction(1, 2)) * scale - Fraction(1, 2)
         if mode == "linear":

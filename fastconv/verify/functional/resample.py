@@ -40,9 +40,6 @@ class ResampleProblem(CallProblem):
         if self.to:
             if len(self.to) != len(self.shape) - 2:
                 raise Declined("sizes of other axes")
-            pairs = zip(self.shape[2:], self.to)
-            if self.op == "nearest-exact" and any(_halfway(n, m) for n, m in pairs):
-                raise Declined("a place halfway between two pixels: float32 decides")
             options["size"] = self.to
         else:
             if min(math.floor(n * self.factor) for n in self.shape[2:]) < 1:
@@ -51,11 +48,6 @@ class ResampleProblem(CallProblem):
             if self.recompute:
                 options["recompute_scale_factor"] = True
         return Call("interpolate", {"input": self.input()}, options, self.seed + 99, self.g)
-
-
-def _halfway(n: int, m: int) -> bool:
-    """Whether the middle of one of m pixels is the border of two of n, up to a rounding."""
-    return m & (m - 1) != 0 and any((2 * i + 1) * n % (2 * m) == 0 for i in range(m))
 
 
 class ResampleFamily(CallFamily):

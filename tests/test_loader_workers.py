@@ -336,6 +336,40 @@ def test_fork_while_threads_draw() -> None:
             thread.join()
 
 
+@pytest.mark.parametrize("threads", [False, True])
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_forked_child_has_no_part_in_its_parents_iterator(threads: bool, keep: bool) -> None:
+    """The child is told so at once, makes an iterator of its own, and the parent's goes on."""
+    kind = dict(num_workers=2, threads=threads, persistent_workers=keep, timeout=30)
+    loader = DataLoader(Samples(int, 8), 2, **kind)
+    batches = iter(loader)
+    assert next(batches).tolist() == [0, 1]
+    pipe, theirs = multiprocessing.Pipe(duplex=False)
+    child = os.fork()
+    if child == 0:  # pragma: no cover
+        try:
+            signal.alarm(60)
+            try:
+                next(batches)
+                theirs.send("a batch")
+            except RuntimeError as error:
+                theirs.send(str(error))
+            del batches
+            theirs.send([b.tolist() for b in loader])
+        finally:
+            os._exit(0)
+    try:
+        assert pipe.poll(60), "the child hangs"
+        message = pipe.recv()
+        assert f"DataLoader: this iterator belongs to process {os.getpid()}" in message
+        assert pipe.poll(60), "the child hangs"
+        assert pipe.recv() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert [b.tolist() for b in batches] == [[2, 3], [4, 5], [6, 7]]
+
+
 # ---------------------------------------------------------------- errors
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ class Prefetcher:
         self._timeout = timeout
         self._in_order = in_order
         self._keep = keep
+        self._process = os.getpid()
         self._begin(tasks)
 
     def _begin(self, tasks: Iterator[Any]) -> None:
@@ -71,8 +73,8 @@ class Prefetcher:
             return
 
     def anew(self, tasks: Iterator[Any]) -> bool:
-        """Begin another epoch with the same workers; False where they are gone."""
-        if not self._workers:
+        """Begin another epoch with the same workers; False where they are gone, or not ours."""
+        if not self._workers or self._process != os.getpid():
             return False
         try:
             while self._pending:
@@ -103,6 +105,12 @@ class Prefetcher:
         return self
 
     def __next__(self) -> Any:
+        if self._process != os.getpid():
+            raise RuntimeError(
+                f"DataLoader: this iterator belongs to process {self._process}, and its workers "
+                f"answer that one only: in a child process ({os.getpid()}), call iter(loader) "
+                "for a new one"
+            )
         try:
             while self._pending:
                 number, kind, value = self._receive()
@@ -133,7 +141,7 @@ class Prefetcher:
         """End the workers; batches that nobody has asked for are dropped."""
         workers, self._workers = self._workers, []
         self._pending.clear()
-        if workers:
+        if workers and self._process == os.getpid():  # a forked child leaves its parent's alone
             type(workers[0]).end(workers, at_once)
 
     def __del__(self) -> None:

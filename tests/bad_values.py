@@ -12,6 +12,7 @@ import numpy as np
 import fastconv as fc
 import fastconv.nn.functional as F
 from fastconv import nn, optim
+from fastconv.nn.utils import rnn
 
 #: Errors that say what is wrong with an argument. KeyError is PyTorch's for a missing initial_lr.
 ALLOWED = (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError, MemoryError)
@@ -44,27 +45,17 @@ def right(name: str) -> Any:
     return found.get(name)
 
 
-#: Rooms of rarely used names whose errors are not plain yet, and settings of the whole process.
-UNSWEPT = {
-    f"fastconv.{name}"
-    for name in (
-        "functions.more", "functions.extra", "functions.decompose", "functions.fourier",
-        "_settings", "linalg", "fft", "special", "_more_methods", "nn.utils.fusion",
-        "nn.utils.rnn", "tensor_types", "types", "storage",
-    )
-}  # fmt: skip
-
-
 def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Public functions, fillers, layers and optimisers."""
     for where, module, names in (
         ("fc", fc, dir(fc)), ("F", F, dir(F)), ("init", nn.init, dir(nn.init)),
-        ("utils", nn.utils, dir(nn.utils)), ("nn", nn, nn.__all__), ("optim", optim, optim.__all__),
+        ("utils", nn.utils, dir(nn.utils)), ("rnn", rnn, rnn.__all__), ("nn", nn, nn.__all__),
+        ("optim", optim, optim.__all__), ("linalg", fc.linalg, fc.linalg.__all__),
+        ("fft", fc.fft, fc.fft.__all__), ("special", fc.special, fc.special.__all__),
     ):  # fmt: skip
         for name in sorted(names):
             f = getattr(module, name)
             own = str(getattr(f, "__module__", "")).startswith("fastconv")
-            own = own and f.__module__ not in UNSWEPT
             internal = where in ("init", "utils") and name in ("forget", "changed", "checked")
             left_out = internal or name.startswith("_") or name in STATE
             if callable(f) and own and not left_out:
@@ -86,8 +77,6 @@ def methods() -> Iterator[tuple[str, Callable[..., Any]]]:
         public = not name.startswith("_") or name.strip("_") in operators
         function = getattr(fc.Tensor, name, None)
         if not public or not callable(function):
-            continue
-        if getattr(function, "__module__", "") in UNSWEPT:
             continue
         for kind in (fc.float32, fc.uint8):
 

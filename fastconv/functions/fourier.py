@@ -38,7 +38,7 @@ class Transform(Op):
     ) -> Any:
         count = math.prod(re.shape[d] for d in axes)
         factor = _factor(norm, inverse, count)
-        ctx.args = axes, inverse, factor, re.dtype
+        ctx.args, ctx.norm = (axes, inverse, factor, re.dtype), norm
         z = _sums(re + 1j * im, axes, inverse) * factor
         return z.real.astype(re.dtype), z.imag.astype(re.dtype)
 

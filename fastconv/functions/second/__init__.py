@@ -171,5 +171,5 @@ def constant(array: Any) -> Any:
     return array if isinstance(array, TensorBase) else wrap(np.asarray(array))
 
 
-from . import elementwise, layers, losses, reduce  # noqa: E402  (they register rules)
+from . import decompose, elementwise, layers, losses, reduce  # noqa: E402  (they register rules)
 from . import shape as _shape  # noqa: E402

@@ -10,6 +10,7 @@ import numpy as np
 from ...autograd import Op
 from .. import activation as act
 from .. import elementwise as ew
+from .. import more
 from .. import unary as un
 from .._promote import Cast, cast
 from ..index import MaskedFill, Put
@@ -66,6 +67,11 @@ BINARY: dict[type[Op], tuple[Any, Any]] = {
     ew.Remainder: (lambda g, a, b: g, lambda g, a, b: -g * ew.div(a, b, rounding_mode="floor")),
     ew.Fmod: (lambda g, a, b: g, lambda g, a, b: -g * ew.div(a, b, rounding_mode="trunc")),
     ew.FloorDivide: (lambda g, a, b: g * 0, lambda g, a, b: g * 0),
+    more.Hypot: (
+        lambda g, a, b: g * a / more.hypot(a, b),
+        lambda g, a, b: g * b / more.hypot(a, b),
+    ),
+    more.LogAddExp: (lambda g, a, b: g * un.sigmoid(a - b), lambda g, a, b: g * un.sigmoid(b - a)),
 }
 
 
@@ -143,6 +149,9 @@ UNARY: dict[type[Op], Any] = {
     un.Sinh: lambda g, x: g * un.cosh(x),
     un.Cosh: lambda g, x: g * un.sinh(x),
     un.Tanh: lambda g, y: g * (1 - y * y),
+    more.Asinh: lambda g, x: g * un.rsqrt(x * x + 1),
+    more.Acosh: lambda g, x: g * un.rsqrt(x * x - 1),
+    more.Atanh: lambda g, x: g / (1 - x * x),
     un.Sigmoid: lambda g, y: g * y * (1 - y),
     un.Erf: lambda g, x: g * un.exp(-x * x) * (2 / math.sqrt(math.pi)),
     un.Relu: lambda g, y: gated(g, y, y._array > 0),

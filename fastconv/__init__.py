@@ -481,6 +481,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(
             importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), _NAMES.get(name, name)
         )
+        if name in _NAMES:
+            from .functions._named import named
+
+            value = named(value, name)
         globals()[name] = value
         return value
     from .absent import missing

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import dtypes
 from .functions import _promote
+from .functions._named import named
 from .functions.shape import reshape
 from .tensor_types import (
     BoolTensor,
@@ -54,6 +55,7 @@ def is_signed(input: Any) -> bool:
     return input._array.dtype.kind in "if"
 
 
+@named
 def is_nonzero(input: Any) -> bool:
     """Whether the only element of `input` is not zero."""
     _promote.check_tensor(input, "input", "is_nonzero")
@@ -72,27 +74,32 @@ def detach(input: Any) -> Any:
     return input.detach()
 
 
+@named
 def ravel(input: Any) -> Any:
     """The elements of `input` in one axis."""
     return reshape(input, -1)
 
 
+@named
 def finfo(dtype: Any = None) -> np.finfo:
     """Limits of a floating-point type: ``eps``, ``max``, ``min``, ``tiny``, ``bits``."""
     return np.finfo(dtypes.to_numpy_dtype(dtypes.get_default_dtype() if dtype is None else dtype))
 
 
+@named
 def iinfo(dtype: Any) -> np.iinfo:
     """Limits of an integer type: ``max``, ``min``, ``bits``."""
     return np.iinfo(dtypes.to_numpy_dtype(dtype))
 
 
+@named
 def promote_types(type1: Any, type2: Any) -> dtypes.dtype:
     """The type that holds both."""
     a, b = dtypes.to_numpy_dtype(type1), dtypes.to_numpy_dtype(type2)
     return dtypes.from_numpy_dtype(_promote.promote_types(a, b))
 
 
+@named
 def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
     """The type of the result of arithmetic on two Tensors or numbers."""
     return dtypes.from_numpy_dtype(_promote.result_dtype(tensor1, tensor2))

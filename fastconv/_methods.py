@@ -12,6 +12,7 @@ from .autograd import TensorBase
 from .functions import compare, elementwise, index, linalg, reduce, shape, unary
 from .functions import gather as _gather
 from .functions import quantile as _quantile
+from .functions._named import named
 from .functions._promote import check_tensor
 from .functions.elementwise import inplace_of
 from .functions.elementwise import operator as _op
@@ -164,6 +165,7 @@ class TensorMethods(TensorBase):
     clamp_max = unary.clamp_max
     nan_to_num = unary.nan_to_num
 
+    @named
     def where(self, condition: Any, other: Any) -> Any:
         """This tensor where `condition` holds, `other` elsewhere."""
         return unary.where(condition, self, other)
@@ -261,16 +263,19 @@ class TensorMethods(TensorBase):
     contiguous = shape.contiguous
     clone = shape.clone
 
+    @named
     def view_as(self, other: Any) -> Any:
         """The elements in the shape of `other`."""
         check_tensor(other, "other", "view_as")
         return shape.reshape(self, other._array.shape)
 
+    @named
     def reshape_as(self, other: Any) -> Any:
         """The elements in the shape of `other`."""
         check_tensor(other, "other", "reshape_as")
         return shape.reshape(self, other._array.shape)
 
+    @named
     def ravel(self) -> Any:
         """The elements in one axis."""
         return shape.reshape(self, -1)
@@ -372,14 +377,17 @@ class TensorMethods(TensorBase):
         self._array = array
         return self
 
+    @named
     def squeeze_(self, dim: Any = None) -> Any:
         """In-place version of :func:`squeeze`, for leaves; returns the tensor itself."""
         return self._reshaped_(shape.squeeze(self, dim)._array)
 
+    @named
     def unsqueeze_(self, dim: Any) -> Any:
         """In-place version of :func:`unsqueeze`, for leaves; returns the tensor itself."""
         return self._reshaped_(shape.unsqueeze(self, dim)._array)
 
+    @named
     def t_(self) -> Any:
         """In-place version of :func:`t`, for leaves; returns the tensor itself."""
         return self._reshaped_(shape.t(self)._array)
@@ -390,6 +398,7 @@ class TensorMethods(TensorBase):
         _guard(self, name)
         return elementwise.copy_(self, creation.wrap(np.asarray(values)))
 
+    @named
     def normal_(
         self, mean: Any = 0.0, std: Any = 1.0, *, generator: Generator | None = None
     ) -> Any:
@@ -402,6 +411,7 @@ class TensorMethods(TensorBase):
             "normal_",
         )
 
+    @named
     def uniform_(
         self, a: Any = 0.0, b: Any = 1.0, *, generator: Generator | None = None, **ends: Any
     ) -> Any:
@@ -414,6 +424,7 @@ class TensorMethods(TensorBase):
             "uniform_",
         )
 
+    @named
     def random_(self, a: Any = None, b: Any = None, *, generator: Generator | None = None) -> Any:
         """Overwrite with random integers in [a, b), in [0, a), or of the type's whole range."""
         if a is None:
@@ -426,11 +437,13 @@ class TensorMethods(TensorBase):
             raise ValueError(f"random_: {a} must be below {b}, and both within 64 bits")
         return self._overwrite(rng(generator).integers(a, b, self._array.shape), "random_")
 
+    @named
     def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
         """Overwrite with ones of probability `p`, zeros otherwise."""
         p = p._array if isinstance(p, TensorBase) else p
         return self._overwrite(rng(generator).random(self._array.shape) < p, "bernoulli_")
 
+    @named
     def exponential_(self, lambd: Any = 1.0, *, generator: Generator | None = None) -> Any:
         """Overwrite with exponentially distributed random numbers of rate `lambd`."""
         if isinstance(lambd, (bool, str)) or not hasattr(lambd, "__float__"):
@@ -441,10 +454,12 @@ class TensorMethods(TensorBase):
             rng(generator).exponential(1.0 / lambd, self._array.shape), "exponential_"
         )
 
+    @named
     def bernoulli(self, p: Any = None, *, generator: Generator | None = None) -> Any:
         """Ones with the probabilities in this tensor (or `p`), zeros otherwise."""
         return creation.bernoulli(self, p, generator=generator)
 
+    @named
     def multinomial(
         self, num_samples: Any, replacement: Any = False, *, generator: Any = None
     ) -> Any:
@@ -453,6 +468,7 @@ class TensorMethods(TensorBase):
 
     # new tensors of the same type
 
+    @named
     def new_tensor(
         self, data: Any, *, dtype: Any = None, requires_grad: Any = False, **device: Any
     ) -> Any:
@@ -461,6 +477,7 @@ class TensorMethods(TensorBase):
             data, dtype=dtype or self._array.dtype, requires_grad=requires_grad, **device
         )
 
+    @named
     def new_zeros(
         self, *size: Any, dtype: Any = None, requires_grad: Any = False, **device: Any
     ) -> Any:
@@ -469,6 +486,7 @@ class TensorMethods(TensorBase):
             *size, dtype=dtype or self._array.dtype, requires_grad=requires_grad, **device
         )
 
+    @named
     def new_ones(
         self, *size: Any, dtype: Any = None, requires_grad: Any = False, **device: Any
     ) -> Any:
@@ -477,6 +495,7 @@ class TensorMethods(TensorBase):
             *size, dtype=dtype or self._array.dtype, requires_grad=requires_grad, **device
         )
 
+    @named
     def new_empty(
         self, *size: Any, dtype: Any = None, requires_grad: Any = False, **device: Any
     ) -> Any:
@@ -485,6 +504,7 @@ class TensorMethods(TensorBase):
             *size, dtype=dtype or self._array.dtype, requires_grad=requires_grad, **device
         )
 
+    @named
     def new_full(
         self,
         size: Any,
@@ -500,12 +520,14 @@ class TensorMethods(TensorBase):
 
     # nn.functional
 
+    @named
     def softmax(self, dim: Any, dtype: Any = None) -> Any:
         """See :func:`fastconv.nn.functional.softmax`."""
         from .nn import functional
 
         return functional.softmax(cast(Any, self), dim, dtype=dtype)
 
+    @named
     def log_softmax(self, dim: Any, dtype: Any = None) -> Any:
         """See :func:`fastconv.nn.functional.log_softmax`."""
         from .nn import functional

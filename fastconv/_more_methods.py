@@ -12,9 +12,16 @@ from ._hooks import HookDict, PostAccumulate, RemovableHandle
 from ._methods import TensorMethods, _guard
 from .autograd import changed, forget, move, wrap
 from .functions import compare, elementwise, extra, index, linalg, more, unary
+from .functions._named import named
 from .functions._promote import check_tensor
 from .functions.elementwise import inplace_of
 from .functions.shape import sizes
+
+
+def _check_callable(function: Any, name: str) -> None:
+    """Raise TypeError for what cannot be called; what it raises itself is the user's."""
+    if not callable(function):
+        raise TypeError(f"{name}: callable must be a function, got {function!r:.80}")
 
 
 class MoreMethods(TensorMethods):
@@ -26,9 +33,9 @@ class MoreMethods(TensorMethods):
     renorm = extra.renorm
     renorm_ = inplace_of(extra.renorm, "renorm_")
 
-    acosh = arccosh = more.acosh
-    asinh = arcsinh = more.asinh
-    atanh = arctanh = more.atanh
+    acosh, arccosh = more.acosh, more.arccosh
+    asinh, arcsinh = more.asinh, more.arcsinh
+    atanh, arctanh = more.atanh, more.arctanh
     hypot = more.hypot
     logaddexp = more.logaddexp
     frac = more.frac
@@ -58,10 +65,10 @@ class MoreMethods(TensorMethods):
     masked_scatter_ = inplace_of(more.masked_scatter, "masked_scatter_")
     index_put = more.index_put
     index_put_ = more.index_put_
-    fix = unary.trunc
-    sgn = unary.sign
-    ger = linalg.outer
-    split_with_sizes = index.split
+    fix = named(unary.trunc, "fix")
+    sgn = named(unary.sign, "sgn")
+    ger = named(linalg.outer, "ger")
+    split_with_sizes = named(index.split, "split_with_sizes")
     baddbmm_ = inplace_of(linalg.baddbmm, "baddbmm_")
     logical_and_ = inplace_of(compare.logical_and, "logical_and_")
     logical_or_ = inplace_of(compare.logical_or, "logical_or_")
@@ -79,8 +86,9 @@ class MoreMethods(TensorMethods):
     ge_ = inplace_of(compare.ge, "ge_")
     fmod_ = inplace_of(elementwise.fmod, "fmod_")
     atan2_ = inplace_of(elementwise.atan2, "atan2_")
-    subtract_ = elementwise.sub_
-    divide_ = true_divide_ = elementwise.div_
+    subtract_ = named(elementwise.sub_, "subtract_")
+    divide_ = named(elementwise.div_, "divide_")
+    true_divide_ = named(elementwise.div_, "true_divide_")
     negative_ = inplace_of(unary.neg, "negative_")
     absolute_ = inplace_of(unary.abs, "absolute_")
     erf_ = inplace_of(unary.erf, "erf_")
@@ -91,60 +99,70 @@ class MoreMethods(TensorMethods):
     cosh_ = inplace_of(unary.cosh, "cosh_")
     frac_ = inplace_of(more.frac, "frac_")
 
+    @named
     def logit(self, eps: float | None = None) -> Any:
         """See :func:`fastconv.special.logit`."""
         from .special import logit
 
         return logit(self, eps)
 
+    @named
     def xlogy(self, other: Any) -> Any:
         """See :func:`fastconv.special.xlogy`."""
         from .special import xlogy
 
         return xlogy(self, other)
 
+    @named
     def sinc(self) -> Any:
         """See :func:`fastconv.special.sinc`."""
         from .special import sinc
 
         return sinc(self)
 
+    @named
     def inverse(self) -> Any:
         """See :func:`fastconv.linalg.inv`."""
         from .linalg import inv
 
         return inv(self)
 
+    @named
     def det(self) -> Any:
         """See :func:`fastconv.linalg.det`."""
         from .linalg import det
 
         return det(self)
 
+    @named
     def logdet(self) -> Any:
         """See :func:`fastconv.linalg.logdet`."""
         from .linalg import logdet
 
         return logdet(self)
 
+    @named
     def cholesky(self, upper: bool = False) -> Any:
         """See :func:`fastconv.linalg.cholesky`."""
         from .linalg import cholesky
 
         return cholesky(self, upper)
 
+    @named
     def pinverse(self, rcond: float = 1e-15) -> Any:
         """See :func:`fastconv.linalg.pinv`."""
         from .linalg import pinv
 
         return pinv(self, rcond)
 
+    @named
     def matrix_power(self, n: int) -> Any:
         """See :func:`fastconv.linalg.matrix_power`."""
         from .linalg import matrix_power
 
         return matrix_power(self, n)
 
+    @named
     def resize_(self, *size: Any, memory_format: Any = None) -> Any:
         """Give a leaf another shape: elements stay in order, what is more is uninitialised."""
         shape, array = sizes(size, "resize_"), self._array
@@ -158,11 +176,13 @@ class MoreMethods(TensorMethods):
             move(self, new)
         return self
 
+    @named
     def resize_as_(self, other: Any, memory_format: Any = None) -> Any:
         """:meth:`resize_` to the shape of `other`."""
         check_tensor(other, "other", "resize_as_")
         return self.resize_(*other._array.shape)
 
+    @named
     def fill_diagonal_(self, fill_value: Any, wrap: bool = False) -> Any:
         """Put a number on the diagonal; returns the tensor itself."""
         _guard(self, "fill_diagonal_")
@@ -173,6 +193,7 @@ class MoreMethods(TensorMethods):
         changed(self)
         return self
 
+    @named
     def new(self, *args: Any, **device: Any) -> Any:
         """A tensor of this type: a copy of data, or uninitialised memory of the given sizes."""
         if len(args) == 1 and not isinstance(args[0], (int, np.integer, tuple)):
@@ -196,6 +217,7 @@ class MoreMethods(TensorMethods):
     def apply_(self, callable: Callable[[Any], Any]) -> Any:
         """Replace every element by ``callable(element)``, slowly; returns the tensor itself."""
         _guard(self, "apply_")
+        _check_callable(callable, "apply_")
         values = [callable(v) for v in self._array.reshape(-1).tolist()]
         return self._put(values, "apply_")
 
@@ -203,6 +225,7 @@ class MoreMethods(TensorMethods):
         """Replace every element by ``callable(element, other's)``; returns the tensor itself."""
         check_tensor(other, "other", "map_")
         _guard(self, "map_")
+        _check_callable(callable, "map_")
         theirs = np.broadcast_to(other._array, self._array.shape).reshape(-1).tolist()
         pairs = zip(self._array.reshape(-1).tolist(), theirs, strict=True)
         return self._put([callable(a, b) for a, b in pairs], "map_")
@@ -215,6 +238,7 @@ class MoreMethods(TensorMethods):
         changed(self)
         return self
 
+    @named
     def register_post_accumulate_grad_hook(self, hook: Callable[[Any], None]) -> RemovableHandle:
         """Call ``hook(tensor)`` after a backward pass has added to this leaf's ``.grad``.
 
@@ -233,6 +257,7 @@ class MoreMethods(TensorMethods):
             self._hooks = HookDict()
         return self._hooks.add(PostAccumulate(hook))
 
+    @named
     def sum_to_size(self, *size: Any) -> Any:
         """Sums over the axes along which `size` would be broadcast to this shape."""
         return extra.sum_to_size(self, sizes(size, "sum_to_size"))
@@ -255,11 +280,13 @@ class MoreMethods(TensorMethods):
         """Whether the only element is not zero."""
         return bool(self)
 
+    @named
     def is_same_size(self, other: Any) -> bool:
         """Whether the shapes are equal."""
         check_tensor(other, "other", "is_same_size")
         return self._array.shape == other._array.shape
 
+    @named
     def is_set_to(self, tensor: Any) -> bool:
         """Whether `tensor` is over the same memory, in the same shape and order."""
         check_tensor(tensor, "tensor", "is_set_to")
@@ -282,6 +309,7 @@ class MoreMethods(TensorMethods):
         """The tensor itself."""
         return self
 
+    @named
     def to_dense(self, dtype: Any = None) -> Any:
         """The tensor itself, or of another dtype: all are dense."""
         return self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]

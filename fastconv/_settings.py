@@ -6,6 +6,7 @@ from typing import Any
 
 from . import dtypes
 from ._once import say_once
+from .functions._named import named
 from .tensor_types import wanted
 
 
@@ -35,6 +36,7 @@ def get_deterministic_debug_mode() -> int:
 _precision = "highest"
 
 
+@named
 def set_float32_matmul_precision(precision: str) -> None:
     """Note 'highest', 'high' or 'medium'; products of float32 are always of full precision."""
     global _precision
@@ -51,6 +53,7 @@ def get_float32_matmul_precision() -> str:
     return _precision
 
 
+@named
 def set_default_device(device: Any) -> None:
     """Accept the CPU; RuntimeError for any other device."""
     if device is not None:
@@ -62,6 +65,7 @@ def get_default_device() -> dtypes.device:
     return dtypes.CPU
 
 
+@named
 def set_default_tensor_type(t: Any) -> None:
     """Set the default type by a type object or its name; RuntimeError for CUDA's."""
     found = wanted(t, "set_default_tensor_type")
@@ -79,6 +83,8 @@ def get_num_interop_threads() -> int:
 
 def set_flush_denormal(mode: bool) -> bool:
     """False: denormal numbers are kept; said once when they are asked to go."""
+    if not isinstance(mode, (bool, int)):
+        raise TypeError(f"set_flush_denormal: mode must be a bool, got {mode!r:.80}")
     if mode:
         say_once("set_flush_denormal has no effect: denormal numbers are kept")
     return False
@@ -87,6 +93,7 @@ def set_flush_denormal(mode: bool) -> bool:
 _warns = False
 
 
+@named
 def set_warn_always(b: bool) -> None:
     """Note the setting: warnings that are given once stay so."""
     global _warns

@@ -42,7 +42,7 @@ _local = _Local()
 
 
 def _check_precision(name: object) -> str:
-    if name not in PRECISIONS:
+    if not isinstance(name, str) or name not in PRECISIONS:
         raise ValueError(f"precision must be one of {PRECISIONS}, got {name!r}")
     return str(name)
 

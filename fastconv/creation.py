@@ -13,6 +13,7 @@ from . import dtypes, memory
 from .autograd import TensorBase, expose, wrap
 from .dtypes import to_numpy_dtype
 from .functions import _promote
+from .functions._named import named
 from .functions.shape import format_order, sizes
 from .random import Generator, rng
 from .spec.arguments import as_int
@@ -118,6 +119,7 @@ def _unwrapped(data: Any) -> Any:
     return [_unwrapped(x) for x in data] if isinstance(data, (list, tuple)) else data
 
 
+@named
 def tensor(
     data: Any,
     *,
@@ -159,6 +161,7 @@ def tensor(
         return finish(np.array(array, kind, copy=True, order="C"), requires_grad)
 
 
+@named
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """`data` as a tensor, sharing memory where its type allows."""
     _check(device)
@@ -174,7 +177,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return expose(wrap(values)) if given else wrap(values)  # type: ignore[no-any-return]
 
 
-asarray = as_tensor
+asarray = named(as_tensor, "asarray")
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -191,6 +194,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return expose(wrap(array if type(array) is np.ndarray else array.view(np.ndarray)))  # type: ignore[no-any-return]
 
 
+@named
 def from_dlpack(x: Any) -> Tensor:
     """A tensor that shares the memory of any object with ``__dlpack__``."""
     if not hasattr(x, "__dlpack__"):
@@ -198,6 +202,7 @@ def from_dlpack(x: Any) -> Tensor:
     return from_numpy(np.from_dlpack(x))
 
 
+@named
 def zeros(
     *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any
 ) -> Tensor:
@@ -208,6 +213,7 @@ def zeros(
     )
 
 
+@named
 def ones(
     *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **given: Any
 ) -> Tensor:
@@ -218,6 +224,7 @@ def ones(
     )
 
 
+@named
 def empty(
     *size: Any,
     dtype: Any = None,
@@ -244,6 +251,7 @@ def _empty(shape: tuple[int, ...], kind: np.dtype, memory_format: Any) -> np.nda
     return memory.empty(shape, kind) if kind.kind == "f" else np.empty(shape, kind)
 
 
+@named
 def full(
     size: Any,
     fill_value: Any,
@@ -273,6 +281,7 @@ def full(
     return finish(np.full(shape, fill_value, kind), requires_grad)
 
 
+@named
 def rand(
     *size: Any,
     generator: Generator | None = None,
@@ -289,6 +298,7 @@ def rand(
     )
 
 
+@named
 def randn(
     *size: Any,
     generator: Generator | None = None,
@@ -325,6 +335,7 @@ def normal_array(
     return rng(generator).standard_normal(shape, kind)
 
 
+@named
 def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
 ) -> Tensor:
@@ -338,6 +349,7 @@ def normal(
     return wrap((normal_array(shape, kind, generator) * s + m).astype(kind, copy=False))
 
 
+@named
 def randint(
     low: Any,
     high: Any = None,
@@ -363,6 +375,7 @@ def randint(
     return finish(values.astype(_kind(dtypes.int64 if dtype is None else dtype)), requires_grad)
 
 
+@named
 def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, **_: Any
 ) -> Tensor:
@@ -378,6 +391,7 @@ def randperm(
     )
 
 
+@named
 def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """Ones with the probabilities in `input` (or `p`), zeros otherwise."""
     _promote.check_tensor(input, "input", "bernoulli")
@@ -389,6 +403,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     return wrap((rng(generator).random(a.shape) < (a if p is None else p)).astype(a.dtype))
 
 
+@named
 def multinomial(
     input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
@@ -407,6 +422,7 @@ def multinomial(
     return wrap(out[0] if input._array.ndim == 1 else out)
 
 
+@named
 def arange(
     start: Any,
     end: Any = None,
@@ -441,6 +457,7 @@ def arange(
     return finish(np.arange(start, end, step).astype(kind), requires_grad)
 
 
+@named
 def linspace(
     start: Any,
     end: Any,
@@ -455,6 +472,7 @@ def linspace(
     return finish(np.linspace(float(start), float(end), steps).astype(_kind(dtype)), requires_grad)
 
 
+@named
 def logspace(
     start: Any,
     end: Any,
@@ -470,6 +488,7 @@ def logspace(
     )
 
 
+@named
 def eye(
     n: int,
     m: int | None = None,
@@ -494,6 +513,7 @@ def _like(input: Any, dtype: Any, device: Any, memory_format: Any, function: str
     return _empty(input._array.shape, kind, memory_format)
 
 
+@named
 def zeros_like(
     input: Any,
     *,
@@ -508,6 +528,7 @@ def zeros_like(
     return finish(a, requires_grad)
 
 
+@named
 def ones_like(
     input: Any,
     *,
@@ -522,6 +543,7 @@ def ones_like(
     return finish(a, requires_grad)
 
 
+@named
 def empty_like(
     input: Any,
     *,
@@ -534,6 +556,7 @@ def empty_like(
     return finish(_like(input, dtype, device, memory_format, "empty_like"), requires_grad)
 
 
+@named
 def full_like(
     input: Any,
     fill_value: Any,
@@ -551,6 +574,7 @@ def full_like(
     return finish(a, requires_grad)
 
 
+@named
 def rand_like(
     input: Any,
     *,
@@ -565,6 +589,7 @@ def rand_like(
     return finish(a, requires_grad)
 
 
+@named
 def randn_like(
     input: Any,
     *,
@@ -579,6 +604,7 @@ def randn_like(
     return finish(a, requires_grad)
 
 
+@named
 def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None) -> Tensor:
     """Random integers in [low, high) in the shape and type of `input`."""
     a = _like(input, dtype, None, None, "randint_like")

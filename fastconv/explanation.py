@@ -61,7 +61,7 @@ def explain(
     for n in (1, 2, 3):
         makers[f"conv{n}d"] = conv_spec, n
         makers[f"conv_transpose{n}d"] = conv_transpose_spec, n
-    if op not in makers:
+    if not isinstance(op, str) or op not in makers:
         raise ValueError(f"explain(): op must be one of {sorted(makers)}, got {op!r}")
     make, ndim = makers[op]
     x_shape = as_shape("explain", "input_size", input_size)

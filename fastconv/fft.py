@@ -15,7 +15,8 @@ import numpy as np
 from . import dtypes
 from .absent import missing
 from .autograd import TensorBase, wrap
-from .functions._promote import to_float
+from .functions._named import named
+from .functions._promote import check_tensor, to_float
 from .functions.elementwise import atan2, mul
 from .functions.fourier import Transform
 from .functions.index import narrow
@@ -23,6 +24,7 @@ from .functions.pad import Pad
 from .functions.reduce import norm as _norm
 from .functions.shape import axes as _axes
 from .functions.shape import axis, roll, stack
+from .spec.arguments import as_int
 
 __all__ = [
     "Complex", "angle", "complex", "conj", "fft", "fft2", "fftfreq", "fftn", "fftshift", "ifft",
@@ -43,6 +45,8 @@ class Complex:
     __slots__ = ("imag", "real")
 
     def __init__(self, real: Any, imag: Any) -> None:
+        check_tensor(real, "real", "complex")
+        check_tensor(imag, "imag", "complex")
         if real._array.shape != imag._array.shape or real._array.dtype != imag._array.dtype:
             raise ValueError(
                 "complex: real and imag must have one shape and dtype, got "
@@ -246,21 +250,25 @@ def _pair(real: Any, imag: Any) -> Complex:
     return Complex(real, imag)
 
 
+@named
 def complex(real: Any, imag: Any) -> Complex:
     """A pair of real tensors as a complex one."""
     return Complex(real, imag)
 
 
+@named
 def polar(abs: Any, angle: Any) -> Complex:
     """From sizes and angles."""
     return Complex(abs * angle.cos(), abs * angle.sin())
 
 
+@named
 def real(input: Any) -> Any:
     """The real part; a Tensor itself."""
     return input.real if isinstance(input, Complex) else input
 
 
+@named
 def imag(input: Any) -> Any:
     """The imaginary part of a Complex."""
     if not isinstance(input, Complex):
@@ -268,11 +276,13 @@ def imag(input: Any) -> Any:
     return input.imag
 
 
+@named
 def conj(input: Any) -> Any:
     """The conjugate; a Tensor itself."""
     return input.conj() if isinstance(input, Complex) else input
 
 
+@named
 def angle(input: Any) -> Any:
     """The angle; of a real tensor 0, or π where it is negative."""
     if isinstance(input, Complex):
@@ -281,6 +291,7 @@ def angle(input: Any) -> Any:
     return atan2(mul(x, 0.0), x)
 
 
+@named
 def view_as_real(input: Complex) -> Any:
     """Real and imaginary parts in a new last axis: a copy."""
     if not isinstance(input, Complex):
@@ -288,6 +299,7 @@ def view_as_real(input: Complex) -> Any:
     return stack([input.real, input.imag], -1)
 
 
+@named
 def view_as_complex(input: Any) -> Complex:
     """From a last axis of two, real and imaginary part."""
     if input.shape[-1:] != (2,):
@@ -367,6 +379,7 @@ def _transform(
     return Complex(*Transform.apply(re, im, dims, inverse, kind))
 
 
+@named
 def fft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Complex:
     """The transform along an axis.
 
@@ -386,26 +399,31 @@ def fft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None
     return _transform(input, None if n is None else (n,), (dim,), norm, False, "fft")
 
 
+@named
 def ifft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Complex:
     """The inverse transform along an axis: see :func:`fft`."""
     return _transform(input, None if n is None else (n,), (dim,), norm, True, "ifft")
 
 
+@named
 def fft2(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Complex:
     """The transform over two axes: see :func:`fft`."""
     return _transform(input, s, dim, norm, False, "fft2")
 
 
+@named
 def ifft2(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Complex:
     """The inverse transform over two axes: see :func:`fft`."""
     return _transform(input, s, dim, norm, True, "ifft2")
 
 
+@named
 def fftn(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Complex:
     """The transform over several axes, all by default: see :func:`fft`."""
     return _transform(input, s, dim, norm, False, "fftn")
 
 
+@named
 def ifftn(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Complex:
     """The inverse transform over several axes, all by default: see :func:`fft`."""
     return _transform(input, s, dim, norm, True, "ifftn")
@@ -420,16 +438,19 @@ def _half(input: Any, s: Any, dim: Any, norm: str | None, function: str) -> Comp
     return z._each(lambda t: narrow(t, last, 0, t._array.shape[last] // 2 + 1))
 
 
+@named
 def rfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Complex:
     """The first half of the transform of a real signal, n // 2 + 1 elements: see :func:`fft`."""
     return _half(input, None if n is None else (n,), (dim,), norm, "rfft")
 
 
+@named
 def rfft2(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Complex:
     """The transform of real images, half of the last axis: see :func:`fft`."""
     return _half(input, s, dim, norm, "rfft2")
 
 
+@named
 def rfftn(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Complex:
     """The transform of real arrays, half of the last axis: see :func:`fft`."""
     return _half(input, s, dim, norm, "rfftn")
@@ -460,16 +481,19 @@ def _whole(input: Any, s: Any, dim: Any, norm: str | None, function: str) -> Any
     return Transform.apply(ready(z.real), ready(z.imag), (last,), True, kind)[0]
 
 
+@named
 def irfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:
     """The real signal whose :func:`rfft` this is, of `n` elements: 2 (m - 1) by default."""
     return _whole(input, None if n is None else (n,), (dim,), norm, "irfft")
 
 
+@named
 def irfft2(input: Any, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Any:
     """The real images whose :func:`rfft2` this is."""
     return _whole(input, s, dim, norm, "irfft2")
 
 
+@named
 def irfftn(input: Any, s: Any = None, dim: Any = None, norm: str | None = None) -> Any:
     """The real array whose :func:`rfftn` this is."""
     return _whole(input, s, dim, norm, "irfftn")
@@ -484,35 +508,46 @@ def _shifted(input: Any, dim: Any, sign: int, function: str) -> Any:
     return roll(input, shifts, dims)
 
 
+@named
 def fftshift(input: Any, dim: Any = None) -> Any:
     """The frequency 0 moved to the middle; of a Tensor or Complex."""
     return _shifted(input, dim, 1, "fftshift")
 
 
+@named
 def ifftshift(input: Any, dim: Any = None) -> Any:
     """Undo :func:`fftshift`."""
     return _shifted(input, dim, -1, "ifftshift")
 
 
-def _frequencies(values: np.ndarray, dtype: Any, requires_grad: bool) -> Any:
+def _frequencies(make: Any, n: Any, d: Any, dtype: Any, requires_grad: bool) -> Any:
+    name = f"fft.{make.__name__}"
+    n = as_int(name, "n", n)
+    if isinstance(d, (int, np.number)) or (isinstance(d, TensorBase) and not d._array.ndim):
+        d = float(d)  # type: ignore[arg-type]
+    if n < 1 or not isinstance(d, float) or d == 0:
+        raise ValueError(f"{name}: n must be positive and d a number other than 0, got {n}, {d!r}")
+    values = make(n, d)
     kind = dtypes.to_numpy_dtype(dtypes.get_default_dtype() if dtype is None else dtype)
     found: Any = wrap(values.astype(kind))
     found.requires_grad = requires_grad
     return found
 
 
+@named
 def fftfreq(
     n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Any:
     """The frequencies of :func:`fft`'s elements."""
-    return _frequencies(np.fft.fftfreq(n, d), dtype, requires_grad)
+    return _frequencies(np.fft.fftfreq, n, d, dtype, requires_grad)
 
 
+@named
 def rfftfreq(
     n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Any:
     """The frequencies of :func:`rfft`'s elements."""
-    return _frequencies(np.fft.rfftfreq(n, d), dtype, requires_grad)
+    return _frequencies(np.fft.rfftfreq, n, d, dtype, requires_grad)
 
 
 def __getattr__(name: str) -> Any:

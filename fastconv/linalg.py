@@ -14,6 +14,7 @@ from .absent import missing
 from .autograd import TensorBase, wrap
 from .functions import decompose as _ops
 from .functions import reduce as _reduce
+from .functions._named import named
 from .functions.linalg import diagonal, matmul
 from .functions.reduce import norm as vector_p_norm
 from .functions.shape import axis, movedim
@@ -73,11 +74,13 @@ def _matrix(A: Any, function: str, square: bool = False) -> Any:
     return A
 
 
+@named
 def inv(A: Any) -> Any:
     """The inverse of square matrices; LinAlgError where there is none."""
     return _ops.Inverse.apply(_matrix(A, "inv", True))
 
 
+@named
 def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     """X with ``A @ X = B``, or ``X @ A = B`` where not `left`.
 
@@ -101,38 +104,45 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     return found.squeeze(-1) if vector else found
 
 
+@named
 def det(A: Any) -> Any:
     """The determinants of square matrices."""
     return _ops.Det.apply(_matrix(A, "det", True))
 
 
+@named
 def slogdet(A: Any) -> Any:
     """The sign and the logarithm of the size of determinants: a named tuple."""
     return _Slogdet(*_ops.SlogDet.apply(_matrix(A, "slogdet", True)))
 
 
+@named
 def logdet(A: Any) -> Any:
     """The logarithm of determinants; NaN for negative ones."""
     sign, size = slogdet(A)
     return size + wrap(np.where(sign._array < 0, np.nan, 0).astype(size._array.dtype))
 
 
+@named
 def cholesky(A: Any, upper: bool = False) -> Any:
     """L, lower, with ``L @ L.mT = A``; its transpose where `upper`."""
     found = _ops.Cholesky.apply(_matrix(A, "cholesky", True))
     return found.mT if upper else found
 
 
+@named
 def eigh(A: Any, UPLO: str = "L") -> Any:
     """Eigenvalues, rising, and eigenvectors of symmetric matrices: a named tuple."""
     return _Eigh(*_ops.Eigh.apply(_matrix(A, "eigh", True), UPLO))
 
 
+@named
 def eigvalsh(A: Any, UPLO: str = "L") -> Any:
     """Eigenvalues, rising, of symmetric matrices."""
     return eigh(A, UPLO).eigenvalues
 
 
+@named
 def svd(A: Any, full_matrices: bool = True) -> Any:
     """U, S and Vh with ``A = U @ diag(S) @ Vh``: a named tuple.
 
@@ -149,11 +159,13 @@ def svd(A: Any, full_matrices: bool = True) -> Any:
     return _SVD(*_ops.SVD.apply(A))
 
 
+@named
 def svdvals(A: Any) -> Any:
     """Singular values, falling."""
     return svd(A, full_matrices=False).S
 
 
+@named
 def qr(A: Any, mode: str = "reduced") -> Any:
     """Q, of orthonormal columns, and R, upper, with ``A = Q @ R``: a named tuple.
 
@@ -175,18 +187,22 @@ def qr(A: Any, mode: str = "reduced") -> Any:
     return _QR(*(wrap(part) for part in np.linalg.qr(A._array, "complete")))
 
 
+@named
 def pinv(A: Any, rtol: float | None = None, hermitian: bool = False) -> Any:
     """The pseudo-inverse, from singular values larger than `rtol` of the largest."""
     _matrix(A, "pinv")
     u, s, vh = svd(A, full_matrices=False)
     if rtol is None:
         rtol = float(np.finfo(A._array.dtype).eps) * max(A.shape[-2:])
+    elif isinstance(rtol, TensorBase):
+        rtol = rtol._array[..., None]
     keep = s._array > rtol * s._array.max(-1, initial=0, keepdims=True)
     safe = s + wrap((~keep).astype(s._array.dtype))
     weight = wrap(keep.astype(s._array.dtype)) / safe
     return matmul(vh.mT * weight.unsqueeze(-2), u.mT)
 
 
+@named
 def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """The X of least ``|A X - B|``: a named tuple of solution, residuals, rank, singular values.
 
@@ -204,6 +220,7 @@ def lstsq(A: Any, B: Any, rcond: float | None = None, *, driver: str | None = No
     return _Lstsq(solution, wrap(residuals), wrap(np.asarray(rank)), wrap(s))
 
 
+@named
 def matrix_rank(A: Any, *, atol: float | None = None, rtol: float | None = None) -> Any:
     """How many singular values are larger than `atol` and than `rtol` of the largest."""
     _matrix(A, "matrix_rank")
@@ -214,6 +231,7 @@ def matrix_rank(A: Any, *, atol: float | None = None, rtol: float | None = None)
     return wrap(np.asarray((s > limit).sum(-1)))
 
 
+@named
 def cond(A: Any, p: Any = None) -> Any:
     """The condition number: the norm times that of the inverse; of singular values by default."""
     _matrix(A, "cond")
@@ -224,6 +242,7 @@ def cond(A: Any, p: Any = None) -> Any:
     return matrix_norm(A, p) * matrix_norm(inv(A), p)
 
 
+@named
 def matrix_power(A: Any, n: int) -> Any:
     """The n-th power of square matrices; of the inverse where `n` is negative."""
     _matrix(A, "matrix_power", True)
@@ -239,6 +258,7 @@ def matrix_power(A: Any, n: int) -> Any:
     return found
 
 
+@named
 def multi_dot(tensors: Any) -> Any:
     """The product of several matrices, from left to right."""
     parts = list(tensors)
@@ -250,11 +270,13 @@ def multi_dot(tensors: Any) -> Any:
     return found
 
 
+@named
 def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     """Sums of products along an axis."""
     return _reduce.sum(x * y, dim)
 
 
+@named
 def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     """Cross products of vectors of three along an axis."""
     from .functions.shape import roll
@@ -267,6 +289,7 @@ def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     return roll(input, -1, dim) * roll(other, -2, dim) - roll(input, -2, dim) * roll(other, -1, dim)
 
 
+@named
 def vector_norm(
     x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
@@ -274,6 +297,7 @@ def vector_norm(
     return vector_p_norm(x, ord, dim, keepdim, dtype=dtype)
 
 
+@named
 def matrix_norm(
     A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
@@ -316,6 +340,7 @@ def matrix_norm(
     return found
 
 
+@named
 def norm(
     A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .absent import missing
 from .autograd import TensorBase, wrap
+from .functions._named import named
 from .functions.elementwise import mul
 from .functions.reduce import logsumexp
 from .functions.unary import erf, exp2, expm1, log, log1p, sigmoid, where
@@ -19,21 +20,24 @@ __all__ = [
     "ndtr", "round", "sinc", "softmax", "xlog1py", "xlogy",
 ]  # fmt: skip
 
-expit = sigmoid
+expit = named(sigmoid, "expit")
 round = _round
 
 
+@named
 def erfc(input: Any) -> Any:
     """``1 - erf(input)``; for large inputs it loses digits."""
     return 1 - erf(input)
 
 
+@named
 def logit(input: Any, eps: float | None = None) -> Any:
     """log(p / (1 - p)) of probabilities, limited to [eps, 1 - eps] where `eps` is given."""
     p = input if eps is None else input.clamp(eps, 1 - eps)
     return log(p) - log1p(-p)
 
 
+@named
 def xlogy(input: Any, other: Any) -> Any:
     """``input * log(other)``, and 0 where `input` is 0."""
     if not isinstance(input, TensorBase):
@@ -47,17 +51,20 @@ def xlogy(input: Any, other: Any) -> Any:
     return input * log(where(wrap(bad), 1.0, other))
 
 
+@named
 def xlog1py(input: Any, other: Any) -> Any:
     """``input * log1p(other)``, and 0 where `input` is 0."""
     return xlogy(input, 1 + other)
 
 
+@named
 def entr(input: Any) -> Any:
     """``-x log x``, 0 at 0, and -inf below."""
     below = wrap(input._array < 0)
     return where(below, float("-inf"), -xlogy(input, where(below, 1.0, input)))
 
 
+@named
 def sinc(input: Any) -> Any:
     """sin(πx) / (πx), and 1 at 0."""
     import math
@@ -68,6 +75,7 @@ def sinc(input: Any) -> Any:
     return where(zero, 1.0, safe.sin() / safe)
 
 
+@named
 def ndtr(input: Any) -> Any:
     """The normal distribution's area below."""
     return 0.5 * (1 + erf(input * 0.5**0.5))

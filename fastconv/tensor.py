@@ -15,6 +15,7 @@ from ._more_methods import MoreMethods
 from .autograd import TensorBase, expose, memory, move, wrap
 from .dtypes import Size
 from .functions import index, shape
+from .functions._named import named, retell
 from .functions._promote import Cast, check_tensor
 
 
@@ -38,10 +39,13 @@ class Tensor(MoreMethods):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
         kind = dtypes.get_default_dtype().dtype
-        if len(args) == 1 and not isinstance(args[0], (int, np.integer, Size)):
-            data = args[0]._array if isinstance(args[0], TensorBase) else args[0]
-            return wrap(np.array(data, kind), cls)
-        return wrap(np.empty(shape.sizes(args, "Tensor") if args else (0,), kind), cls)
+        try:
+            if len(args) == 1 and not isinstance(args[0], (int, np.integer, Size)):
+                data = args[0]._array if isinstance(args[0], TensorBase) else args[0]
+                return wrap(np.array(data, kind), cls)
+            return wrap(np.empty(shape.sizes(args, "Tensor") if args else (0,), kind), cls)
+        except Exception as error:
+            retell(error, "Tensor", lambda *given: None, args, {})
 
     # attributes
 
@@ -173,8 +177,8 @@ class Tensor(MoreMethods):
         """-1, the CPU."""
         return -1
 
-    nelement = numel
-    ndimension = dim
+    nelement = named(numel, "nelement")
+    ndimension = named(dim, "ndimension")
 
     # out of the tensor
 
@@ -340,6 +344,7 @@ class Tensor(MoreMethods):
         self._node, self._nr, self._requires = None, 0, False
         return self
 
+    @named
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set :attr:`requires_grad`; returns the tensor itself."""
         self.requires_grad = requires_grad
@@ -386,38 +391,42 @@ class Tensor(MoreMethods):
         RuntimeError
             For any device but the CPU.
         """
-        kind = kwargs.pop("dtype", None)
-        device = kwargs.pop("device", None)
-        fmt = kwargs.pop("memory_format", None)
-        copy = kwargs.pop("copy", False)
-        kwargs.pop("non_blocking", None)
-        if kwargs:
-            raise TypeError(f"to() got an unexpected argument {next(iter(kwargs))!r}")
-        flags = []
-        for a in args:
-            if isinstance(a, TensorBase):
-                kind = a._array.dtype
-            elif isinstance(a, (str, dtypes.device)):
-                device = a
-            elif isinstance(a, bool) or a is None:
-                flags.append(a)
-            else:
-                kind = a
-        if len(flags) > 1:  # (…, non_blocking, copy)
-            copy = flags[1]
-        if device is not None:
-            dtypes.device(device)
-        out = self
-        if kind is not None:
-            wanted = dtypes.to_numpy_dtype(kind)
-            if wanted != self._array.dtype:
-                out = Cast.apply(self, wanted)
-        if fmt is not None:
-            order = shape.format_order(out._array, fmt, "to")
-            if not shape.has_order(out._array, order):
-                out = shape.Clone.apply(out, order)
-        return shape.Clone.apply(self, "K") if copy and out is self else out
+        try:
+            kind = kwargs.pop("dtype", None)
+            device = kwargs.pop("device", None)
+            fmt = kwargs.pop("memory_format", None)
+            copy = kwargs.pop("copy", False)
+            kwargs.pop("non_blocking", None)
+            if kwargs:
+                raise TypeError(f"to() got an unexpected argument {next(iter(kwargs))!r}")
+            flags = []
+            for a in args:
+                if isinstance(a, TensorBase):
+                    kind = a._array.dtype
+                elif isinstance(a, (str, dtypes.device)):
+                    device = a
+                elif isinstance(a, bool) or a is None:
+                    flags.append(a)
+                else:
+                    kind = a
+            if len(flags) > 1:  # (…, non_blocking, copy)
+                copy = flags[1]
+            if device is not None:
+                dtypes.device(device)
+            out = self
+            if kind is not None:
+                wanted = dtypes.to_numpy_dtype(kind)
+                if wanted != self._array.dtype:
+                    out = Cast.apply(self, wanted)
+            if fmt is not None:
+                order = shape.format_order(out._array, fmt, "to")
+                if not shape.has_order(out._array, order):
+                    out = shape.Clone.apply(out, order)
+            return shape.Clone.apply(self, "K") if copy and out is self else out
+        except Exception as error:
+            retell(error, "to", Tensor.to, (self, *args), {**kwargs})
 
+    @named
     def type(self, dtype: Any = None, non_blocking: bool = False) -> Any:
         """The type's name, such as ``fastconv.FloatTensor``; or the tensor with another dtype."""
         if dtype is None:

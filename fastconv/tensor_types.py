@@ -8,6 +8,7 @@ import numpy as np
 
 from . import creation, dtypes
 from .autograd import TensorBase, wrap
+from .functions._named import retell
 from .functions.shape import sizes
 
 
@@ -46,9 +47,12 @@ class TensorType(type):
             )
         if device.pop("device", "cpu") not in (None, "cpu", dtypes.CPU) or device:
             raise TypeError(f"{cls.__name__}: sizes or data are expected, got {device!r:.80}")
-        if len(args) == 1 and not isinstance(args[0], (int, np.integer, dtypes.Size)):
-            return creation.tensor(args[0], dtype=cls.dtype)
-        return wrap(np.empty(sizes(args, cls.__name__) if args else (0,), cls.dtype.dtype))
+        try:
+            if len(args) == 1 and not isinstance(args[0], (int, np.integer, dtypes.Size)):
+                return creation.tensor(args[0], dtype=cls.dtype)
+            return wrap(np.empty(sizes(args, cls.__name__) if args else (0,), cls.dtype.dtype))
+        except Exception as error:
+            retell(error, cls.__name__, lambda *given: None, args, {})
 
     def __repr__(cls) -> str:
         return f"<class '{cls.__module__}.{cls.__name__}'>"

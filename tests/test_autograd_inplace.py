@@ -114,7 +114,7 @@ def test_in_place_shape_and_type_errors():
         (leaf(3) * 1).add_(fc.zeros(2, 3))
     with pytest.raises(RuntimeError, match="int64"):
         fc.zeros(3, dtype=fc.int64).add_(0.5)
-    with pytest.raises(RuntimeError, match="Div"):
+    with pytest.raises(RuntimeError, match=r"div_: .*float32"):
         fc.ones(3, dtype=fc.int64).div_(2)
 
 

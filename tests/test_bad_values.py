@@ -12,10 +12,15 @@ import fastconv as fc
 from fastconv import nn
 from tests.bad_values import complaints, functions, methods
 
+ROOMS = ["fc", "F", "init", "utils", "rnn", "nn", "optim", "linalg", "fft", "special"]
 
-@pytest.mark.parametrize("where", ["fc", "F", "init", "utils", "nn", "optim"])
+
+@pytest.mark.parametrize("where", ROOMS)
 def test_functions_raise_plain_errors(where: str) -> None:
-    """Never AttributeError, OverflowError, ZeroDivisionError or KeyError from inside; no hang."""
+    """Never AttributeError, OverflowError, ZeroDivisionError or KeyError from inside; no hang.
+
+    Functions are named by their errors, under the name that was called.
+    """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         found = [
@@ -58,6 +63,86 @@ T = fc.tensor([1.0, 2.0, 3.0])
 def test_errors_name_function_and_argument(call: Any, match: str) -> None:
     with pytest.raises((TypeError, ValueError), match=match):
         call()
+
+
+NAMES = {
+    "absolute": (), "arccos": (), "greater": (None,), "not_equal": (None,), "multiply": (None,),
+    "subtract": (None,), "divide": (None,), "true_divide": (None,), "clip": ("x",), "ger": (T, 1),
+    "moveaxis": (None, 0), "swapaxes": ("x", 0), "negative_": (1,), "subtract_": (None,),
+    "divide_": (None,), "log1p_": (1,), "fix": (1,), "split_with_sizes": ([5],), "diagflat": ("x",),
+    "new_zeros": ("x",), "reshape_as": (fc.ones(2),), "view": (2,), "inverse": (), "pinverse": (),
+    "scatter_add": (0, T, T), "cummax": ("x",), "kthvalue": ("x",), "copysign": ("x",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_name_that_was_called_is_the_one_in_the_error(name: str) -> None:
+    arguments = NAMES[name]
+    keywords = {"out": "x"} if name in ("absolute", "arccos") else {}
+    with pytest.raises((TypeError, ValueError, IndexError, RuntimeError), match=rf"^{name}: "):
+        getattr(fc.tensor([1.0, 2.0, 3.0]), name)(*arguments, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: fc.kron(None, T), "^kron: input must be a Tensor, got None"),
+        (lambda: fc.trapz("x"), "^trapz: y must be a Tensor, got 'x'"),
+        (lambda: fc.fmax(T, fc.ones(2)), r"^fmax: .*tensors.1. = a tensor float32 of shape \(2,\)"),
+        (lambda: T.renorm(2, 0, 1), r"^renorm: input needs two axes, got shape \(3,\)"),
+        (lambda: fc.special.entr(2.0), "^entr: input must be a Tensor, got 2.0"),
+        (
+            lambda: fc.linalg.inv(fc.ones(2, 3)),
+            r"^linalg.inv: A must be square, got .*\(2, 3\)",
+        ),
+        (lambda: fc.linalg.inv(fc.zeros(2, 2)), "^inv: Singular matrix"),
+        (lambda: fc.fft.fft(T, "x"), "^fft: n must be an int or None, got 'x'"),
+        (
+            lambda: nn.utils.fuse_conv_bn_eval(None, None),
+            "^fuse_conv_bn_eval: conv must be a",
+        ),
+        (lambda: fc.set_default_tensor_type("x"), "^set_default_tensor_type: .*'x'"),
+        (lambda: fc.set_float32_matmul_precision(1), "^set_float32_matmul_precision: precision"),
+        (lambda: fc.tensor_split(T, 2**62), "^tensor_split: at most 16777216 sections"),
+        (lambda: T.sum(keepdim="x"), "^sum: keepdim must be a bool, got 'x'"),
+        (lambda: fc.tensor([1]).div_(2), "^div_: a result of type float32 cannot be put"),
+    ],
+)
+def test_errors_are_whole_sentences(call: Any, match: str) -> None:
+    with pytest.raises((TypeError, ValueError, RuntimeError, np.linalg.LinAlgError), match=match):
+        call()
+
+
+def test_errors_keep_their_cause() -> None:
+    with pytest.raises(TypeError) as caught:
+        fc.kron(None, T)
+    assert isinstance(caught.value.__cause__, AttributeError)
+    with pytest.raises(ZeroDivisionError):  # a user's own error is nobody else's
+        T.apply_(lambda v: 1 / 0)
+
+
+def test_differences_past_the_last_element() -> None:
+    assert fc.diff(T, 2**62).shape == (0,) and fc.diff(T, 2).tolist() == [0.0]
+
+
+@pytest.mark.torch
+def test_other_types_in_place_and_beside_arrays_as_in_torch() -> None:
+    torch = pytest.importorskip("torch")
+    values, more = [250, 7, 3], [300, -2, 2]
+    for name in ("add_", "sub_", "mul_", "floor_divide_", "remainder_"):
+        mine = getattr(fc.tensor(values, dtype=fc.uint8), name)(fc.tensor(more))
+        theirs = torch.tensor(values, dtype=torch.uint8)
+        getattr(theirs, name)(torch.tensor(more))
+        assert mine.dtype == fc.uint8 and mine.tolist() == theirs.tolist(), name
+    assert fc.sign(fc.tensor([True, False])).tolist() == [True, False]
+    big = 2**24 + 1  # float32 does not tell it from its neighbour
+    assert (fc.tensor([1, 1], dtype=fc.uint8) & np.array([big, 2])).tolist() == [1, 0]
+    assert (fc.tensor([big], dtype=fc.int32) == np.array([big - 1])).tolist() == [False]
+    for approximate in ("none", "tanh"):
+        want = torch.nn.functional.gelu(torch.tensor(2.0), approximate=approximate).item()
+        got = fc.nn.functional.gelu(fc.tensor(2.0), approximate=approximate)
+        assert got.shape == () and abs(got.item() - want) < 1e-6
+    assert abs(fc.erf(fc.tensor(0.25)).item() - torch.erf(torch.tensor(0.25)).item()) < 1e-7
 
 
 def test_integers_wrap_as_in_pytorch() -> None:

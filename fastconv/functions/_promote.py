@@ -11,6 +11,7 @@ import numpy as np
 from .. import dtypes
 from ..autograd import Op, TensorBase, wrap
 from ..ops.reduce import total
+from ._named import retell
 
 ndarray = np.ndarray
 _P = ParamSpec("_P")
@@ -134,7 +135,10 @@ def numpy_names(function: Callable[_P, _R]) -> Callable[_P, _R]:
                 kwargs["dim"] = kwargs.pop("axis")
             if "keepdims" in kwargs and "keepdim" not in kwargs:
                 kwargs["keepdim"] = kwargs.pop("keepdims")
-        return function(*args, **kwargs)  # type: ignore[call-arg]
+        try:
+            return function(*args, **kwargs)  # type: ignore[call-arg]
+        except Exception as error:
+            retell(error, function.__name__, function, args, kwargs)
 
     return renamed  # type: ignore[return-value]
 

@@ -8,20 +8,24 @@ from typing import Any
 import numpy as np
 
 from ..autograd import TensorBase, wrap
+from ._named import named, retell
 from ._promote import check_tensor, fitting, operand, result_dtype
 from .elementwise import broadcasting, into
 
 
-def _compare(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _compare(
+    ufunc: Any, name: str, doc: str | None
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def operator(self: Any, other: Any) -> Any:
         a, b = self._array, operand(other)
         if b is NotImplemented:
             return NotImplemented
         if isinstance(b, TensorBase):
-            b = b._array
-            if a.dtype != b.dtype:
-                kind = result_dtype(self, other)
-                a, b = a.astype(kind), b.astype(kind)
+            if a.dtype != b._array.dtype:
+                kind = result_dtype(self, b)
+                a, b = a.astype(kind), b._array.astype(kind)
+            else:
+                b = b._array
         try:
             return wrap(ufunc(a, b))
         except OverflowError:
@@ -30,13 +34,16 @@ def _compare(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Calla
             raise broadcasting(error, name, a, b) from None
 
     def function(input: Any, other: Any, *, out: Any = None) -> Any:
-        check_tensor(input, "input", name)
-        result = operator(input, other)
-        if result is NotImplemented:
-            raise TypeError(
-                f"{name}: other must be a Tensor or a number, got {type(other).__name__}"
-            )
-        return into(out, result)
+        try:
+            check_tensor(input, "input", name)
+            result = operator(input, other)
+            if result is NotImplemented:
+                raise TypeError(
+                    f"{name}: other must be a Tensor or a number, got {type(other).__name__}"
+                )
+            return into(out, result)
+        except Exception as error:
+            retell(error, name, function, (input, other), {"out": out})
 
     operator.__name__ = f"__{name}__"
     function.__name__ = function.__qualname__ = name
@@ -55,7 +62,11 @@ _, logical_or = _compare(np.logical_or, "logical_or", "Where either is non-zero:
 _, logical_xor = _compare(
     np.logical_xor, "logical_xor", "Where just one is non-zero: a bool tensor."
 )
-not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+_, not_equal = _compare(np.not_equal, "not_equal", ne.__doc__)
+_, less = _compare(np.less, "less", lt.__doc__)
+_, less_equal = _compare(np.less_equal, "less_equal", le.__doc__)
+_, greater = _compare(np.greater, "greater", gt.__doc__)
+_, greater_equal = _compare(np.greater_equal, "greater_equal", ge.__doc__)
 
 
 def _bitwise(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -63,19 +74,21 @@ def _bitwise(ufunc: Any, name: str, doc: str) -> tuple[Callable[..., Any], Calla
 
     def check(self: Any, other: Any) -> Any:
         for x in (self, other):
-            kind = (
-                x._array.dtype.kind
-                if isinstance(x, TensorBase)
-                else "f"
-                if isinstance(x, float)
-                else "i"
-            )
+            if isinstance(x, TensorBase):
+                kind = x._array.dtype.kind
+            elif isinstance(x, (np.ndarray, np.generic)):
+                kind = x.dtype.kind
+            else:
+                kind = "f" if isinstance(x, float) else "i"
             if kind == "f":
                 raise TypeError(f"{name}: operands must be of integer or bool type")
         return operator(self, other)
 
     def checked(input: Any, other: Any, *, out: Any = None) -> Any:
-        return into(out, check(input, other))
+        try:
+            return into(out, check(input, other))
+        except Exception as error:
+            retell(error, name, checked, (input, other), {"out": out})
 
     check.__name__, checked.__name__ = f"__{name}__", name
     check.__doc__ = checked.__doc__ = doc
@@ -91,6 +104,7 @@ op_rshift, bitwise_right_shift = _bitwise(
 )
 
 
+@named
 def bitwise_not(input: Any) -> Any:
     """``~input``, of an integer or bool tensor."""
     check_tensor(input, "input", "bitwise_not")
@@ -118,6 +132,7 @@ isfinite = _test(
 signbit = _test(np.signbit, "signbit", "Where the sign of `input` is set: a bool tensor.")
 
 
+@named
 def equal(input: Any, other: Any) -> bool:
     """Whether two tensors have the same shape and equal elements."""
     check_tensor(input, "input", "equal")
@@ -125,6 +140,7 @@ def equal(input: Any, other: Any) -> bool:
     return bool(np.array_equal(input._array, other._array))
 
 
+@named
 def isclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Any:
@@ -134,6 +150,7 @@ def isclose(
     return wrap(np.isclose(input._array, other._array, rtol, atol, equal_nan))
 
 
+@named
 def allclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from .._grad_mode import mode, quiet, unquiet
 from ..autograd import Op, TensorBase, changed, forget, move, wrap
 from ..ops import elementwise as ops
+from ._named import named, retell
 from ._promote import (
     cast,
     check_tensor,
@@ -226,7 +228,7 @@ def binary(op: type[Binary], a: Any, b: Any) -> Any:
     if (a if isinstance(a, TensorBase) else b)._array.dtype.kind != "f":
         _check_integers(op, a, b)
         if op is Pow and not isinstance(b, TensorBase) and b < 0:
-            raise RuntimeError(f"integers to negative integer powers are not allowed, got {b}")
+            raise RuntimeError(f"pow: integers to negative integer powers are not allowed, got {b}")
     return op.apply(a, b)
 
 
@@ -262,6 +264,8 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
         if kind.kind != "f" and (
             op.floating or result.kind == "f" or kind.kind == "b" != result.kind
         ):
+            if result.kind != "f" and op.floating:
+                result = dtypes.get_default_dtype().dtype
             raise RuntimeError(
                 f"{op.__name__}: a result of type {result} cannot be put into a tensor of {kind}"
             )
@@ -273,12 +277,12 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
     forget(target)
     token = quiet()
     try:
-        op.ufunc(array, values, out=array, casting="same_kind")
+        op.ufunc(array, values, out=array, casting="unsafe")  # of one category, see above
     except ValueError as error:
         raise broadcasting(error, f"{op.__name__.lower()}_", array, values) from None
     except OverflowError:
         values = fitting(values, kind, op.__name__.lower())
-        op.ufunc(array, values, out=array, casting="same_kind")
+        op.ufunc(array, values, out=array, casting="unsafe")
     finally:
         unquiet(token)
     changed(target)
@@ -287,13 +291,16 @@ def inplace(op: type[Binary], target: Any, other: Any) -> Any:
 
 def _public(op: type[Binary], name: str, doc: str) -> Callable[..., Any]:
     def function(input: Any, other: Any, *, out: Any = None) -> Any:
-        result = binary(op, input, other)
-        if result is NotImplemented:
-            raise TypeError(
-                f"{name}: arguments must be Tensors or numbers, got {type(input).__name__} and "
-                f"{type(other).__name__}"
-            )
-        return into(out, result)
+        try:
+            result = binary(op, input, other)
+            if result is NotImplemented:
+                raise TypeError(
+                    f"{name}: arguments must be Tensors or numbers, got {type(input).__name__} and "
+                    f"{type(other).__name__}"
+                )
+            return into(out, result)
+        except Exception as error:
+            retell(error, name, function, (input, other), {"out": out})
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
@@ -307,7 +314,10 @@ def _public(op: type[Binary], name: str, doc: str) -> Callable[..., Any]:
 
 def _public_(op: type[Binary], name: str) -> Callable[..., Any]:
     def function(self: Any, other: Any) -> Any:
-        result = inplace(op, self, other)
+        try:
+            result = inplace(op, self, other)
+        except Exception as error:
+            retell(error, name, function, (self, other), {})
         if result is NotImplemented:
             raise TypeError(
                 f"{name}: other must be a Tensor or a number, got {type(other).__name__}"
@@ -335,18 +345,21 @@ def into(out: Any, result: Any) -> Any:
     return out
 
 
-mul = multiply = _public(Mul, "mul", "``input * other``.")
+mul = _public(Mul, "mul", "``input * other``.")
+multiply = _public(Mul, "multiply", "``input * other``.")
 remainder = _public(Remainder, "remainder", "``input % other``: the sign is that of `other`.")
 fmod = _public(Fmod, "fmod", "The remainder of division, with the sign of `input`.")
 maximum = _public(Maximum, "maximum", "The larger of two elements; NaN if either is NaN.")
 minimum = _public(Minimum, "minimum", "The smaller of two elements; NaN if either is NaN.")
 floor_divide = _public(FloorDivide, "floor_divide", "``input // other``, rounded down.")
-atan2 = arctan2 = _public(Atan2, "atan2", "The angle of the point (other, input).")
+atan2 = _public(Atan2, "atan2", "The angle of the point (other, input).")
+arctan2 = _public(Atan2, "arctan2", "The angle of the point (other, input).")
 _add = _public(Add, "add", "``input + other``.")
 _sub = _public(Sub, "sub", "``input - other``.")
 _div = _public(Div, "div", "``input / other``.")
 _pow = _public(Pow, "pow", "``input ** other``.")
-mul_ = multiply_ = _public_(Mul, "mul_")
+mul_ = _public_(Mul, "mul_")
+multiply_ = _public_(Mul, "multiply_")
 remainder_ = _public_(Remainder, "remainder_")
 floor_divide_ = _public_(FloorDivide, "floor_divide_")
 _add_ = _public_(Add, "add_")
@@ -363,12 +376,18 @@ def _times(other: Any, alpha: Any) -> Any:
 
 def add(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
     """``input + alpha * other``, broadcast, of the common type."""
-    return _add(input, other if alpha == 1 else _times(other, alpha), out=out)
+    try:
+        return _add(input, other if alpha == 1 else _times(other, alpha), out=out)
+    except Exception as error:
+        retell(error, "add", add, (input, other), {"alpha": alpha, "out": out})
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
     """``input - alpha * other``, broadcast, of the common type."""
-    return _sub(input, other if alpha == 1 else _times(other, alpha), out=out)
+    try:
+        return _sub(input, other if alpha == 1 else _times(other, alpha), out=out)
+    except Exception as error:
+        retell(error, "sub", sub, (input, other), {"alpha": alpha, "out": out})
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
@@ -379,17 +398,20 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
     rounding_mode : {None, "floor", "trunc"}
         Round the quotient down, or towards zero.
     """
-    if rounding_mode is None:
-        return _div(input, other, out=out)
-    if rounding_mode == "floor":
-        return floor_divide(input, other, out=out)
-    if rounding_mode != "trunc":
-        raise ValueError(
-            f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}"
-        )
-    a, b = operand(input), operand(other)
-    quotient = binary(TruncDivide, a, b)
-    return into(out, cast(quotient, result_dtype(a, b)))
+    try:
+        if rounding_mode is None:
+            return _div(input, other, out=out)
+        if rounding_mode == "floor":
+            return floor_divide(input, other, out=out)
+        if rounding_mode != "trunc":
+            raise ValueError(
+                f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}"
+            )
+        a, b = operand(input), operand(other)
+        quotient = binary(TruncDivide, a, b)
+        return into(out, cast(quotient, result_dtype(a, b)))
+    except Exception as error:
+        retell(error, "div", div, (input, other), {"rounding_mode": rounding_mode, "out": out})
 
 
 def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
@@ -399,22 +421,32 @@ def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
 
 def add_(self: Any, other: Any, *, alpha: float = 1) -> Any:
     """In place: ``self += alpha * other``."""
-    return _add_(self, other if alpha == 1 else _times(other, alpha))
+    try:
+        return _add_(self, other if alpha == 1 else _times(other, alpha))
+    except Exception as error:
+        retell(error, "add_", add_, (self, other), {"alpha": alpha})
 
 
 def sub_(self: Any, other: Any, *, alpha: float = 1) -> Any:
     """In place: ``self -= alpha * other``."""
-    return _sub_(self, other if alpha == 1 else _times(other, alpha))
+    try:
+        return _sub_(self, other if alpha == 1 else _times(other, alpha))
+    except Exception as error:
+        retell(error, "sub_", sub_, (self, other), {"alpha": alpha})
 
 
 def div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """In place: ``self /= other``."""
-    if rounding_mode is None:
-        return _div_(self, other)
-    return copy_(self, div(self, other, rounding_mode=rounding_mode))
+    try:
+        if rounding_mode is None:
+            return _div_(self, other)
+        return copy_(self, div(self, other, rounding_mode=rounding_mode))
+    except Exception as error:
+        retell(error, "div_", div_, (self, other), {"rounding_mode": rounding_mode})
 
 
-subtract, divide, true_divide = sub, div, _div
+subtract, divide = named(sub, "subtract"), named(div, "divide")
+true_divide = _public(Div, "true_divide", "``input / other``.")
 
 
 class Copy(Op):
@@ -438,13 +470,16 @@ class Copy(Op):
 
 def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     """Overwrite with `src`, broadcast and cast to this type; returns the tensor itself."""
-    check_tensor(src, "src", "copy_")
-    if mode.grad and (self.requires_grad or src.requires_grad):
-        return Copy.apply_(self, cast(src, self._array.dtype))
-    forget(self)
-    np.copyto(self._array, src._array, casting="unsafe")
-    changed(self)
-    return self
+    try:
+        check_tensor(src, "src", "copy_")
+        if mode.grad and (self.requires_grad or src.requires_grad):
+            return Copy.apply_(self, cast(src, self._array.dtype))
+        forget(self)
+        np.copyto(self._array, src._array, casting="unsafe")
+        changed(self)
+        return self
+    except Exception as error:
+        retell(error, "copy_", copy_, (self, src, non_blocking), {})
 
 
 def fill_(self: Any, value: Any) -> Any:
@@ -471,16 +506,19 @@ def zero_(self: Any) -> Any:
     return fill_(self, 0)
 
 
+@named
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     """``input + value * tensor1 * tensor2``."""
     return add(input, mul(tensor1, tensor2), alpha=value)
 
 
+@named
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     """``input + value * tensor1 / tensor2``."""
     return add(input, div(tensor1, tensor2), alpha=value)
 
 
+@named
 def lerp(input: Any, end: Any, weight: Any) -> Any:
     """``input + weight * (end - input)``."""
     return add(input, mul(weight, sub(end, input)))
@@ -491,9 +529,12 @@ def inplace_of(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not mode.grad or not self.requires_grad:
-            return copy_(self, function(self, *args, **kwargs))
-        return Assign.apply_(self, function(_as_input(self), *args, **kwargs))
+        try:
+            if not mode.grad or not self.requires_grad:
+                return copy_(self, function(self, *args, **kwargs))
+            return Assign.apply_(self, function(_as_input(self), *args, **kwargs))
+        except Exception as error:
+            retell(error, name, function, (self, *args), kwargs)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"In-place version of :func:`{name[:-1]}`; returns the tensor itself."

@@ -39,10 +39,10 @@ def erf(x: np.ndarray) -> np.ndarray:
     least = 2 / (2 + LIMIT)
     s = (t - least) * (2 / (1 - least)) - 1
     square = size * size
-    result = 1 - t * np.exp(chebyshev.chebval(s, coefficients()) - square)
+    result = np.asarray(1 - t * np.exp(chebyshev.chebval(s, coefficients()) - square))
     small = size < 0.5  # 1 - erfc would cancel: the Taylor series instead
     series = np.zeros_like(square)
     for n in reversed(range(TERMS)):
         series = series * square + (-1) ** n / (math.factorial(n) * (2 * n + 1))
     np.copyto(result, 2 / math.sqrt(math.pi) * size * series, where=small)
-    return np.copysign(result, x).astype(x.dtype)
+    return np.asarray(np.copysign(result, x), x.dtype)

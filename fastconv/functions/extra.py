@@ -8,6 +8,7 @@ import numpy as np
 
 from ..autograd import wrap
 from ..spec.arguments import as_int
+from ._named import named
 from ._promote import check_tensor
 from .elementwise import mul, sub
 from .reduce import norm
@@ -16,6 +17,7 @@ from .shape import axis, cat, reshape
 from .unary import where
 
 
+@named
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
     """Differences of neighbours along an axis, `n` times over.
 
@@ -50,13 +52,14 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     parts = [t for t in (prepend, input, append) if t is not None]
     out = cat(parts, d) if len(parts) > 1 else input
     less = ne if out._array.dtype == np.bool_ else sub
-    for _ in range(n):
+    for _ in range(min(n, out._array.shape[d])):  # after so many nothing is left
         length = max(out._array.shape[d] - 1, 0)
         start = min(1, out._array.shape[d])
         out = less(narrow(out, d, start, length), narrow(out, d, 0, length))
     return out
 
 
+@named
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Slices along an axis, those of a larger norm scaled down to `maxnorm`.
 
@@ -90,6 +93,7 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     return mul(input, factor)
 
 
+@named
 def sum_to_size(input: Any, size: tuple[int, ...]) -> Any:
     """Sums over the axes along which `size` would be broadcast to the shape of `input`.
 

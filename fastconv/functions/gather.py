@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import Op, TensorBase, wrap
 from ..ops.reduce import add_at
 from ..spec.arguments import as_int
+from ._named import named
 from ._promote import cast, check_index, check_tensor, fitting, operand
 from .index import Take
 from .shape import axis, expand
@@ -82,6 +83,7 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     return Gather.apply(input, grid(d, i), False)
 
 
+@named
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """:func:`gather` with `indices` broadcast; without `dim`, from the flattened tensor."""
     check_tensor(input, "input", "take_along_dim")
@@ -177,6 +179,7 @@ def _source(input: Any, index: ndarray, src: Any, function: str) -> Any:
     return src if shape == index.shape else Crop.apply(src, index.shape)
 
 
+@named
 def scatter(
     input: Any,
     dim: int,
@@ -219,11 +222,13 @@ def scatter(
     return Scatter.apply(input, source, grid(d, i), reduce == "add")
 
 
+@named
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """A copy of `input` with elements of `src` added along one axis (see :func:`scatter`)."""
     return scatter(input, dim, index, src, reduce="add")
 
 
+@named
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
     """A copy of `input` with slices of `source` added at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_add")
@@ -235,6 +240,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
     return Scatter.apply(input, source, (*(slice(None),) * d, index._array), True)
 
 
+@named
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of `input` with slices of `source` put at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_copy")
@@ -244,6 +250,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     return Scatter.apply(input, source, (*(slice(None),) * d, index._array), False)
 
 
+@named
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of `input` with `value` at the positions in `index` of axis `dim`."""
     check_tensor(input, "input", "index_fill")
@@ -259,6 +266,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     return Scatter.apply(input, value, at, False)
 
 
+@named
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """The positions that sort `input` along `dim`; NaN counts as the largest."""
     check_tensor(input, "input", "argsort")
@@ -275,6 +283,7 @@ def _order(a: ndarray, d: int, descending: bool) -> ndarray:
     return np.flip(last - np.argsort(np.flip(a, d), d, kind="stable"), d)
 
 
+@named
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Sort:
     """The elements in order along `dim`, and where they were.
 
@@ -290,6 +299,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Fal
     return Sort(Gather.apply(input, grid(d, indices._array), True), indices)
 
 
+@named
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> TopK:
     """The `k` largest (or smallest) elements along `dim` in order, and where they were.
 

@@ -12,6 +12,7 @@ from .._grad_mode import mode
 from ..autograd import Op, TensorBase, changed, forget, wrap
 from ..ops.reduce import add_at, total
 from ..spec.arguments import as_int
+from ._named import named, retell
 from ._promote import cast, check_index, check_tensor, fitting, operand, unbroadcast
 from .shape import axis
 
@@ -119,11 +120,14 @@ def _parse(index: Any, shape: tuple[int, ...]) -> tuple[tuple[Any, ...], bool]:
                 raise TypeError(
                     f"an index must be an int, slice, None, Ellipsis or tensor, got {i!r}"
                 )
-            i = np.asarray(
-                [int(x._array) if isinstance(x, TensorBase) else x for x in i]
-                if isinstance(i, list)
-                else i
-            )
+            try:
+                i = np.asarray(
+                    [int(x._array) if isinstance(x, TensorBase) else x for x in i]
+                    if isinstance(i, list)
+                    else i
+                )
+            except ValueError:
+                raise IndexError(f"an index must be a regular array, got {i!r:.80}") from None
             if i.size == 0 and i.dtype.kind == "f":
                 i = i.astype(np.int64)
             if i.dtype.kind not in "iub":
@@ -140,7 +144,14 @@ def getitem(self: Any, index: Any) -> Any:
     if not self._array.ndim and index is not Ellipsis and index is not None and type(index) is int:
         raise IndexError("a tensor without axes cannot be indexed with an int; use item()")
     found, basic = _parse(index, self._array.shape)
-    return Slice.apply(self, found) if basic else Take.apply(self, found)
+    try:
+        return Slice.apply(self, found) if basic else Take.apply(self, found)
+    except IndexError as error:
+        if "only integers" not in str(error):
+            raise
+        raise IndexError(
+            f"index {index!r:.80} is out of bounds for a tensor of shape {self._array.shape}"
+        ) from None
 
 
 def setitem(self: Any, index: Any, value: Any) -> None:
@@ -169,39 +180,48 @@ def setitem(self: Any, index: Any, value: Any) -> None:
 
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     """`length` elements along `dim` from `start`: a view."""
-    check_tensor(input, "input", "narrow")
-    d = axis(dim, input._array.ndim, "narrow")
-    if isinstance(start, TensorBase):
-        start = start._array.item()
-    n, start = input._array.shape[d], as_int("narrow", "start", start)
-    length = as_int("narrow", "length", length)
-    if start < 0:
-        start += n
-    if length < 0 or start < 0 or start + length > n:
-        raise ValueError(
-            f"narrow: start {start} and length {length} do not fit axis {d} of size {n}"
-        )
-    return Slice.apply(input, (*(slice(None),) * d, slice(start, start + length), Ellipsis))
+    try:
+        check_tensor(input, "input", "narrow")
+        d = axis(dim, input._array.ndim, "narrow")
+        if isinstance(start, TensorBase):
+            start = start._array.item()
+        n, start = input._array.shape[d], as_int("narrow", "start", start)
+        length = as_int("narrow", "length", length)
+        if start < 0:
+            start += n
+        if length < 0 or start < 0 or start + length > n:
+            raise ValueError(
+                f"narrow: start {start} and length {length} do not fit axis {d} of size {n}"
+            )
+        return Slice.apply(input, (*(slice(None),) * d, slice(start, start + length), Ellipsis))
+    except Exception as error:
+        retell(error, "narrow", narrow, (input, dim, start, length), {})
 
 
 def select(input: Any, dim: int, index: int) -> Any:
     """The elements at `index` of axis `dim`, which goes: a view."""
-    check_tensor(input, "input", "select")
-    d = axis(dim, input._array.ndim, "select")
-    if isinstance(index, TensorBase):
-        index = index._array.item()
-    index = as_int("select", "index", index)
-    n = input._array.shape[d]
-    if not -n <= index < n:
-        raise IndexError(f"select: index {index} is out of range for axis {d} of size {n}")
-    return Slice.apply(input, (*(slice(None),) * d, index, Ellipsis))
+    try:
+        check_tensor(input, "input", "select")
+        d = axis(dim, input._array.ndim, "select")
+        if isinstance(index, TensorBase):
+            index = index._array.item()
+        index = as_int("select", "index", index)
+        n = input._array.shape[d]
+        if not -n <= index < n:
+            raise IndexError(f"select: index {index} is out of range for axis {d} of size {n}")
+        return Slice.apply(input, (*(slice(None),) * d, index, Ellipsis))
+    except Exception as error:
+        retell(error, "select", select, (input, dim, index), {})
 
 
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """All slices along `dim`, which goes: views."""
-    check_tensor(input, "input", "unbind")
-    d = axis(dim, input._array.ndim, "unbind")
-    return tuple([select(input, d, i) for i in range(input._array.shape[d])])
+    try:
+        check_tensor(input, "input", "unbind")
+        d = axis(dim, input._array.ndim, "unbind")
+        return tuple([select(input, d, i) for i in range(input._array.shape[d])])
+    except Exception as error:
+        retell(error, "unbind", unbind, (input, dim), {})
 
 
 def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -212,40 +232,47 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
     split_size_or_sections : int or sequence of int
         The size of every piece (the last may be smaller), or of each one.
     """
-    check_tensor(tensor, "tensor", "split")
-    d = axis(dim, tensor._array.ndim, "split")
-    n = tensor._array.shape[d]
-    if isinstance(split_size_or_sections, int):
-        step = split_size_or_sections
-        if step < 0 or (step == 0 and n):
-            raise ValueError(f"split: the size of a piece must be positive, got {step}")
-        parts = [min(step, n - i) for i in range(0, n, step)] if n else [0]
-    elif not isinstance(split_size_or_sections, (tuple, list)):
-        raise TypeError(
-            "split: split_size_or_sections must be an int or a list of ints, "
-            f"got {split_size_or_sections!r:.80}"
-        )
-    else:
-        parts = [as_int("split", "sizes", p) for p in split_size_or_sections]
-        if sum(parts) != n or any(p < 0 for p in parts):
-            raise ValueError(f"split: sizes {parts} do not add up to {n}, the size of axis {d}")
-    pieces, start = [], 0
-    for p in parts:
-        pieces.append(narrow(tensor, d, start, p))
-        start += p
-    return tuple(pieces)
+    try:
+        check_tensor(tensor, "tensor", "split")
+        d = axis(dim, tensor._array.ndim, "split")
+        n = tensor._array.shape[d]
+        if isinstance(split_size_or_sections, int):
+            step = split_size_or_sections
+            if step < 0 or (step == 0 and n):
+                raise ValueError(f"split: the size of a piece must be positive, got {step}")
+            parts = [min(step, n - i) for i in range(0, n, step)] if n else [0]
+        elif not isinstance(split_size_or_sections, (tuple, list)):
+            raise TypeError(
+                "split: split_size_or_sections must be an int or a list of ints, "
+                f"got {split_size_or_sections!r:.80}"
+            )
+        else:
+            parts = [as_int("split", "sizes", p) for p in split_size_or_sections]
+            if sum(parts) != n or any(p < 0 for p in parts):
+                raise ValueError(f"split: sizes {parts} do not add up to {n}, the size of axis {d}")
+        pieces, start = [], 0
+        for p in parts:
+            pieces.append(narrow(tensor, d, start, p))
+            start += p
+        return tuple(pieces)
+    except Exception as error:
+        retell(error, "split", split, (tensor, split_size_or_sections, dim), {})
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` consecutive pieces of equal size, the last perhaps smaller: views."""
-    check_tensor(input, "input", "chunk")
-    chunks = as_int("chunk", "chunks", chunks)
-    if chunks <= 0:
-        raise ValueError(f"chunk: chunks must be positive, got {chunks}")
-    n = input._array.shape[axis(dim, input._array.ndim, "chunk")]
-    return split(input, max(-(-n // chunks), 1), dim)
+    try:
+        check_tensor(input, "input", "chunk")
+        chunks = as_int("chunk", "chunks", chunks)
+        if chunks <= 0:
+            raise ValueError(f"chunk: chunks must be positive, got {chunks}")
+        n = input._array.shape[axis(dim, input._array.ndim, "chunk")]
+        return split(input, max(-(-n // chunks), 1), dim)
+    except Exception as error:
+        retell(error, "chunk", chunk, (input, chunks, dim), {})
 
 
+@named
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where `mask` holds, as a 1-D tensor."""
     check_tensor(input, "input", "masked_select")
@@ -256,6 +283,7 @@ def masked_select(input: Any, mask: Any) -> Any:
     return Take.apply(input.expand(shape), (np.broadcast_to(mask._array, shape),))
 
 
+@named
 def take(input: Any, index: Any) -> Any:
     """Elements of the flattened tensor at the positions in `index`."""
     check_tensor(input, "input", "take")
@@ -293,19 +321,23 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         Broadcasts with `input`.
     value : number, or Tensor without axes
     """
-    check_tensor(input, "input", "masked_fill")
-    check_tensor(mask, "mask", "masked_fill")
-    if mask._array.dtype.kind != "b":
-        raise TypeError(f"masked_fill: mask must be a bool tensor, got {mask._array.dtype}")
-    if isinstance(value, TensorBase):
-        if value._array.ndim:
-            raise ValueError(
-                f"masked_fill: value must have no axes, got shape {value._array.shape}"
-            )
-        value = cast(value, input._array.dtype)
-    return MaskedFill.apply(input, value, mask._array)
+    try:
+        check_tensor(input, "input", "masked_fill")
+        check_tensor(mask, "mask", "masked_fill")
+        if mask._array.dtype.kind != "b":
+            raise TypeError(f"masked_fill: mask must be a bool tensor, got {mask._array.dtype}")
+        if isinstance(value, TensorBase):
+            if value._array.ndim:
+                raise ValueError(
+                    f"masked_fill: value must have no axes, got shape {value._array.shape}"
+                )
+            value = cast(value, input._array.dtype)
+        return MaskedFill.apply(input, value, mask._array)
+    except Exception as error:
+        retell(error, "masked_fill", masked_fill, (input, mask, value), {})
 
 
+@named
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The positions of non-zero elements: (count, axes), or one tensor per axis."""
     check_tensor(input, "input", "nonzero")
@@ -314,6 +346,7 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     return wrap(np.argwhere(input._array))
 
 
+@named
 def unique(
     input: Any,
     sorted: bool = True,
@@ -331,6 +364,7 @@ def unique(
     return tuple([wrap(f) for f in found]) if isinstance(found, tuple) else wrap(found)
 
 
+@named
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each number occurs in a 1-D tensor of non-negative integers."""
     check_index(input, "input", "bincount")
@@ -342,6 +376,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     return wrap(np.bincount(input._array, None if weights is None else weights._array, minlength))
 
 
+@named
 def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:
     """Coordinate matrices of 1-D tensors."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
@@ -361,11 +396,13 @@ def meshgrid(*tensors: Any, indexing: Any = "ij") -> tuple[Any, ...]:
     return tuple([g.clone() for g in grids])
 
 
+@named
 def argwhere(input: Any) -> Any:
     """The positions of non-zero elements: (count, axes)."""
     return nonzero(input)
 
 
+@named
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """How many elements fall into each of `bins` equal intervals of [min, max].
 
@@ -408,6 +445,7 @@ class Unfold(Op):
         return out
 
 
+@named
 def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     """Windows of `size` elements, every `step`, along `dimension`, in a new last axis: a view."""
     check_tensor(input, "input", "unfold")

@@ -10,6 +10,7 @@ from ..autograd import Op, TensorBase, wrap
 from ..ops import contract
 from ..ops.reduce import total
 from ..spec.arguments import as_int
+from ._named import named
 from ._promote import check_tensor, unbroadcast
 from .elementwise import add, mul
 from .reduce import norm
@@ -121,6 +122,7 @@ def bmm(input: Any, mat2: Any) -> Any:
     return matmul(input, mat2)
 
 
+@named
 def mv(input: Any, vec: Any) -> Any:
     """The product of a matrix (n, k) and a vector (k,)."""
     _rank(input, "input", "mv", 2)
@@ -128,6 +130,7 @@ def mv(input: Any, vec: Any) -> Any:
     return matmul(input, vec)
 
 
+@named
 def dot(input: Any, tensor: Any) -> Any:
     """The inner product of two vectors."""
     _rank(input, "input", "dot", 1)
@@ -135,6 +138,7 @@ def dot(input: Any, tensor: Any) -> Any:
     return matmul(input, tensor)
 
 
+@named
 def outer(input: Any, vec2: Any) -> Any:
     """All products of the elements of two vectors: (n,) and (m,) give (n, m)."""
     _rank(input, "input", "outer", 1)
@@ -142,6 +146,7 @@ def outer(input: Any, vec2: Any) -> Any:
     return mul(input[:, None], vec2)
 
 
+@named
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``."""
     product = mm(mat1, mat2)
@@ -150,6 +155,7 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
     return add(product, input if beta == 1 else mul(input, beta))
 
 
+@named
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """``beta * input + alpha * bmm(batch1, batch2)``."""
     product = bmm(batch1, batch2)
@@ -181,11 +187,13 @@ def _triangle(input: Any, name: str, keep: Any, diagonal: int) -> Any:
     return Triangle.apply(input, keep, _offset(name, "diagonal", diagonal))
 
 
+@named
 def tril(input: Any, diagonal: int = 0) -> Any:
     """The matrices' lower triangles, the rest zero."""
     return _triangle(input, "tril", np.tril, diagonal)
 
 
+@named
 def triu(input: Any, diagonal: int = 0) -> Any:
     """The matrices' upper triangles, the rest zero."""
     return _triangle(input, "triu", np.triu, diagonal)
@@ -211,6 +219,7 @@ class Diagonal(Op):
         return out
 
 
+@named
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of the planes of two axes, as a new last axis: a view."""
     check_tensor(input, "input", "diagonal")
@@ -237,6 +246,7 @@ class Diag(Op):
         return np.diagonal(g, ctx.offset)
 
 
+@named
 def diag(input: Any, diagonal: int = 0) -> Any:
     """A matrix from its diagonal, or the diagonal of a matrix."""
     diagonal = _offset("diag", "diagonal", diagonal)
@@ -247,12 +257,14 @@ def diag(input: Any, diagonal: int = 0) -> Any:
     return Diagonal.apply(input, diagonal, 0, 1)
 
 
+@named
 def trace(input: Any) -> Any:
     """The sum of the diagonal of a matrix."""
     _rank(input, "input", "trace", 2)
     return _sum(Diagonal.apply(input, 0, 0, 1))
 
 
+@named
 def inner(input: Any, other: Any) -> Any:
     """Products summed over the last axis of both."""
     check_tensor(input, "input", "inner")
@@ -265,6 +277,7 @@ def inner(input: Any, other: Any) -> Any:
     return flat.reshape(*input._array.shape[:-1], *other._array.shape[:-1])
 
 
+@named
 def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
     """The distances of all pairs of rows: (…, n, d) and (…, m, d) give (…, n, m)."""
     check_tensor(x1, "x1", "cdist")

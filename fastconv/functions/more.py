@@ -12,6 +12,7 @@ import numpy as np
 
 from ..autograd import TensorBase, wrap
 from ..spec.arguments import as_int
+from ._named import named
 from ._promote import check_tensor, promote_types
 from .elementwise import Binary, copy_, maximum, minimum, mul, sub
 from .elementwise import _public as binary_function
@@ -19,6 +20,7 @@ from .gather import gather
 from .index import getitem, split
 from .linalg import matmul
 from .shape import (
+    _check_all,
     axis,
     broadcast_tensors,
     cat,
@@ -34,6 +36,7 @@ from .unary import Unary, erf, trunc, where
 from .unary import _public as unary_function
 
 ndarray = np.ndarray
+MAX_PIECES = 2**24  # of tensor_split: more are a mistake that would take hours
 Values = namedtuple("Values", ("values", "indices"))
 
 
@@ -65,39 +68,48 @@ class LogAddExp(Binary):
     floating = True
 
 
-asinh = arcsinh = unary_function(Asinh, "asinh", "The inverse hyperbolic sine of each element.")
-acosh = arccosh = unary_function(Acosh, "acosh", "The inverse hyperbolic cosine of each element.")
-atanh = arctanh = unary_function(Atanh, "atanh", "The inverse hyperbolic tangent of each element.")
+asinh = unary_function(Asinh, "asinh", "The inverse hyperbolic sine of each element.")
+arcsinh = unary_function(Asinh, "arcsinh", "The inverse hyperbolic sine of each element.")
+acosh = unary_function(Acosh, "acosh", "The inverse hyperbolic cosine of each element.")
+arccosh = unary_function(Acosh, "arccosh", "The inverse hyperbolic cosine of each element.")
+atanh = unary_function(Atanh, "atanh", "The inverse hyperbolic tangent of each element.")
+arctanh = unary_function(Atanh, "arctanh", "The inverse hyperbolic tangent of each element.")
 hypot = binary_function(Hypot, "hypot", "The length of the vectors (input, other).")
 logaddexp = binary_function(LogAddExp, "logaddexp", "``log(exp(input) + exp(other))``.")
 
 
+@named
 def frac(input: Any) -> Any:
     """What is behind the point, with the sign of the element."""
     return sub(input, trunc(input))
 
 
+@named
 def deg2rad(input: Any) -> Any:
     """Degrees as radians."""
     return mul(input, math.pi / 180)
 
 
+@named
 def rad2deg(input: Any) -> Any:
     """Radians as degrees."""
     return mul(input, 180 / math.pi)
 
 
+@named
 def positive(input: Any) -> Any:
     """The tensor itself."""
     check_tensor(input, "input", "positive")
     return input
 
 
+@named
 def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
     """``other - alpha * input``."""
     return other - (input if alpha == 1 else mul(input, alpha))
 
 
+@named
 def heaviside(input: Any, values: Any) -> Any:
     """0 below zero, 1 above, and `values` at zero; without a gradient."""
     check_tensor(input, "input", "heaviside")
@@ -106,6 +118,7 @@ def heaviside(input: Any, values: Any) -> Any:
     return wrap(np.heaviside(a, b).astype(promote_types(a.dtype, b.dtype), copy=False))
 
 
+@named
 def copysign(input: Any, other: Any) -> Any:
     """The size of `input` with the sign of `other`."""
     check_tensor(input, "input", "copysign")
@@ -114,6 +127,7 @@ def copysign(input: Any, other: Any) -> Any:
     return mul(input, wrap(np.where(same, 1, -1).astype(input._array.dtype)))
 
 
+@named
 def fmax(input: Any, other: Any) -> Any:
     """The larger of two elements; where one is NaN, the other."""
     a, b = broadcast_tensors(input, other)
@@ -121,6 +135,7 @@ def fmax(input: Any, other: Any) -> Any:
     return where(wrap(lost), a, where(wrap(np.isnan(a._array)), b, maximum(a, b)))
 
 
+@named
 def fmin(input: Any, other: Any) -> Any:
     """The smaller of two elements; where one is NaN, the other."""
     a, b = broadcast_tensors(input, other)
@@ -146,31 +161,39 @@ def _at_least(tensors: tuple[Any, ...], rank: int, name: str) -> Any:
     return tuple(found) if many else found[0]
 
 
+@named
 def atleast_1d(*tensors: Any) -> Any:
     """Tensors with one axis or more."""
     return _at_least(tensors, 1, "atleast_1d")
 
 
+@named
 def atleast_2d(*tensors: Any) -> Any:
     """Tensors with two axes or more, new ones in front."""
     return _at_least(tensors, 2, "atleast_2d")
 
 
+@named
 def atleast_3d(*tensors: Any) -> Any:
     """Tensors with three axes or more: (n) as (1, n, 1), (n, m) as (n, m, 1)."""
     return _at_least(tensors, 3, "atleast_3d")
 
 
+@named
 def column_stack(tensors: Sequence[Any]) -> Any:
     """Side by side, with vectors as columns."""
+    _check_all(tensors, "column_stack")
     return cat([reshape(t, (-1, 1)) if t._array.ndim < 2 else t for t in tensors], 1)
 
 
+@named
 def dstack(tensors: Sequence[Any]) -> Any:
     """One behind the other, along the third axis."""
+    _check_all(tensors, "dstack")
     return cat(atleast_3d(*tensors) if len(tensors) > 1 else [atleast_3d(tensors[0])], 2)
 
 
+@named
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Pieces along an axis: a number of about equal ones, or cut at positions."""
     check_tensor(input, "input", "tensor_split")
@@ -180,6 +203,8 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
         n = as_int("tensor_split", "indices_or_sections", indices_or_sections)
         if n < 1:
             raise RuntimeError(f"tensor_split: the number of sections must be positive, got {n}")
+        if n > MAX_PIECES:
+            raise ValueError(f"tensor_split: at most {MAX_PIECES} sections can be made, got {n}")
         return tuple(split(input, [size // n + (i < size % n) for i in range(n)], d))
     cuts = [int(i) for i in indices_or_sections]
     edges = [slice(a, b).indices(size) for a, b in itertools.pairwise([None, *cuts, None])]
@@ -187,6 +212,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     return tuple(getitem(input, (*where_, slice(a, max(a, b)))) for a, b, _ in edges)
 
 
+@named
 def broadcast_shapes(*shapes: Any) -> Any:
     """The shape that tensors of these shapes have together."""
     from ..dtypes import Size
@@ -194,6 +220,7 @@ def broadcast_shapes(*shapes: Any) -> Any:
     return Size(np.broadcast_shapes(*[(s,) if isinstance(s, int) else tuple(s) for s in shapes]))
 
 
+@named
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices with the last axis on a diagonal."""
     check_tensor(input, "input", "diag_embed")
@@ -209,11 +236,13 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     return movedim(found, (-2, -1), (axis(dim1, rank, "dim1"), axis(dim2, rank, "dim2")))
 
 
+@named
 def diagflat(input: Any, offset: int = 0) -> Any:
     """A matrix with all elements on a diagonal."""
     return diag_embed(flatten(input) if input._array.ndim else reshape(input, (1,)), offset)
 
 
+@named
 def block_diag(*tensors: Any) -> Any:
     """Matrices along the diagonal of one, with zeros beside them."""
     from .pad import Pad
@@ -228,6 +257,7 @@ def block_diag(*tensors: Any) -> Any:
     return cat(rows, 0)
 
 
+@named
 def kron(input: Any, other: Any) -> Any:
     """The Kronecker product: every element of `input` times the whole of `other`."""
     rank = max(input._array.ndim, other._array.ndim)
@@ -238,6 +268,7 @@ def kron(input: Any, other: Any) -> Any:
     return reshape(mul(left, right), tuple(n * m for n, m in zip(a, b)))
 
 
+@named
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """Sums of products over several axes: the last of `a` and the first of `b`, or pairs."""
     check_tensor(a, "a", "tensordot")
@@ -257,11 +288,13 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     return reshape(matmul(left, right), tuple(shape))
 
 
+@named
 def vdot(input: Any, other: Any) -> Any:
     """The sum of products of two vectors."""
     return matmul(input, other)
 
 
+@named
 def cartesian_prod(*tensors: Any) -> Any:
     """All combinations of an element of each vector, as rows."""
     from .index import meshgrid
@@ -271,6 +304,7 @@ def cartesian_prod(*tensors: Any) -> Any:
     return stack([flatten(t) for t in meshgrid(*tensors)], 1)
 
 
+@named
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     """All combinations of `r` elements of a vector, as rows."""
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
@@ -278,16 +312,19 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     return getitem(input, wrap(rows))
 
 
+@named
 def triu_indices(row: int, col: int, offset: int = 0, **options: Any) -> Any:
     """The places of the upper triangle of a matrix, two rows: of rows and of columns."""
     return wrap(np.stack(np.triu_indices(row, offset, col)).astype(np.int64))
 
 
+@named
 def tril_indices(row: int, col: int, offset: int = 0, **options: Any) -> Any:
     """The places of the lower triangle of a matrix, two rows: of rows and of columns."""
     return wrap(np.stack(np.tril_indices(row, offset, col)).astype(np.int64))
 
 
+@named
 def trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
     """The area under points along an axis, by trapezoids."""
     from .extra import diff
@@ -305,12 +342,13 @@ def trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
     return total(middle * step, d)
 
 
-trapz = trapezoid
+trapz = named(trapezoid, "trapz")
 
 
 # searches
 
 
+@named
 def isin(elements: Any, test_elements: Any, *, invert: bool = False, **_: Any) -> Any:
     """Whether each element is one of `test_elements`."""
     a = elements._array if isinstance(elements, TensorBase) else np.asarray(elements)
@@ -318,21 +356,25 @@ def isin(elements: Any, test_elements: Any, *, invert: bool = False, **_: Any) -
     return wrap(np.isin(a, b, invert=invert))
 
 
+@named
 def isposinf(input: Any) -> Any:
     """Whether each element is +inf."""
     return wrap(input._array == np.inf)
 
 
+@named
 def isneginf(input: Any) -> Any:
     """Whether each element is -inf."""
     return wrap(input._array == -np.inf)
 
 
+@named
 def isreal(input: Any) -> Any:
     """True for each element."""
     return wrap(np.ones(input._array.shape, np.bool_))
 
 
+@named
 def searchsorted(
     sorted_sequence: Any, input: Any, *, right: bool = False, side: str | None = None, **_: Any
 ) -> Any:
@@ -359,11 +401,13 @@ def searchsorted(
     return wrap(np.stack([np.searchsorted(a, b, which) for a, b in pairs]).reshape(v.shape))
 
 
+@named
 def bucketize(input: Any, boundaries: Any, *, right: bool = False, **_: Any) -> Any:
     """Which interval between rising boundaries each value is in."""
     return searchsorted(boundaries, input, right=right)
 
 
+@named
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest value along an axis, and where it is."""
     check_tensor(input, "input", "kthvalue")
@@ -393,16 +437,19 @@ def _running(input: Any, dim: int, name: str, better: Any) -> Any:
     return Values(gather(input, dim, wrap(places)), wrap(places))
 
 
+@named
 def cummax(input: Any, dim: int) -> Any:
     """The largest value so far along an axis, and where it is; the last of equal ones."""
     return _running(input, dim, "cummax", np.greater)
 
 
+@named
 def cummin(input: Any, dim: int) -> Any:
     """The smallest value so far along an axis, and where it is; the last of equal ones."""
     return _running(input, dim, "cummin", np.less)
 
 
+@named
 def msort(input: Any) -> Any:
     """Rising along the first axis."""
     from .gather import sort
@@ -410,6 +457,7 @@ def msort(input: Any) -> Any:
     return sort(input, 0)[0]
 
 
+@named
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent value along an axis, the smallest of several, and its last place."""
     check_tensor(input, "input", "mode")
@@ -428,6 +476,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
     return Values(reshape(values, shape), wrap(place.reshape(shape)))
 
 
+@named
 def unique_consecutive(
     input: Any, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
 ) -> Any:
@@ -446,6 +495,7 @@ def unique_consecutive(
     return tuple(found) if len(found) > 1 else found[0]
 
 
+@named
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """`input` with the elements of `source`, one after the other, where `mask` holds."""
     for name, t in (("input", input), ("mask", mask), ("source", source)):
@@ -462,6 +512,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     return where(wrap(keep), taken, input)
 
 
+@named
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """A copy with `values` at the places of a tuple of indices; added with `accumulate`."""
     from .shape import clone
@@ -471,6 +522,7 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     return found
 
 
+@named
 def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """In-place version of :func:`index_put`; returns the tensor itself."""
     from .index import setitem
@@ -486,6 +538,7 @@ def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -
     return copy_(self, self + wrap(extra))
 
 
+@named
 def erfc(input: Any) -> Any:
     """``1 - erf(input)``; for large inputs it loses digits."""
     return 1 - erf(input)

@@ -12,6 +12,7 @@ import numpy as np
 from .. import dtypes
 from ..autograd import Op, TensorBase, wrap
 from ..ops import reduce as ops
+from ._named import named
 from ._promote import cast, check_tensor, numpy_names, to_float
 from .elementwise import into, maximum, minimum
 from .elementwise import pow as _pow
@@ -529,6 +530,7 @@ def norm(
     return _pow(Sum.apply(_pow(size, p), dims, keepdim), 1.0 / p)
 
 
+@named
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The p-norm of ``input - other``."""
     return norm(input - other, p)
@@ -568,6 +570,7 @@ def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return _logical(np.all, input, dim, keepdim, "all")
 
 
+@named
 def count_nonzero(input: Any, dim: Any = None) -> Any:
     """How many elements are not zero, of all or over `dim`."""
     check_tensor(input, "input", "count_nonzero")

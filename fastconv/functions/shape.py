@@ -14,6 +14,7 @@ from ..autograd import Op, TensorBase, share, wrap
 from ..ops import join
 from ..ops.reduce import add_at, total
 from ..spec.arguments import as_int
+from ._named import named, retell
 from ._promote import cast, check_index, check_tensor, numpy_names, result_dtype, unbroadcast
 
 ndarray = np.ndarray
@@ -220,25 +221,31 @@ def reshape(input: Any, *shape: Any) -> Any:
     ValueError
         If the number of elements differs.
     """
-    check_tensor(input, "input", "reshape")
-    shape = sizes(shape, "reshape")
     try:
-        return Reshape.apply(input, shape)
-    except ValueError:
-        raise ValueError(
-            f"reshape: a tensor of shape {input._array.shape} does not fit into {tuple(shape)}"
-        ) from None
+        check_tensor(input, "input", "reshape")
+        shape = sizes(shape, "reshape")
+        try:
+            return Reshape.apply(input, shape)
+        except ValueError:
+            raise ValueError(
+                f"reshape: a tensor of shape {input._array.shape} does not fit into {tuple(shape)}"
+            ) from None
+    except Exception as error:
+        retell(error, "reshape", reshape, (input, *shape), {})
 
 
 def view(self: Any, *shape: Any) -> Any:
     """:func:`reshape`; ``view(dtype)`` reads the same memory as another type."""
-    if len(shape) == 1 and type(shape[0]) is dtypes.dtype:
-        from ..autograd import wrap
+    try:
+        if len(shape) == 1 and type(shape[0]) is dtypes.dtype:
+            from ..autograd import wrap
 
-        other = wrap(self._array.view(shape[0].dtype))
-        other._version_box = self._version_box
-        return other
-    return reshape(self, *shape)
+            other = wrap(self._array.view(shape[0].dtype))
+            other._version_box = self._version_box
+            return other
+        return reshape(self, *shape)
+    except Exception as error:
+        retell(error, "view", view, (self, *shape), {})
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
@@ -261,6 +268,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     return result
 
 
+@named
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """One axis made several, of these sizes."""
     check_tensor(input, "input", "unflatten")
@@ -295,9 +303,10 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
     return Permute.apply(input, tuple(order))
 
 
-swapaxes = swapdims = transpose
+swapaxes, swapdims = named(transpose, "swapaxes"), named(transpose, "swapdims")
 
 
+@named
 def t(input: Any) -> Any:
     """A matrix transposed; a vector is returned as it is."""
     check_tensor(input, "input", "t")
@@ -306,6 +315,7 @@ def t(input: Any) -> Any:
     return Permute.apply(input, tuple(range(input._array.ndim))[::-1])
 
 
+@named
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Axes moved from `source` to `destination`: a view."""
     check_tensor(input, "input", "movedim")
@@ -327,7 +337,7 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     return Permute.apply(input, tuple(order))
 
 
-moveaxis = movedim
+moveaxis = named(movedim, "moveaxis")
 
 
 @numpy_names
@@ -367,6 +377,7 @@ def expand(input: Any, *shape: Any) -> Any:
     return Expand.apply(input, full)
 
 
+@named
 def expand_as(input: Any, other: Any) -> Any:
     """:func:`expand` to the shape of `other`."""
     check_tensor(input, "input", "expand_as")
@@ -374,6 +385,7 @@ def expand_as(input: Any, other: Any) -> Any:
     return expand(input, other._array.shape)
 
 
+@named
 def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
     """:func:`expand` to `shape`."""
     if not isinstance(shape, (tuple, list)):
@@ -381,6 +393,7 @@ def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
     return expand(input, tuple(shape))
 
 
+@named
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """Tensors expanded to their common shape."""
     for i, x in enumerate(tensors):
@@ -389,6 +402,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     return tuple([expand(x, shape) for x in tensors])
 
 
+@named
 def repeat(input: Any, *counts: Any) -> Any:
     """The tensor laid out `counts` times along each axis: a copy."""
     check_tensor(input, "input", "repeat")
@@ -404,6 +418,7 @@ def repeat(input: Any, *counts: Any) -> Any:
     return Repeat.apply(input, counts)
 
 
+@named
 def tile(input: Any, *counts: Any) -> Any:
     """:func:`repeat`, with missing counts taken as 1."""
     check_tensor(input, "input", "tile")
@@ -411,6 +426,7 @@ def tile(input: Any, *counts: Any) -> Any:
     return repeat(input, (1,) * (input._array.ndim - len(counts)) + tuple(counts))
 
 
+@named
 def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     """Every element along `dim` repeated; without `dim`, of the flattened tensor."""
     check_tensor(input, "input", "repeat_interleave")
@@ -426,6 +442,7 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     return RepeatInterleave.apply(input, counts, axis(dim, input._array.ndim, "repeat_interleave"))
 
 
+@named
 def flip(input: Any, *dims: Any) -> Any:
     """The order of elements reversed along `dims`: a copy."""
     check_tensor(input, "input", "flip")
@@ -433,11 +450,13 @@ def flip(input: Any, *dims: Any) -> Any:
     return Flip.apply(input, tuple([axis(d, input._array.ndim, "flip") for d in dims]))
 
 
+@named
 def fliplr(input: Any) -> Any:
     """Axis 1 reversed."""
     return flip(input, 1)
 
 
+@named
 def flipud(input: Any) -> Any:
     """Axis 0 reversed."""
     return flip(input, 0)
@@ -450,6 +469,7 @@ def _shift(value: Any) -> int:
     return shift
 
 
+@named
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Elements moved along `dims`, those that fall out entering at the other end."""
     check_tensor(input, "input", "roll")
@@ -459,6 +479,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     return Roll.apply(input, shifts, dims)
 
 
+@named
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """The plane of two axes turned by `k` quarter turns, from the first axis to the second."""
     check_tensor(input, "input", "rot90")
@@ -575,7 +596,7 @@ def cat(tensors: Any, dim: int = 0) -> Any:
     return Cat.apply(d, *used)
 
 
-concat = concatenate = cat
+concat, concatenate = named(cat, "concat"), named(cat, "concatenate")
 
 
 @numpy_names
@@ -605,12 +626,14 @@ def _check_all(tensors: Any, name: str) -> None:
         check_tensor(x, f"tensors[{i}]", name)
 
 
+@named
 def vstack(tensors: Any) -> Any:
     """Tensors joined along axis 0, 1-D ones as rows."""
     _check_all(tensors, "vstack")
     return cat([x if x._array.ndim > 1 else reshape(x, 1, -1) for x in tensors], 0)
 
 
+@named
 def hstack(tensors: Any) -> Any:
     """Tensors joined along axis 1, or 0 if they are 1-D."""
     _check_all(tensors, "hstack")

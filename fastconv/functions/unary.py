@@ -14,6 +14,7 @@ from ..autograd import Op, TensorBase, wrap
 from ..ops import elementwise as ops
 from ..ops import select
 from ..spec.arguments import as_int
+from ._named import named, retell
 from ._promote import cast, check_tensor, fitting, operand, result_dtype, to_float, unbroadcast
 from .elementwise import into
 
@@ -47,7 +48,9 @@ def _masked(g: ndarray, keep: ndarray) -> ndarray:
 
 
 def direction(x: ndarray) -> ndarray:
-    """-1, 0 or 1 by the sign of each element; 0 for NaN."""
+    """-1, 0 or 1 by the sign of each element; 0 for NaN; bools as they are."""
+    if x.dtype.kind == "b":
+        return x.copy()
     y = np.sign(x)
     if x.dtype.kind == "f":
         y = np.where(np.isnan(y), x.dtype.type(0), y)
@@ -219,8 +222,11 @@ def _public(op: type[Unary], name: str, doc: str, floating: bool = True) -> Call
     def function(input: Any, *, out: Any = None) -> Any:
         if not isinstance(input, TensorBase):
             raise TypeError(f"{name}: input must be a Tensor, got {type(input).__name__}")
-        result = op.apply(to_float(input) if floating else input)
-        return result if out is None else into(out, result)
+        try:
+            result = op.apply(to_float(input) if floating else input)
+            return result if out is None else into(out, result)
+        except Exception as error:
+            retell(error, name, function, (input,), {"out": out})
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
@@ -230,7 +236,8 @@ def _public(op: type[Unary], name: str, doc: str, floating: bool = True) -> Call
     return function
 
 
-neg = negative = _public(Neg, "neg", "``-input``.", False)
+neg = _public(Neg, "neg", "``-input``.", False)
+negative = _public(Neg, "negative", "``-input``.", False)
 exp = _public(Exp, "exp", "The exponential of each element.")
 exp2 = _public(Exp2, "exp2", "Two to the power of each element.")
 expm1 = _public(Expm1, "expm1", "``exp(input) - 1``, exact near zero.")
@@ -245,9 +252,12 @@ reciprocal = _public(Reciprocal, "reciprocal", "``1 / input``.")
 sin = _public(Sin, "sin", "The sine of each element.")
 cos = _public(Cos, "cos", "The cosine of each element.")
 tan = _public(Tan, "tan", "The tangent of each element.")
-asin = arcsin = _public(Asin, "asin", "The inverse sine of each element.")
-acos = arccos = _public(Acos, "acos", "The inverse cosine of each element.")
-atan = arctan = _public(Atan, "atan", "The inverse tangent of each element.")
+asin = _public(Asin, "asin", "The inverse sine of each element.")
+arcsin = _public(Asin, "arcsin", "The inverse sine of each element.")
+acos = _public(Acos, "acos", "The inverse cosine of each element.")
+arccos = _public(Acos, "arccos", "The inverse cosine of each element.")
+atan = _public(Atan, "atan", "The inverse tangent of each element.")
+arctan = _public(Atan, "arctan", "The inverse tangent of each element.")
 sinh = _public(Sinh, "sinh", "The hyperbolic sine of each element.")
 cosh = _public(Cosh, "cosh", "The hyperbolic cosine of each element.")
 tanh = _public(Tanh, "tanh", "The hyperbolic tangent of each element.")
@@ -282,11 +292,13 @@ _floor = _public(Floor, "floor", "The largest integer not above each element.", 
 _ceil = _public(Ceil, "ceil", "The smallest integer not below each element.", False)
 _trunc = _public(Trunc, "trunc", "Each element without its fraction.", False)
 _round = _public(Round, "round", "The nearest integer, halves to even.", False)
-abs = absolute = _abs
+abs = _abs
+absolute = _public(Abs, "absolute", "The absolute value of each element.", False)
 sign = _sign
 floor, ceil, trunc = _floor, _ceil, _trunc
 
 
+@named
 def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
     """The nearest number with `decimals` decimals, halves to even."""
     decimals = as_int("round", "decimals", decimals)
@@ -370,6 +382,7 @@ class ClampBetween(Op):
         )
 
 
+@named
 def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> Any:
     """Each element moved into [min, max].
 
@@ -407,14 +420,16 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> A
     return into(out, Clamp.apply(x, min, max))
 
 
-clip = clamp
+clip = named(clamp, "clip")
 
 
+@named
 def clamp_min(input: Any, min: Any) -> Any:
     """Each element, at least `min`."""
     return clamp(input, min=min)
 
 
+@named
 def clamp_max(input: Any, max: Any) -> Any:
     """Each element, at most `max`."""
     return clamp(input, max=max)
@@ -432,6 +447,7 @@ class NanToNum(Op):
         return _masked(g, ctx.saved[0])
 
 
+@named
 def nan_to_num(input: Any, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """NaN and infinities replaced by numbers: by default zero and the largest of the type."""
     check_tensor(input, "input", "nan_to_num")
@@ -490,21 +506,24 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     -------
     Tensor, or tuple of Tensor
     """
-    check_tensor(condition, "condition", "where")
-    mask = condition._array
-    if input is None and other is None:
-        return tuple(wrap(i) for i in np.nonzero(mask))
-    if mask.dtype.kind not in "bu":
-        raise TypeError(f"where: condition must be a bool tensor, got {mask.dtype}")
-    if mask.dtype.kind == "u":
-        mask = mask != 0
-    a, b = operand(input), operand(other)
-    if a is NotImplemented or b is NotImplemented:
-        raise TypeError(
-            f"where: input and other must be Tensors or numbers, got {type(input).__name__} and "
-            f"{type(other).__name__}"
-        )
-    kind = result_dtype(a, b)
-    a = cast(a, kind) if isinstance(a, TensorBase) else a
-    b = cast(b, kind) if isinstance(b, TensorBase) else b
-    return Where.apply(mask, a, b, kind)
+    try:
+        check_tensor(condition, "condition", "where")
+        mask = condition._array
+        if input is None and other is None:
+            return tuple(wrap(i) for i in np.nonzero(mask))
+        if mask.dtype.kind not in "bu":
+            raise TypeError(f"where: condition must be a bool tensor, got {mask.dtype}")
+        if mask.dtype.kind == "u":
+            mask = mask != 0
+        a, b = operand(input), operand(other)
+        if a is NotImplemented or b is NotImplemented:
+            raise TypeError(
+                "where: input and other must be Tensors or numbers, got "
+                f"{type(input).__name__} and {type(other).__name__}"
+            )
+        kind = result_dtype(a, b)
+        a = cast(a, kind) if isinstance(a, TensorBase) else a
+        b = cast(b, kind) if isinstance(b, TensorBase) else b
+        return Where.apply(mask, a, b, kind)
+    except Exception as error:
+        retell(error, "where", where, (condition, input, other), {})

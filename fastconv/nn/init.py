@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from ..autograd import changed, forget
+from ..functions._named import named, retell
 from ..random import Generator, rng
 from ..tensor import Tensor
 
@@ -27,6 +28,7 @@ GAINS = {
 P = ParamSpec("P")
 
 
+@named
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which weights before a nonlinearity grow to keep the variance.
 
@@ -56,6 +58,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
 
 
+@named
 def fans(tensor: Tensor) -> tuple[int, int]:
     """How many inputs and outputs an element of a weight (out, in, *kernel) connects.
 
@@ -94,6 +97,12 @@ def checked(filler: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
     @functools.wraps(filler)
     def fill(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        try:
+            return fill_checked(*args, **kwargs)
+        except Exception as error:
+            retell(error, name, filler, args, kwargs)
+
+    def fill_checked(*args: P.args, **kwargs: P.kwargs) -> Tensor:
         given = signature.bind(*args, **kwargs).arguments
         if not isinstance(given["tensor"], Tensor):
             raise TypeError(
@@ -179,6 +188,7 @@ def trunc_normal_(
     return _fill(tensor, values * std + mean)
 
 
+@named
 def truncated(
     source: np.random.Generator, low: float, high: float, shape: tuple[int, ...]
 ) -> np.ndarray:
@@ -364,7 +374,10 @@ def _older(filler: Callable[P, Tensor]) -> Callable[P, Tensor]:
             FutureWarning,
             stacklevel=2,
         )
-        return filler(*args, **kwargs)
+        try:
+            return filler(*args, **kwargs)
+        except Exception as error:
+            retell(error, name, filler, args, kwargs)
 
     fill.__name__ = fill.__qualname__ = name
     fill.__doc__ = f"`{new}` under its older name, with a warning."

@@ -243,6 +243,11 @@ def summary(
     ValueError
         For unknown columns and sizes that are none.
     """
+    if not isinstance(col_names, (list, tuple)) or not isinstance(mode, str):
+        raise TypeError(
+            "summary: col_names must be a list of str and mode a str, got "
+            f"{col_names!r:.80} and {mode!r:.80}"
+        )
     unknown = [c for c in col_names if c not in COLUMNS]
     if unknown:
         raise ValueError(f"summary: unknown columns {unknown}; there are {', '.join(COLUMNS)}")

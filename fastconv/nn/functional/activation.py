@@ -10,6 +10,7 @@ import numpy as np
 
 from ...autograd import TensorBase
 from ...functions import activation as ops
+from ...functions._named import named, retell
 from ...functions.unary import Sigmoid, Tanh, rectified, where
 from ...random import rng
 from ...spec import as_int
@@ -30,18 +31,22 @@ def _joined(input: Any, slope: float, limit: float, inplace: bool) -> Any:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0); NaN stays NaN."""
-    if not isinstance(input, TensorBase):
-        check_tensor("relu", "input", input)
-    if inplace:
-        return input.relu_()
-    later = input._later
-    if later is not None:
-        joined = later.activate(input, 0, math.inf)
-        if joined is not None:
-            return joined
-    return rectified(input) if input._array.dtype.kind == "f" else input.relu()
+    try:
+        if not isinstance(input, TensorBase):
+            check_tensor("relu", "input", input)
+        if inplace:
+            return input.relu_()
+        later = input._later
+        if later is not None:
+            joined = later.activate(input, 0, math.inf)
+            if joined is not None:
+                return joined
+        return rectified(input) if input._array.dtype.kind == "f" else input.relu()
+    except Exception as error:
+        retell(error, "relu", relu, (input, inplace), {})
 
 
+@named
 def relu_(input: Tensor) -> Tensor:
     """`relu` in place."""
     return relu(input, True)
@@ -49,37 +54,47 @@ def relu_(input: Tensor) -> Tensor:
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where positive, negative_slope · x elsewhere."""
-    negative_slope = number("leaky_relu", "negative_slope", negative_slope)
-    if 0 < negative_slope < math.inf:  # 0 times infinity is not what a ReLU gives
-        joined = _joined(input, negative_slope, math.inf, inplace)
-        if joined is not None:
-            return joined
-    return _apply("leaky_relu", ops.LeakyRelu, input, negative_slope, inplace, inplace=inplace)
+    try:
+        negative_slope = number("leaky_relu", "negative_slope", negative_slope)
+        if 0 < negative_slope < math.inf:  # 0 times infinity is not what a ReLU gives
+            joined = _joined(input, negative_slope, math.inf, inplace)
+            if joined is not None:
+                return joined
+        return _apply("leaky_relu", ops.LeakyRelu, input, negative_slope, inplace, inplace=inplace)
+    except Exception as error:
+        retell(error, "leaky_relu", leaky_relu, (input, negative_slope, inplace), {})
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """x limited to [0, 6]."""
-    joined = _joined(input, 0.0, 6.0, inplace)
-    if joined is not None:
-        return joined
-    return _apply("relu6", ops.Hardtanh, input, 0.0, 6.0, inplace, inplace=inplace)
+    try:
+        joined = _joined(input, 0.0, 6.0, inplace)
+        if joined is not None:
+            return joined
+        return _apply("relu6", ops.Hardtanh, input, 0.0, 6.0, inplace, inplace=inplace)
+    except Exception as error:
+        retell(error, "relu6", relu6, (input, inplace), {})
 
 
 def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
     """x limited to [min_val, max_val]."""
-    min_val = number("hardtanh", "min_val", min_val)
-    max_val = number("hardtanh", "max_val", max_val)
-    if min_val > max_val:
-        raise ValueError(f"hardtanh(): min_val {min_val} is above max_val {max_val}")
-    if min_val == 0:
-        joined = _joined(input, 0.0, max_val, inplace)
-        if joined is not None:
-            return joined
-    return _apply("hardtanh", ops.Hardtanh, input, min_val, max_val, inplace, inplace=inplace)
+    try:
+        min_val = number("hardtanh", "min_val", min_val)
+        max_val = number("hardtanh", "max_val", max_val)
+        if min_val > max_val:
+            raise ValueError(f"hardtanh(): min_val {min_val} is above max_val {max_val}")
+        if min_val == 0:
+            joined = _joined(input, 0.0, max_val, inplace)
+            if joined is not None:
+                return joined
+        return _apply("hardtanh", ops.Hardtanh, input, min_val, max_val, inplace, inplace=inplace)
+    except Exception as error:
+        retell(error, "hardtanh", hardtanh, (input, min_val, max_val, inplace), {})
 
 
+@named
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where above the threshold, `value` elsewhere."""
     threshold = number("threshold", "threshold", threshold)
@@ -89,49 +104,73 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, alpha · (exp(x) - 1) elsewhere."""
-    alpha = number("elu", "alpha", alpha)
-    return _apply("elu", ops.Elu, input, alpha, inplace=inplace)
+    try:
+        alpha = number("elu", "alpha", alpha)
+        return _apply("elu", ops.Elu, input, alpha, inplace=inplace)
+    except Exception as error:
+        retell(error, "elu", elu, (input, alpha, inplace), {})
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """ELU scaled so that it keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
-    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-    return _apply("selu", ops.Elu, input, alpha, scale, inplace=inplace)
+    try:
+        alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+        return _apply("selu", ops.Elu, input, alpha, scale, inplace=inplace)
+    except Exception as error:
+        retell(error, "selu", selu, (input, inplace), {})
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where positive, alpha · (exp(x / alpha) - 1) elsewhere."""
-    alpha = number("celu", "alpha", alpha)
-    if alpha == 0:
-        raise ValueError("celu(): alpha must not be 0")
-    return _apply("celu", ops.Elu, input, alpha, 1, 1 / alpha, inplace=inplace)
+    try:
+        alpha = number("celu", "alpha", alpha)
+        if alpha == 0:
+            raise ValueError("celu(): alpha must not be 0")
+        return _apply("celu", ops.Elu, input, alpha, 1, 1 / alpha, inplace=inplace)
+    except Exception as error:
+        retell(error, "celu", celu, (input, alpha, inplace), {})
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x · sigmoid(x), also called swish."""
-    return _apply("silu", ops.Silu, input, inplace, inplace=inplace)
+    try:
+        return _apply("silu", ops.Silu, input, inplace, inplace=inplace)
+    except Exception as error:
+        retell(error, "silu", silu, (input, inplace), {})
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x · Φ(x) with the normal distribution function, exact or ("tanh") approximated."""
-    if approximate not in ("none", "tanh"):
-        raise ValueError(f"gelu(): approximate must be 'none' or 'tanh', got {approximate!r}")
-    return _apply("gelu", ops.Gelu if approximate == "none" else ops.GeluTanh, input)
+    try:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"gelu(): approximate must be 'none' or 'tanh', got {approximate!r}")
+        return _apply("gelu", ops.Gelu if approximate == "none" else ops.GeluTanh, input)
+    except Exception as error:
+        retell(error, "gelu", gelu, (input, approximate), {})
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · tanh(softplus(x))."""
-    return _apply("mish", ops.Mish, input, inplace, inplace=inplace)
+    try:
+        return _apply("mish", ops.Mish, input, inplace, inplace=inplace)
+    except Exception as error:
+        retell(error, "mish", mish, (input, inplace), {})
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """x · clip(x + 3, 0, 6) / 6."""
-    return _apply("hardswish", ops.Hardswish, input, inplace, inplace=inplace)
+    try:
+        return _apply("hardswish", ops.Hardswish, input, inplace, inplace=inplace)
+    except Exception as error:
+        retell(error, "hardswish", hardswish, (input, inplace), {})
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """clip(x + 3, 0, 6) / 6."""
-    return _apply("hardsigmoid", ops.Hardsigmoid, input, inplace=inplace)
+    try:
+        return _apply("hardsigmoid", ops.Hardsigmoid, input, inplace=inplace)
+    except Exception as error:
+        retell(error, "hardsigmoid", hardsigmoid, (input, inplace), {})
 
 
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
@@ -188,7 +227,10 @@ def maxout(input: Tensor, pieces: int, dim: int = 1) -> Tensor:
 
 def _inplace(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
     def changed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return function(input, *args, inplace=True, **kwargs)
+        try:
+            return function(input, *args, inplace=True, **kwargs)
+        except Exception as error:
+            retell(error, f"{name}_", function, (input, *args), kwargs)
 
     changed.__name__ = changed.__qualname__ = f"{name}_"
     changed.__doc__ = f"`{name}` in place."
@@ -234,12 +276,15 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a · sigmoid(b), a and b being the halves of the input along `dim`."""
-    check_floats("glu", input=input)
-    axis = axis_of("glu", dim, input.ndim)
-    if input.shape[axis] % 2:
-        raise ValueError(f"glu(): size along dim {dim} must be even, got shape {input.shape}")
-    a, b = input.chunk(2, axis)
-    return a * b.sigmoid()
+    try:
+        check_floats("glu", input=input)
+        axis = axis_of("glu", dim, input.ndim)
+        if input.shape[axis] % 2:
+            raise ValueError(f"glu(): size along dim {dim} must be even, got shape {input.shape}")
+        a, b = input.chunk(2, axis)
+        return a * b.sigmoid()
+    except Exception as error:
+        retell(error, "glu", glu, (input, dim), {})
 
 
 def _soft(name: str, op: Any, input: Tensor, dim: int | None, dtype: Any) -> Tensor:
@@ -268,25 +313,34 @@ def softmax(
     dtype : dtype, optional
         Convert to it first.
     """
-    return _soft("softmax", ops.Softmax, input, dim, dtype)
+    try:
+        return _soft("softmax", ops.Softmax, input, dim, dtype)
+    except Exception as error:
+        retell(error, "softmax", softmax, (input, dim, _stacklevel, dtype), {})
 
 
 def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
     """`softmax` of -x."""
-    check_tensor("softmin", "input", input)
-    if dtype is not None:
-        input = input.to(dtype)
-    check_floats("softmin", input=input)
-    return _soft("softmin", ops.Softmax, -input, dim, None)
+    try:
+        check_tensor("softmin", "input", input)
+        if dtype is not None:
+            input = input.to(dtype)
+        check_floats("softmin", input=input)
+        return _soft("softmin", ops.Softmax, -input, dim, None)
+    except Exception as error:
+        retell(error, "softmin", softmin, (input, dim, _stacklevel, dtype), {})
 
 
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
     """The logarithm of `softmax`, without its cancellation."""
-    return _soft("log_softmax", ops.LogSoftmax, input, dim, dtype)
+    try:
+        return _soft("log_softmax", ops.LogSoftmax, input, dim, dtype)
+    except Exception as error:
+        retell(error, "log_softmax", log_softmax, (input, dim, _stacklevel, dtype), {})
 
 
 def _drop(
@@ -333,7 +387,10 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     ValueError
         When p is not a probability.
     """
-    return _drop("dropout", input, p, training, inplace, None)
+    try:
+        return _drop("dropout", input, p, training, inplace, None)
+    except Exception as error:
+        retell(error, "dropout", dropout, (input, p, training, inplace), {})
 
 
 def _channels(ndim: int) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
@@ -357,24 +414,33 @@ def dropout1d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
     """Zero whole channels of (N, C, L) or (C, L)."""
-    _check_rank("dropout1d", input, (2, 3))
-    return _drop("dropout1d", input, p, training, inplace, _channels(1))
+    try:
+        _check_rank("dropout1d", input, (2, 3))
+        return _drop("dropout1d", input, p, training, inplace, _channels(1))
+    except Exception as error:
+        retell(error, "dropout1d", dropout1d, (input, p, training, inplace), {})
 
 
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
     """Zero whole channels of (N, C, H, W), or with 3 dimensions of (N, C, L) as PyTorch does."""
-    _check_rank("dropout2d", input, (3, 4))
-    return _drop("dropout2d", input, p, training, inplace, _channels(input._array.ndim - 2))
+    try:
+        _check_rank("dropout2d", input, (3, 4))
+        return _drop("dropout2d", input, p, training, inplace, _channels(input._array.ndim - 2))
+    except Exception as error:
+        retell(error, "dropout2d", dropout2d, (input, p, training, inplace), {})
 
 
 def dropout3d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
     """Zero whole channels of (N, C, D, H, W) or (C, D, H, W)."""
-    _check_rank("dropout3d", input, (4, 5))
-    return _drop("dropout3d", input, p, training, inplace, _channels(3))
+    try:
+        _check_rank("dropout3d", input, (4, 5))
+        return _drop("dropout3d", input, p, training, inplace, _channels(3))
+    except Exception as error:
+        retell(error, "dropout3d", dropout3d, (input, p, training, inplace), {})
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

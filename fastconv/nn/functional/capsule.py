@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...functions._named import named
 from ...tensor import Tensor, wrap
 from .common import check_floats, check_tensor, number
 from .loss import class_indices, reduction_of, same_shape, weighted
 
 
+@named
 def squash(input: Tensor, dim: int = -1, eps: float = 1e-8) -> Tensor:
     """Vectors along `dim` shrunk to a length below 1: ‖s‖² / (1 + ‖s‖²) · s / ‖s‖.
 

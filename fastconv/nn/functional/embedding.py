@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from ...autograd import changed, forget
+from ...functions._named import named
 from ...functions.unary import where
 from ...spec import as_int
 from ...tensor import Tensor, wrap
 from .common import check_floats, check_tensor, check_weight, number
 
 
+@named
 def embedding(
     input: Tensor,
     weight: Tensor,

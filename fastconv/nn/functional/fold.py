@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...functions._named import named
 from ...functions.fold import Columns, Picture, Windows
 from ...spec import as_tuple
 from ...tensor import Tensor
@@ -35,6 +36,7 @@ def _windows(
     return Windows(tuple(picture), kernel, dilation, padding, stride, count)  # type: ignore[arg-type]
 
 
+@named
 def unfold(
     input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Tensor:

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from ...functions import loss as ops
+from ...functions._named import named
 from ...functions.unary import where
 from ...spec import as_int
 from ...tensor import Tensor, wrap
@@ -22,7 +23,7 @@ def reduction_of(
         if reduce is False:
             return "none"
         return "sum" if size_average is False else "mean"
-    if reduction not in ("none", "mean", "sum"):
+    if not isinstance(reduction, str) or reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{name}(): {reduction!r} is not a valid value for reduction")
     return reduction
 
@@ -248,6 +249,7 @@ def weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     return loss.sum() if reduction == "sum" else loss.mean()
 
 
+@named
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -284,6 +286,7 @@ def binary_cross_entropy(
     return weighted(ops.BinaryCrossEntropy.apply(input, target, "none"), weight, reduction)
 
 
+@named
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -329,6 +332,7 @@ def same_shape(name: str, input: Tensor, target: Tensor) -> None:
         )
 
 
+@named
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -349,6 +353,7 @@ def kl_div(
     return loss / input.shape[0] if batch and input.ndim else loss
 
 
+@named
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -373,6 +378,7 @@ def poisson_nll_loss(
     return weighted(loss, None, reduction)
 
 
+@named
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,

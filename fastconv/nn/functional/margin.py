@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ...functions._named import named
 from ...functions.unary import where
 from ...tensor import Tensor, wrap
 from .activation import logsigmoid
@@ -21,6 +22,7 @@ from .distance import broadcast_shape, pairwise_distance
 from .loss import class_indices, reduction_of, same_shape, weighted
 
 
+@named
 def hinge_loss(
     input: Tensor,
     target: Tensor,
@@ -67,6 +69,7 @@ def soft_margin_loss(
     return weighted(-logsigmoid(target * input), None, reduction)
 
 
+@named
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -169,6 +172,7 @@ def multilabel_margin_loss(
     return weighted(loss.reshape(()) if single else loss, None, reduction)
 
 
+@named
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,

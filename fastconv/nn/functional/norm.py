@@ -10,6 +10,7 @@ import numpy as np
 from ... import config
 from ..._grad_mode import mode
 from ...autograd import changed, forget
+from ...functions._named import named, retell
 from ...functions.norm import BatchNorm, GroupNorm, LayerNorm, LocalResponse
 from ...spec import as_int, as_shape, batch_norm_spec, group_norm_spec
 from ...tensor import Tensor
@@ -111,49 +112,58 @@ def batch_norm(
         For shapes that do not fit, statistics that are missing, or in training a single value per
         channel. An empty input is returned, and moves no statistics.
     """
-    name = "batch_norm"
-    later = None if training else getattr(input, "_later", None)
-    if later is not None:
-        joined = later.normalize(input, running_mean, running_var, weight, bias, eps)
-        if joined is not None:
-            return joined
-    if not _fit(input, running_mean, running_var, weight, bias):
-        check_floats(name, input=input, weight=weight, bias=bias)
-        check_floats(name, running_mean=running_mean, running_var=running_var)
+    try:
+        name = "batch_norm"
+        later = None if training else getattr(input, "_later", None)
+        if later is not None:
+            joined = later.normalize(input, running_mean, running_var, weight, bias, eps)
+            if joined is not None:
+                return joined
+        if not _fit(input, running_mean, running_var, weight, bias):
+            check_floats(name, input=input, weight=weight, bias=bias)
+            check_floats(name, running_mean=running_mean, running_var=running_var)
+            shape = input._array.shape
+            if shape == (0,):  # as in PyTorch
+                return input.clone()
+            if len(shape) < 2:
+                raise ValueError(f"{name}(): input must be (N, C, ...), got shape {shape}")
+            channels = (shape[1],)
+            check_shape(name, "running_mean", running_mean, channels)
+            check_shape(name, "running_var", running_var, channels)
+            check_shape(name, "weight", weight, channels)
+            check_shape(name, "bias", bias, channels)
+        momentum, eps = number(name, "momentum", momentum), _eps(name, eps)
         shape = input._array.shape
-        if shape == (0,):  # as in PyTorch
-            return input.clone()
-        if len(shape) < 2:
-            raise ValueError(f"{name}(): input must be (N, C, ...), got shape {shape}")
-        channels = (shape[1],)
-        check_shape(name, "running_mean", running_mean, channels)
-        check_shape(name, "running_var", running_var, channels)
-        check_shape(name, "weight", weight, channels)
-        check_shape(name, "bias", bias, channels)
-    momentum, eps = number(name, "momentum", momentum), _eps(name, eps)
-    shape = input._array.shape
-    if not training:
-        if running_mean is None or running_var is None:
-            raise ValueError(
-                f"{name}(): running_mean and running_var are needed when training is False"
+        if not training:
+            if running_mean is None or running_var is None:
+                raise ValueError(
+                    f"{name}(): running_mean and running_var are needed when training is False"
+                )
+            if running_mean._requires or running_var._requires:
+                check_constant(name, running_mean=running_mean, running_var=running_var)
+            stats = (running_mean._array, running_var._array)
+            spec = batch_norm_spec(shape)
+            return BatchNorm.apply(
+                input, weight, bias, spec, stats, eps, (None, None), 0.0, late(input)
             )
-        if running_mean._requires or running_var._requires:
-            check_constant(name, running_mean=running_mean, running_var=running_var)
-        stats = (running_mean._array, running_var._array)
-        spec = batch_norm_spec(shape)
-        return BatchNorm.apply(
-            input, weight, bias, spec, stats, eps, (None, None), 0.0, late(input)
+        if shape[0] * math.prod(shape[2:]) == 1:
+            raise ValueError(
+                f"Expected more than 1 value per channel when training, got input size {shape}"
+            )
+        if not input._array.size:
+            return _nothing(input, weight, bias)
+        return _moving(
+            name, BatchNorm, input, running_mean, running_var,
+            weight, bias, batch_norm_spec(shape), eps, momentum,
+        )  # fmt: skip
+    except Exception as error:
+        retell(
+            error,
+            "batch_norm",
+            batch_norm,
+            (input, running_mean, running_var, weight, bias, training, momentum, eps),
+            {},
         )
-    if shape[0] * math.prod(shape[2:]) == 1:
-        raise ValueError(
-            f"Expected more than 1 value per channel when training, got input size {shape}"
-        )
-    if not input._array.size:
-        return _nothing(input, weight, bias)
-    return _moving(
-        name, BatchNorm, input, running_mean, running_var,
-        weight, bias, batch_norm_spec(shape), eps, momentum,
-    )  # fmt: skip
 
 
 def _nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -209,6 +219,7 @@ def group_norm(
     return GroupNorm.apply(input, weight, bias, spec, None, eps, (None, None), 0.0, late(input))
 
 
+@named
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -290,6 +301,7 @@ def rms_norm(
     return y if weight is None else y * weight
 
 
+@named
 def normalize(
     input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, out: None = None
 ) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...functions._named import named
 from ...functions.unary import where
 from ...spec import as_int
 from ...tensor import Tensor, wrap
@@ -133,6 +134,7 @@ def focal_loss(
     return weighted(loss, None, reduction)
 
 
+@named
 def quantile_loss(
     input: Tensor,
     target: Tensor,
@@ -175,7 +177,7 @@ def quantile_loss(
     return weighted(where(difference >= 0, q * difference, (q - 1) * difference), None, reduction)
 
 
-pinball_loss = quantile_loss
+pinball_loss = named(quantile_loss, "pinball_loss")
 
 
 def _overlap(
@@ -205,6 +207,7 @@ def _overlap(
     return (p * target).sum(dims), p.sum(dims) + target.sum(dims), smooth
 
 
+@named
 def dice_loss(
     input: Tensor,
     target: Tensor,
@@ -241,6 +244,7 @@ def dice_loss(
     return weighted(1 - (2 * both + smooth) / (total + smooth), None, reduction)
 
 
+@named
 def jaccard_loss(
     input: Tensor,
     target: Tensor,
@@ -257,7 +261,7 @@ def jaccard_loss(
     return weighted(1 - (both + smooth) / (total - both + smooth), None, reduction)
 
 
-iou_loss = jaccard_loss
+iou_loss = named(jaccard_loss, "iou_loss")
 
 
 def gaussian_nll_loss(
@@ -306,6 +310,7 @@ def gaussian_nll_loss(
     return weighted(loss, None, reduction)
 
 
+@named
 def gram_matrix(input: Tensor, normalize: bool = False) -> Tensor:
     """The products F Fᵀ of all pairs of channels (Gatys et al. 2016).
 
@@ -330,6 +335,7 @@ def gram_matrix(input: Tensor, normalize: bool = False) -> Tensor:
     return gram / math.prod(rows._array.shape[-2:]) if normalize else gram
 
 
+@named
 def content_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """(input - target)² of two pictures' feature maps; the target's shape must be the input's."""
     check_floats("content_loss", input=input, target=target)
@@ -337,6 +343,7 @@ def content_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tens
     return mse_loss(input, target, reduction=reduction)
 
 
+@named
 def style_loss(
     input: Tensor, target: Tensor, normalize: bool = True, reduction: str = "mean"
 ) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...functions._named import named
 from ...functions.pad import Pad
 from ...functions.resample import Resample
 from ...ops.resample import Scaling
@@ -16,6 +17,7 @@ from .common import check_floats, check_tensor, number
 from .pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 
+@named
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """Add borders, the last axis first.
 
@@ -104,6 +106,7 @@ RESAMPLING: dict[str, tuple[str, int | None]] = {
 AREA = {3: adaptive_avg_pool1d, 4: adaptive_avg_pool2d, 5: adaptive_avg_pool3d}
 
 
+@named
 def interpolate(
     input: Tensor,
     size: Any = None,
@@ -215,6 +218,7 @@ def _sizes(
     return sizes, scales
 
 
+@named
 def upsample(
     input: Tensor,
     size: Any = None,
@@ -226,11 +230,13 @@ def upsample(
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
+@named
 def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` in mode "nearest", under its older name."""
     return interpolate(input, size, scale_factor, "nearest")
 
 
+@named
 def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None) -> Tensor:
     """`interpolate` in mode "bilinear" with aligned corners, under its older name."""
     return interpolate(input, size, scale_factor, "bilinear", align_corners=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ...functions._named import named, retell
 from ...functions.pool import LPPool, MaxUnpool
 from ...functions.pool import avg_pool as average
 from ...functions.pool import max_pool as pool
@@ -48,7 +49,16 @@ def max_pool1d(
     return_indices: bool = False,
 ) -> Any:
     """Maximum of each window over one spatial axis: see `max_pool2d`."""
-    return _max(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    try:
+        return _max(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    except Exception as error:
+        retell(
+            error,
+            "max_pool1d",
+            max_pool1d,
+            (input, kernel_size, stride, padding, dilation, ceil_mode, return_indices),
+            {},
+        )
 
 
 def max_pool2d(
@@ -86,7 +96,16 @@ def max_pool2d(
     ValueError, TypeError
         Naming the argument, its value and the shapes.
     """
-    return _max(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    try:
+        return _max(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    except Exception as error:
+        retell(
+            error,
+            "max_pool2d",
+            max_pool2d,
+            (input, kernel_size, stride, padding, dilation, ceil_mode, return_indices),
+            {},
+        )
 
 
 def max_pool3d(
@@ -99,7 +118,16 @@ def max_pool3d(
     return_indices: bool = False,
 ) -> Any:
     """Maximum of each window over three spatial axes: see `max_pool2d`."""
-    return _max(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    try:
+        return _max(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    except Exception as error:
+        retell(
+            error,
+            "max_pool3d",
+            max_pool3d,
+            (input, kernel_size, stride, padding, dilation, ceil_mode, return_indices),
+            {},
+        )
 
 
 def _avg(
@@ -233,21 +261,25 @@ def _adaptive_max(ndim: int, input: Tensor, output_size: Any, return_indices: bo
     return pool(input, adaptive_pool_spec(shape, output_size, ndim, name), return_indices)
 
 
+@named
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maximum over `output_size` windows that cover the axis."""
     return _adaptive_max(1, input, output_size, return_indices)
 
 
+@named
 def adaptive_max_pool1d_with_indices(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
     """`adaptive_max_pool1d` with ``return_indices=True``: ``fastconv.adaptive_max_pool1d``."""
     return adaptive_max_pool1d(input, output_size, True)  # type: ignore[no-any-return]
 
 
+@named
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maximum over a grid of windows that cover the image: see `adaptive_avg_pool2d`."""
     return _adaptive_max(2, input, output_size, return_indices)
 
 
+@named
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """Maximum over a grid of windows that cover the volume: see `adaptive_avg_pool2d`."""
     return _adaptive_max(3, input, output_size, return_indices)

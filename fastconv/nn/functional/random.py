@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...functions._named import named
 from ...random import rng
 from ...tensor import Tensor, wrap
 from .activation import leaky_relu, softmax
@@ -14,6 +15,7 @@ from .common import axis_of, check_floats, number
 _SATURATED = -1.7580993408473766  # SELU's limit at minus infinity
 
 
+@named
 def rrelu(
     input: Tensor,
     lower: float = 1.0 / 8,
@@ -68,6 +70,7 @@ def _alpha(
     return input.mul_(factor).add_(shift) if inplace else input * factor + shift
 
 
+@named
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -84,6 +87,7 @@ def alpha_dropout(
     return _alpha("alpha_dropout", input, p, training, inplace, False)
 
 
+@named
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...autograd import changed, forget
+from ...functions._named import named
 from ...functions.shape import cat
 from ...ops.contract import matmul as _matmul
 from ...ops.reduce import total as _add_up
@@ -31,6 +32,7 @@ def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Any]:
     return [p.grad for p in found if p.grad is not None]
 
 
+@named
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     """The norm of all elements of several tensors together."""
     arrays = [t._array for t in _tensors(tensors, "tensors")]
@@ -53,6 +55,7 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     return wrap(np.asarray(total, dtype=arrays[0].dtype if arrays else np.float32))
 
 
+@named
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -95,6 +98,7 @@ def clip_grad_norm_(
     return total
 
 
+@named
 def clip_grad_value_(
     parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
 ) -> None:
@@ -105,11 +109,13 @@ def clip_grad_value_(
         changed(grad)
 
 
+@named
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All elements of the parameters one after the other."""
     return cat([p.reshape(-1) for p in _tensors(parameters, "parameters")])
 
 
+@named
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Make the parameters views of a vector's elements, one after the other.
 
@@ -133,6 +139,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         start += count
 
 
+@named
 def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -148,6 +155,7 @@ def clip_grads_with_norm_(
             changed(grad)
 
 
+@named
 def clip_grad_norm(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -159,6 +167,6 @@ def clip_grad_norm(
     import warnings
 
     warnings.warn(
-        "clip_grad_norm is now deprecated in favor of clip_grad_norm_", FutureWarning, stacklevel=2
+        "clip_grad_norm is now deprecated in favor of clip_grad_norm_", FutureWarning, stacklevel=3
     )
     return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)

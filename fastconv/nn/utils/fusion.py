@@ -11,6 +11,8 @@ from typing import Any
 
 from ..._grad_mode import no_grad
 from ...creation import zeros_like
+from ...functions._named import named
+from ..modules.module import Module
 from ..parameter import Parameter
 
 __all__ = [
@@ -19,12 +21,16 @@ __all__ = [
 
 
 def _check(layer: Any, bn: Any, function: str) -> None:
+    for module, name in ((layer, function.split("_")[1]), (bn, "bn")):
+        if not isinstance(module, Module):
+            raise TypeError(f"{function}: {name} must be a Module, got {type(module).__name__}")
     if layer.training or bn.training:
         raise ValueError(f"{function}: both modules must be in evaluation mode: call eval() first")
     if bn.running_mean is None or bn.running_var is None:
         raise ValueError(f"{function}: the batch norm keeps no running statistics")
 
 
+@named
 def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
     """A copy of a convolution that does the work of the batch norm behind it too.
 
@@ -50,6 +56,7 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
     return fused
 
 
+@named
 def fuse_conv_bn_weights(
     conv_w: Any,
     conv_b: Any,
@@ -80,6 +87,7 @@ def fuse_conv_bn_weights(
     )
 
 
+@named
 def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
     """A copy of a linear layer that does the work of the batch norm behind it too."""
     _check(linear, bn, "fuse_linear_bn_eval")
@@ -90,6 +98,7 @@ def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
     return fused
 
 
+@named
 def fuse_linear_bn_weights(
     linear_w: Any, linear_b: Any, bn_rm: Any, bn_rv: Any, bn_eps: float, bn_w: Any, bn_b: Any
 ) -> tuple[Parameter, Parameter]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..._grad_mode import no_grad
+from ...functions._named import named
 from ...tensor import Tensor
 from ..modules.module import Module
 from ..parameter import Parameter
@@ -69,6 +70,7 @@ class _SpectralNorm(_Hooked):
         return weight / (u.clone() * (matrix @ v.clone())).sum()  # type: ignore[no-any-return]
 
 
+@named
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
     """Learn length and direction of a weight apart: w = g · v / ‖v‖.
 
@@ -92,6 +94,7 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     return module
 
 
+@named
 def spectral_norm(
     module: Module,
     name: str = "weight",
@@ -148,11 +151,13 @@ def _removed(module: Any, name: str, kind: type[_Hooked], parts: tuple[str, ...]
     raise ValueError(f"{kind.__name__[1:]} of '{name}' not found in {module!r}")
 
 
+@named
 def remove_weight_norm(module: Module, name: str = "weight") -> Module:
     """Make the weight an ordinary parameter again, of its present value."""
     return _removed(module, name, _WeightNorm, ("g", "v"))
 
 
+@named
 def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
     """Make the weight an ordinary parameter again, of its present value."""
     return _removed(module, name, _SpectralNorm, ("orig", "u", "v"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...absent import missing
 from ...autograd import TensorBase
+from ...functions._named import named
 from ...functions.pad import Pad
 from ...functions.shape import stack
 
@@ -23,6 +24,7 @@ def _checked(sequences: Any, function: str) -> list[Any]:
     return found
 
 
+@named
 def pad_sequence(
     sequences: Sequence[Any],
     batch_first: bool = False,
@@ -69,6 +71,7 @@ def pad_sequence(
     return stack(rows, 0 if batch_first else 1)
 
 
+@named
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:
     """Undo :func:`pad_sequence`: a list of the sequences at their lengths."""
     padded = padded_sequences if batch_first else padded_sequences.transpose(0, 1)

@@ -382,7 +382,6 @@ class ClampBetween(Op):
         )
 
 
-@named
 def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> Any:
     """Each element moved into [min, max].
 
@@ -401,23 +400,26 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> A
     ValueError
         If neither `min` nor `max` is given.
     """
-    check_tensor(input, "input", "clamp")
-    if min is None and max is None:
-        raise ValueError("clamp: at least one of min and max must be given")
-    if isinstance(min, TensorBase) or isinstance(max, TensorBase):
-        kind = result_dtype(input, *[operand(b) for b in (min, max) if b is not None])
-        low, high = (
-            cast(b, kind)
-            if isinstance(b, TensorBase)
-            else None
-            if b is None
-            else np.asarray(b, kind)[()]
-            for b in (min, max)
-        )
-        return into(out, ClampBetween.apply(cast(input, kind), low, high))
-    bounds = [operand(b) for b in (min, max) if b is not None]
-    x = cast(input, result_dtype(input, *bounds))
-    return into(out, Clamp.apply(x, min, max))
+    try:
+        check_tensor(input, "input", "clamp")
+        if min is None and max is None:
+            raise ValueError("clamp: at least one of min and max must be given")
+        if isinstance(min, TensorBase) or isinstance(max, TensorBase):
+            kind = result_dtype(input, *[operand(b) for b in (min, max) if b is not None])
+            low, high = (
+                cast(b, kind)
+                if isinstance(b, TensorBase)
+                else None
+                if b is None
+                else np.asarray(b, kind)[()]
+                for b in (min, max)
+            )
+            return into(out, ClampBetween.apply(cast(input, kind), low, high))
+        bounds = [operand(b) for b in (min, max) if b is not None]
+        x = cast(input, result_dtype(input, *bounds))
+        return into(out, Clamp.apply(x, min, max))
+    except Exception as error:
+        retell(error, "clamp", clamp, (input, min, max), {"out": out})
 
 
 clip = named(clamp, "clip")

@@ -7,7 +7,9 @@ builds a network by its name, ``list()`` names them all.
 from __future__ import annotations
 
 import importlib
+import sys
 from fnmatch import fnmatch
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,9 +17,102 @@ if TYPE_CHECKING:
 
 #: Each family's file, its builders (what `get` and `list` know) and its other public names.
 FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "lenet": (("lenet5",), ("LeNet5",)),
+    "mlp": (("mlp",), ("MLP",)),
+    "neocognitron": (
+        ("neocognitron", "neocognitron_modern"),
+        ("CLayer", "Neocognitron", "NeocognitronModern", "SLayer"),
+    ),
+    "lenet": (("lenet5", "lenet5_original"), ("LeNet5", "LeNet5Original")),
     "lenet_digits": (("lenet_digits",), ("LeNetDigits",)),
-    "cifar_resnet": (("resnet20", "resnet32"), ("CifarResNet",)),
+    "alexnet": (("alexnet", "alexnet_2012", "zfnet"), ("AlexNet", "AlexNet2012", "ZFNet")),
+    "vgg": (
+        ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
+        ("VGG",),
+    ),
+    "googlenet": (("googlenet",), ("GoogLeNet", "GoogLeNetOutputs")),
+    "inception": (("inception_v3",), ("Inception3", "InceptionOutputs")),
+    "resnet": (
+        (
+            "resnet18",
+            "resnet34",
+            "resnet50",
+            "resnet101",
+            "resnet152",
+            "resnext50_32x4d",
+            "resnext101_32x8d",
+            "resnext101_64x4d",
+            "wide_resnet50_2",
+            "wide_resnet101_2",
+            "se_resnet50",
+        ),
+        ("ResNet",),
+    ),
+    "cifar_resnet": (
+        ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110"),
+        ("CifarResNet",),
+    ),
+    "densenet": (("densenet121", "densenet161", "densenet169", "densenet201"), ("DenseNet",)),
+    "squeezenet": (("squeezenet1_0", "squeezenet1_1"), ("SqueezeNet",)),
+    "xception": (("xception",), ("Xception",)),
+    "mobilenetv1": (("mobilenet_v1",), ("MobileNetV1",)),
+    "mobilenetv2": (("mobilenet_v2",), ("MobileNetV2",)),
+    "mobilenetv3": (("mobilenet_v3_large", "mobilenet_v3_small"), ("MobileNetV3",)),
+    "shufflenetv2": (
+        ("shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0"),
+        ("ShuffleNetV2",),
+    ),
+    "mnasnet": (("mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3"), ("MNASNet",)),
+    "nasnet": (("nasnet_a_mobile",), ("NASNet",)),
+    "efficientnet": (
+        (
+            "efficientnet_b0",
+            "efficientnet_b1",
+            "efficientnet_b2",
+            "efficientnet_b3",
+            "efficientnet_b4",
+            "efficientnet_b5",
+            "efficientnet_b6",
+            "efficientnet_b7",
+            "efficientnet_v2_s",
+            "efficientnet_v2_m",
+            "efficientnet_v2_l",
+        ),
+        ("EfficientNet",),
+    ),
+    "regnet": (
+        (
+            "regnet_x_400mf",
+            "regnet_x_800mf",
+            "regnet_x_1_6gf",
+            "regnet_x_3_2gf",
+            "regnet_x_8gf",
+            "regnet_x_16gf",
+            "regnet_x_32gf",
+            "regnet_y_400mf",
+            "regnet_y_800mf",
+            "regnet_y_1_6gf",
+            "regnet_y_3_2gf",
+            "regnet_y_8gf",
+            "regnet_y_16gf",
+            "regnet_y_32gf",
+            "regnet_y_128gf",
+        ),
+        ("RegNet",),
+    ),
+    "convnext": (
+        ("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
+        ("ConvNeXt",),
+    ),
+    "feature_extraction": (
+        (),
+        (
+            "FeatureExtractor",
+            "IntermediateLayerGetter",
+            "create_feature_extractor",
+            "get_graph_node_names",
+        ),
+    ),
+    "transfer": ((), ("Ensemble", "freeze", "unfreeze")),
 }
 
 _BUILDERS = {name: family for family, (builders, _) in FAMILIES.items() for name in builders}
@@ -81,3 +176,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:  # type: ignore[valid-type]
     return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """This package: importing a file does not take the place of the builder of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

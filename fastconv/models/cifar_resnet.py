@@ -1,10 +1,13 @@
-"""Residual networks for 32×32 images (He, Zhang, Ren, Sun 2016, section 4.2)."""
+"""Residual networks for 32×32 images (He, Zhang, Ren, Sun 2016, section 4.2; counts in table 6)."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ..nn import BatchNorm2d, Conv2d, Linear, Module, Sequential, init
 from ..nn import functional as F
 from ..tensor import Tensor
+from ._weights import build
 
 
 class BasicBlock(Module):
@@ -93,11 +96,31 @@ class CifarResNet(Module):
         return self.linear(F.adaptive_avg_pool2d(features, 1).flatten(1))
 
 
-def resnet20(num_classes: int = 10, in_channels: int = 3) -> CifarResNet:
-    """ResNet-20: 0.27 million parameters."""
-    return CifarResNet(3, num_classes, in_channels)
+def _cifar(depth: int, num_classes: int, in_channels: int, weights: Any) -> CifarResNet:
+    options = {"num_classes": num_classes, "in_channels": in_channels}
+    return build(f"resnet{depth}", CifarResNet, weights, options, blocks=(depth - 2) // 6)
 
 
-def resnet32(num_classes: int = 10, in_channels: int = 3) -> CifarResNet:
-    """ResNet-32: 0.46 million parameters."""
-    return CifarResNet(5, num_classes, in_channels)
+def resnet20(num_classes: int = 10, in_channels: int = 3, *, weights: Any = None) -> CifarResNet:
+    """ResNet-20: 269 722 parameters, 32×32."""
+    return _cifar(20, num_classes, in_channels, weights)
+
+
+def resnet32(num_classes: int = 10, in_channels: int = 3, *, weights: Any = None) -> CifarResNet:
+    """ResNet-32: 464 154 parameters, 32×32."""
+    return _cifar(32, num_classes, in_channels, weights)
+
+
+def resnet44(num_classes: int = 10, in_channels: int = 3, *, weights: Any = None) -> CifarResNet:
+    """ResNet-44: 658 586 parameters, 32×32."""
+    return _cifar(44, num_classes, in_channels, weights)
+
+
+def resnet56(num_classes: int = 10, in_channels: int = 3, *, weights: Any = None) -> CifarResNet:
+    """ResNet-56: 853 018 parameters, 32×32."""
+    return _cifar(56, num_classes, in_channels, weights)
+
+
+def resnet110(num_classes: int = 10, in_channels: int = 3, *, weights: Any = None) -> CifarResNet:
+    """ResNet-110: 1 727 962 parameters, 32×32."""
+    return _cifar(110, num_classes, in_channels, weights)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec
 
 import numpy as np
@@ -86,6 +88,31 @@ _calculate_fan_in_and_fan_out = fans
 UNBOUNDED = {("trunc_normal_", "a"), ("trunc_normal_", "b")}
 NUMBERS = ("a", "b", "mean", "std", "val", "gain", "sparsity")
 
+#: Fillers that draw nothing: they work within `undrawn` as well.
+PLAIN = {"constant_", "ones_", "zeros_", "eye_", "dirac_"}
+
+
+class _Undrawn(threading.local):
+    depth = 0
+
+
+_undrawn = _Undrawn()
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Within it no random numbers are drawn: what would get them is left as its memory was.
+
+    For networks whose weights are loaded next, or only counted. It holds for this thread; a filler
+    that draws nothing (:func:`zeros_` and its like) works as ever. Memory that is never written
+    costs nothing.
+    """
+    _undrawn.depth += 1
+    try:
+        yield
+    finally:
+        _undrawn.depth -= 1
+
 
 def checked(filler: Callable[P, Tensor]) -> Callable[P, Tensor]:
     """Raise TypeError for what is no Tensor or number, ValueError for a number that is not finite.
@@ -119,6 +146,8 @@ def checked(filler: Callable[P, Tensor]) -> Callable[P, Tensor]:
                 finite = False
             if not finite and key != "val" and (name, key) not in UNBOUNDED:
                 raise ValueError(f"{name}(): {key} must be finite, got {value!r:.80}")
+        if _undrawn.depth and name not in PLAIN:
+            return given["tensor"]
         return filler(*args, **kwargs)
 
     return fill

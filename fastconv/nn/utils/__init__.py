@@ -15,6 +15,7 @@ from .clip_grad import (
 from .convert_parameters import parameters_to_vector, vector_to_parameters
 from .fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval
 from .hooked import remove_spectral_norm, remove_weight_norm, spectral_norm, weight_norm
+from .init import skip_init
 
 __all__ = [
     "clip_grad_norm",
@@ -33,6 +34,7 @@ __all__ = [
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
+    "skip_init",
     "spectral_norm",
     "stateless",
     "vector_to_parameters",

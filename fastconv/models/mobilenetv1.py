@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..nn import AdaptiveAvgPool2d, Dropout, Linear, Module, Sequential
+from ..nn import AdaptiveAvgPool2d, Dropout, Linear, Module, Sequential, init
 from ..tensor import Tensor
-from ._blocks import ConvNormActivation, he_backward, initialise, normal
+from ._blocks import ConvNormActivation, initialise, normal
 from ._weights import build
 
 #: Table 1: channels after each pair of layers, and the stride of its depthwise convolution.
@@ -81,7 +81,7 @@ class MobileNetV1(Module):
         self.features = Sequential(*features)
         self.avgpool = AdaptiveAvgPool2d((1, 1))
         self.classifier = Sequential(Dropout(dropout), Linear(width, num_classes))
-        initialise(self, conv=he_backward, linear=normal(0.01))
+        initialise(self, conv=init.kaiming_normal_, linear=normal(0.01))
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores (N, num_classes) of images (N, in_channels, H, W)."""

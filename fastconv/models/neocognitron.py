@@ -8,6 +8,7 @@ write it today: convolution and ReLU for S, average pooling for C.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,8 +70,8 @@ class SLayer(Module):
         self.selectivity, self.padding = selectivity, padding
         self.a = Parameter(empty((out_planes, in_planes, kernel_size, kernel_size)))
         self.b = Parameter(empty((out_planes, 1, 1)))
-        init.uniform_(self.a, 0.0, 4.0 / (in_planes * kernel_size**2))
-        init.ones_(self.b)
+        init.uniform_(self.a, 0.0, 4.0 / math.sqrt(in_planes * kernel_size**2))
+        init.constant_(self.b, 0.5)
         c = np.broadcast_to(window(kernel_size), (1, in_planes, kernel_size, kernel_size))
         self.register_buffer("c", wrap((c / in_planes).astype(self.a._array.dtype)))
 

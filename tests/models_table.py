@@ -1,0 +1,249 @@
+"""What is published of each network: parameters with their source, and the size of its images.
+
+A network of fastconv.models has a row in `NETWORKS`, and its family one in `PAPERS`. docs/models.md
+is made from them (``python -m bench.models``); ``python -m tests.models_table`` writes the digests
+of torchvision's networks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+DIGESTS = Path(__file__).with_name("models_torchvision.json")
+TORCHVISION = "torchvision's documentation, num_params"
+
+
+class Network(NamedTuple):
+    """Published figures of a network.
+
+    Attributes
+    ----------
+    parameters : int
+        With the options below.
+    source : str
+        Where that is published, with the figure if it is a rounded one ("0.27 M"), or a sum.
+    input : tuple of int
+        Channels, height and width.
+    options : dict
+        With which the parameters were counted.
+    """
+
+    parameters: int
+    source: str
+    input: tuple[int, ...] = (3, 224, 224)
+    options: dict[str, Any] = {}  # noqa: RUF012
+
+    @property
+    def torchvision(self) -> bool:
+        """Whether torchvision has it."""
+        return self.source == TORCHVISION
+
+    def published(self) -> bool:
+        """Whether what `source` says, rounded or as a sum, is `parameters`."""
+        rounded = re.search(r"(\d+\.(\d+)) M", self.source)
+        if rounded:
+            return round(self.parameters / 1e6, len(rounded[2])) == float(rounded[1])
+        said = self.source.split(":")
+        for part in said:
+            numbers = re.sub(r"(?<=\d) (?=\d)", "", part)
+            terms = re.findall(r"\d+(?:·\d+)*", numbers)
+            if terms and sum(_product(term) for term in terms) == self.parameters:
+                return True
+        return self.torchvision
+
+
+def _product(term: str) -> int:
+    result = 1
+    for factor in term.split("·"):
+        result *= int(factor)
+    return result
+
+
+#: File of fastconv/models: the paper.
+PAPERS = {
+    "mlp": "LeCun et al. 1998, figure 9",
+    "neocognitron": "Fukushima 1980",
+    "lenet": "LeCun et al. 1998",
+    "lenet_digits": "none: LeNet-5's plan for 8×8",
+    "alexnet": "Krizhevsky et al. 2012, Krizhevsky 2014; Zeiler, Fergus 2014",
+    "vgg": "Simonyan, Zisserman 2015",
+    "googlenet": "Szegedy et al. 2015",
+    "inception": "Szegedy et al. 2016",
+    "resnet": "He et al. 2016; Xie et al. 2017; Zagoruyko, Komodakis 2016; Hu et al. 2018",
+    "cifar_resnet": "He et al. 2016, section 4.2",
+    "densenet": "Huang et al. 2017",
+    "squeezenet": "Iandola et al. 2016",
+    "xception": "Chollet 2017",
+    "mobilenetv1": "Howard et al. 2017",
+    "mobilenetv2": "Sandler et al. 2018",
+    "mobilenetv3": "Howard et al. 2019",
+    "shufflenetv2": "Ma et al. 2018",
+    "mnasnet": "Tan et al. 2019",
+    "nasnet": "Zoph et al. 2018",
+    "efficientnet": "Tan, Le 2019 and 2021",
+    "regnet": "Radosavovic et al. 2020",
+    "convnext": "Liu et al. 2022",
+}
+
+NETWORKS = {
+    # mlp.py
+    "mlp": Network(266_610, "784·300 + 300 + 300·100 + 100 + 100·10 + 10", (1, 28, 28)),
+    # neocognitron.py
+    "neocognitron": Network(
+        21_058, "weights a and b: 24·25 + 24 + 24·24·25 + 24 + 10·24·25 + 10", (1, 28, 28)
+    ),
+    "neocognitron_modern": Network(
+        21_058, "24·25 + 24 + 24·24·25 + 24 + 10·24·25 + 10", (1, 28, 28)
+    ),
+    # lenet.py
+    "lenet5": Network(
+        61_706,
+        "156 + 2416 + 48120 + 10164 + 850: S2 and S4 without parameters, C3 with all connections",
+        (1, 28, 28),
+    ),
+    "lenet5_original": Network(
+        60_000, "page 8 and section II.B: 156 + 12 + 1516 + 32 + 48120 + 10164", (1, 32, 32)
+    ),
+    # lenet_digits.py
+    "lenet_digits": Network(23_802, "240 + 48 + 10416 + 96 + 12352 + 650", (1, 8, 8)),
+    # alexnet.py
+    "alexnet": Network(61_100_840, TORCHVISION),
+    "alexnet_2012": Network(
+        60_965_224, "Caffe's reference network: 60.97 M; the paper says 60 million", (3, 227, 227)
+    ),
+    "zfnet": Network(
+        62_357_608,
+        "figure 3: 14208 + 614656 + 885120 + 1327488 + 884992 + 37752832 + 16781312 + 4097000",
+    ),
+    # vgg.py
+    "vgg11": Network(132_863_336, TORCHVISION),
+    "vgg11_bn": Network(132_868_840, TORCHVISION),
+    "vgg13": Network(133_047_848, TORCHVISION),
+    "vgg13_bn": Network(133_053_736, TORCHVISION),
+    "vgg16": Network(138_357_544, TORCHVISION),
+    "vgg16_bn": Network(138_365_992, TORCHVISION),
+    "vgg19": Network(143_667_240, TORCHVISION),
+    "vgg19_bn": Network(143_678_248, TORCHVISION),
+    # googlenet.py
+    "googlenet": Network(6_624_904, TORCHVISION, options={"aux_logits": False}),
+    # inception.py
+    "inception_v3": Network(27_161_264, TORCHVISION, (3, 299, 299)),
+    # resnet.py
+    "resnet18": Network(11_689_512, TORCHVISION),
+    "resnet34": Network(21_797_672, TORCHVISION),
+    "resnet50": Network(25_557_032, TORCHVISION),
+    "resnet101": Network(44_549_160, TORCHVISION),
+    "resnet152": Network(60_192_808, TORCHVISION),
+    "resnext50_32x4d": Network(25_028_904, TORCHVISION),
+    "resnext101_32x8d": Network(88_791_336, TORCHVISION),
+    "resnext101_64x4d": Network(83_455_272, TORCHVISION),
+    "wide_resnet50_2": Network(68_883_240, TORCHVISION),
+    "wide_resnet101_2": Network(126_886_696, TORCHVISION),
+    "se_resnet50": Network(28_088_024, "timm's table, legacy_seresnet50: 28.09 M"),
+    # cifar_resnet.py
+    "resnet20": Network(269_722, "table 6: 0.27 M", (3, 32, 32)),
+    "resnet32": Network(464_154, "table 6: 0.46 M", (3, 32, 32)),
+    "resnet44": Network(658_586, "table 6: 0.66 M", (3, 32, 32)),
+    "resnet56": Network(853_018, "table 6: 0.85 M", (3, 32, 32)),
+    "resnet110": Network(1_727_962, "table 6: 1.7 M", (3, 32, 32)),
+    # densenet.py
+    "densenet121": Network(7_978_856, TORCHVISION),
+    "densenet161": Network(28_681_000, TORCHVISION),
+    "densenet169": Network(14_149_480, TORCHVISION),
+    "densenet201": Network(20_013_928, TORCHVISION),
+    # squeezenet.py
+    "squeezenet1_0": Network(1_248_424, TORCHVISION),
+    "squeezenet1_1": Network(1_235_496, TORCHVISION),
+    # xception.py
+    "xception": Network(22_855_952, "table 3: 22 855 952", (3, 299, 299)),
+    # mobilenetv1.py
+    "mobilenet_v1": Network(4_231_976, "table 8: 4.2 M"),
+    # mobilenetv2.py
+    "mobilenet_v2": Network(3_504_872, TORCHVISION),
+    # mobilenetv3.py
+    "mobilenet_v3_large": Network(5_483_032, TORCHVISION),
+    "mobilenet_v3_small": Network(2_542_856, TORCHVISION),
+    # shufflenetv2.py
+    "shufflenet_v2_x0_5": Network(1_366_792, TORCHVISION),
+    "shufflenet_v2_x1_0": Network(2_278_604, TORCHVISION),
+    "shufflenet_v2_x1_5": Network(3_503_624, TORCHVISION),
+    "shufflenet_v2_x2_0": Network(7_393_996, TORCHVISION),
+    # mnasnet.py
+    "mnasnet0_5": Network(2_218_512, TORCHVISION),
+    "mnasnet0_75": Network(3_170_208, TORCHVISION),
+    "mnasnet1_0": Network(4_383_312, TORCHVISION),
+    "mnasnet1_3": Network(6_282_256, TORCHVISION),
+    # nasnet.py
+    "nasnet_a_mobile": Network(5_289_978, "table 4: 5.3 M"),
+    # efficientnet.py
+    "efficientnet_b0": Network(5_288_548, TORCHVISION),
+    "efficientnet_b1": Network(7_794_184, TORCHVISION, (3, 240, 240)),
+    "efficientnet_b2": Network(9_109_994, TORCHVISION, (3, 260, 260)),
+    "efficientnet_b3": Network(12_233_232, TORCHVISION, (3, 300, 300)),
+    "efficientnet_b4": Network(19_341_616, TORCHVISION, (3, 380, 380)),
+    "efficientnet_b5": Network(30_389_784, TORCHVISION, (3, 456, 456)),
+    "efficientnet_b6": Network(43_040_704, TORCHVISION, (3, 528, 528)),
+    "efficientnet_b7": Network(66_347_960, TORCHVISION, (3, 600, 600)),
+    "efficientnet_v2_s": Network(21_458_488, TORCHVISION, (3, 384, 384)),
+    "efficientnet_v2_m": Network(54_139_356, TORCHVISION, (3, 480, 480)),
+    "efficientnet_v2_l": Network(118_515_272, TORCHVISION, (3, 480, 480)),
+    # regnet.py
+    "regnet_x_400mf": Network(5_495_976, TORCHVISION),
+    "regnet_x_800mf": Network(7_259_656, TORCHVISION),
+    "regnet_x_1_6gf": Network(9_190_136, TORCHVISION),
+    "regnet_x_3_2gf": Network(15_296_552, TORCHVISION),
+    "regnet_x_8gf": Network(39_572_648, TORCHVISION),
+    "regnet_x_16gf": Network(54_278_536, TORCHVISION),
+    "regnet_x_32gf": Network(107_811_560, TORCHVISION),
+    "regnet_y_400mf": Network(4_344_144, TORCHVISION),
+    "regnet_y_800mf": Network(6_432_512, TORCHVISION),
+    "regnet_y_1_6gf": Network(11_202_430, TORCHVISION),
+    "regnet_y_3_2gf": Network(19_436_338, TORCHVISION),
+    "regnet_y_8gf": Network(39_381_472, TORCHVISION),
+    "regnet_y_16gf": Network(83_590_140, TORCHVISION),
+    "regnet_y_32gf": Network(145_046_770, TORCHVISION),
+    "regnet_y_128gf": Network(644_812_894, TORCHVISION),
+    # convnext.py
+    "convnext_tiny": Network(28_589_128, TORCHVISION),
+    "convnext_small": Network(50_223_688, TORCHVISION),
+    "convnext_base": Network(88_591_464, TORCHVISION),
+    "convnext_large": Network(197_767_336, TORCHVISION),
+}
+
+
+def digest(state: Iterable[tuple[str, Iterable[int]]]) -> list[Any]:
+    """How many keys a state has, and a hash of its keys and shapes in their order."""
+    lines = [f"{key} {list(shape)}" for key, shape in state]
+    return [len(lines), hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]]
+
+
+def digests_of_torchvision(names: Iterable[str]) -> dict[str, list[Any]]:
+    """`digest` of each network as torchvision has it; needs torchvision."""
+    import torch
+    import torchvision.models
+
+    found = {}
+    for name in names:
+        try:
+            with torch.device("meta"):
+                network = torchvision.models.get_model(name)
+        except NotImplementedError:  # RegNet computes its widths with tensors
+            network = torchvision.models.get_model(name)
+        found[name] = digest((key, value.shape) for key, value in network.state_dict().items())
+    return found
+
+
+def main() -> None:
+    """Write the digests of torchvision's networks."""
+    digests = digests_of_torchvision(name for name, row in NETWORKS.items() if row.torchvision)
+    lines = [f'  "{name}": {json.dumps(value)}' for name, value in digests.items()]
+    DIGESTS.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import fastconv
 from fastconv import models
+from fastconv.nn import Conv2d
 from fastconv.nn.init import undrawn
-from tests.models_table import NETWORKS, PAPERS
+from tests.models_table import NETWORKS, OTHER_PAPERS, PAPERS
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
+#: Networks with layers of their own, which `summary` does not count.
+UNCOUNTED = {"neocognitron", "lenet5_original"}
 FAMILY = {name: family for family, (names, _) in models.FAMILIES.items() for name in names}
 HEAD = """\
 # Networks
@@ -23,7 +30,8 @@ Weights are drawn as in the paper; nothing is downloaded. A file that you have i
 - *parameters* are those of the published network, with 1000 classes where it is one for ImageNet
   (GoogLeNet without its auxiliary classifiers, as it is usually counted). `tests/models_table.py`
   has the source of each figure.
-- *multiply-adds* are millions for one image of the given size, as `fastconv.summary` counts them.
+- *multiply-adds* are millions for one image of the given size, as `fastconv.summary` counts
+  them; it does not know layers that a network brings itself (–).
 - *torchvision*: names, shapes and order of the `state_dict` are torchvision's, so that its files
   load, and with the same weights the outputs are the same.
 
@@ -41,27 +49,48 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def zeros(
+    input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
+) -> Any:
+    """A result of a convolution's shape, for nothing."""
+    sizes = [
+        (size + 2 * p - d * (k - 1) - 1) // s + 1
+        for size, p, d, k, s in zip(
+            input.shape[2:], padding, dilation, weight.shape[2:], stride, strict=True
+        )
+    ]
+    return fastconv.zeros(input.shape[0], weight.shape[0], *sizes)
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Layers of convolution have results of the right shape, and compute nothing."""
+    with mock.patch.object(Conv2d, "convolve", staticmethod(zeros)):
+        yield
+
+
 def row_of(name: str, count: bool = False) -> list[str]:
     """The cells of a network's row; with `count` the multiply-adds, which needs its forward."""
     row = NETWORKS[name]
     products = ""
-    if count:
-        with undrawn():
+    if count and name in UNCOUNTED:
+        products = "–"
+    elif count:
+        with undrawn(), shapes_only():
             network = models.get(name, **row.options)
-        for parameter in network.parameters():
-            parameter.data.zero_()  # what is left in memory may be slow to compute with
-        found = fastconv.summary(network, (1, *row.input), verbose=0)
+            found = fastconv.summary(network, (1, *row.input), verbose=0)
         products = grouped(round(found.total_mult_adds / 1e6))
         if found.total_mult_adds < 10e6:
             products = f"{found.total_mult_adds / 1e6:.2f}"
     channels, height, width = row.input
+    papers = [paper for start, paper in OTHER_PAPERS.items() if name.startswith(start)]
     return [
         f"`{name}`",
         grouped(row.parameters),
         products,
         f"{channels}×{height}×{width}",
         "yes" if row.torchvision else "no",
-        PAPERS[FAMILY[name]],
+        papers[0] if papers else PAPERS[FAMILY[name]],
     ]
 
 

@@ -70,11 +70,11 @@ PAPERS = {
     "neocognitron": "Fukushima 1980",
     "lenet": "LeCun et al. 1998",
     "lenet_digits": "none: LeNet-5's plan for 8×8",
-    "alexnet": "Krizhevsky et al. 2012, Krizhevsky 2014; Zeiler, Fergus 2014",
+    "alexnet": "Krizhevsky 2014",
     "vgg": "Simonyan, Zisserman 2015",
     "googlenet": "Szegedy et al. 2015",
     "inception": "Szegedy et al. 2016",
-    "resnet": "He et al. 2016; Xie et al. 2017; Zagoruyko, Komodakis 2016; Hu et al. 2018",
+    "resnet": "He et al. 2016",
     "cifar_resnet": "He et al. 2016, section 4.2",
     "densenet": "Huang et al. 2017",
     "squeezenet": "Iandola et al. 2016",
@@ -85,9 +85,19 @@ PAPERS = {
     "shufflenetv2": "Ma et al. 2018",
     "mnasnet": "Tan et al. 2019",
     "nasnet": "Zoph et al. 2018",
-    "efficientnet": "Tan, Le 2019 and 2021",
+    "efficientnet": "Tan, Le 2019",
     "regnet": "Radosavovic et al. 2020",
     "convnext": "Liu et al. 2022",
+}
+
+#: Networks whose paper is not their family's, by the beginning of their names.
+OTHER_PAPERS = {
+    "alexnet_2012": "Krizhevsky et al. 2012",
+    "zfnet": "Zeiler, Fergus 2014",
+    "resnext": "Xie et al. 2017",
+    "wide_resnet": "Zagoruyko, Komodakis 2016",
+    "se_resnet": "Hu et al. 2018",
+    "efficientnet_v2": "Tan, Le 2021",
 }
 
 NETWORKS = {

@@ -191,8 +191,6 @@ class RegNet(Module):
             if isinstance(module, Conv2d):
                 fan_out = math.prod(module.kernel_size) * module.out_channels
                 init.normal_(module.weight, std=math.sqrt(2.0 / fan_out))
-                if module.bias is not None:
-                    init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores (N, num_classes) of images (N, in_channels, H, W)."""

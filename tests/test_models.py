@@ -396,6 +396,9 @@ def test_files_do_not_hide_builders() -> None:
 
     for name in models.list():
         assert callable(getattr(models, name)), name
+    for family in models.FAMILIES:
+        assert hasattr(models, family), family
+    assert models.resnet.BasicBlock.expansion == 1
     for _, others in models.FAMILIES.values():
         for name in others:
             assert hasattr(models, name), name

@@ -171,6 +171,8 @@ def __getattr__(name: str) -> Any:
         found = getattr(_family(_PUBLIC[name]), name)
         globals()[name] = found
         return found
+    if name in FAMILIES:  # models.resnet.BasicBlock without an import of its own
+        return _family(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -69,6 +69,22 @@ def state_of(module: Module, destination: Any, prefix: str, keep_vars: bool) -> 
     return destination
 
 
+def _advice(state: Mapping[str, Any], missing: list[str], unexpected: list[str]) -> list[str]:
+    """How a state that belongs to the module after all can be made to fit."""
+    for key in unexpected:
+        if isinstance(state[key], Mapping) and len(state[key]) >= len(missing):
+            return [f"The state is inside what was given: use state_dict[{key!r}]."]
+    first, wanted = unexpected[0], set(missing)
+    for start in [i + 1 for i, letter in enumerate(first) if letter == "."]:
+        prefix = first[:start]
+        if {key[start:] for key in unexpected if key.startswith(prefix)} >= wanted:
+            return [
+                f"All keys begin with {prefix!r}: take it off with nn.modules.utils."
+                f"consume_prefix_in_state_dict_if_present(state_dict, {prefix!r})."
+            ]
+    return []
+
+
 def load_state(
     module: Module, state: Mapping[str, Any], strict: bool, assign: bool
 ) -> IncompatibleKeys:
@@ -115,6 +131,8 @@ def load_state(
         else:
             matched.append((table, name, value, np.asarray(array)))
     if errors:
+        if strict and missing and unexpected:
+            errors += _advice(state, missing, unexpected)
         raise RuntimeError(
             f"Error(s) in loading state_dict for {type(module).__name__}:\n\t" + "\n\t".join(errors)
         )

@@ -35,3 +35,8 @@ def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: 
     for key in list(state_dict):
         if key.startswith(prefix):
             state_dict[key[len(prefix) :]] = state_dict.pop(key)
+    versions = getattr(state_dict, "_metadata", None)
+    if isinstance(versions, dict):  # by the names of modules: "", "module", "module.conv1"
+        for key in list(versions):
+            if key and f"{key}.".startswith(prefix):
+                versions[key[len(prefix) :]] = versions.pop(key)

@@ -263,8 +263,26 @@ class Model(Layer):
         save({"weights": self.get_weights()}, path)
 
     def load_weights(self, path: str | os.PathLike[str]) -> None:
-        """Read what :meth:`save_weights` or :meth:`save` wrote."""
-        self.set_weights(load(path)["weights"])
+        """Read what :meth:`save_weights` or :meth:`save` wrote, or the weights in Keras's files.
+
+        Of Keras's are read ``.weights.h5`` and ``.keras`` of Keras 3 and ``.h5`` of Keras 2, with
+        h5py (``pip install 'fastconv[keras]'``). The network must be built, of the same layers.
+
+        Raises
+        ------
+        ValueError
+            When the file's layers are not the network's; nothing is changed then.
+        """
+        from ..serialization import keras_h5
+        from .weights import load_weights
+
+        theirs = keras_h5.layers(path)
+        if theirs is None:
+            self.set_weights(load(path)["weights"])
+        elif not self.built:
+            raise ValueError(f"load_weights: {self.name} is not built yet: give an input shape")
+        else:
+            load_weights(self, *theirs)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write layers and weights, in one step; :func:`load_model` reads them."""

@@ -148,7 +148,10 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     """
     data = load(path)
     if not isinstance(data, dict) or "keras" not in data:
-        raise ValueError(f"{os.fspath(path)} holds no model of fastconv.keras")
+        raise ValueError(
+            f"{os.fspath(path)} holds no model of fastconv.keras; of a file of Keras's own, build "
+            "the network here and call load_weights"
+        )
     model = made(data["keras"])
     model.set_weights(data["weights"])
     return model

@@ -7,7 +7,6 @@ are those that PyTorch's own pickles of tensors and containers have, and NumPy's
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from .. import dtypes
 from .errors import Refused, Unreadable
 from .kinds import FOREIGN, KINDS, Count, Kind, kind_of
-from .npy import MAX_RANK
+from .npy import MAX_RANK, NUMBER
 from .tensors import Storage, from_array, parameter
 from .unpickler import Admitted, Buildable, Machine, checked_key
 
@@ -271,8 +270,6 @@ def _never(m: Machine, *args: Any) -> Any:
 
 
 # -- NumPy's -------------------------------------------------------------------------------------
-
-NUMBER = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c8|c16)")
 
 
 class NumpyType(Buildable):

@@ -14,6 +14,8 @@ from .errors import Refused, Unreadable
 RATIO = 1032
 #: Bytes that all compressed members of a file may have together, and how many times the file's.
 FREE, TIMES = 1 << 26, 200
+#: The same for a compressed pickle.
+FREE_PICKLE, TIMES_PICKLE = 1 << 16, 32
 CHUNK = 1 << 20
 
 
@@ -95,6 +97,17 @@ class Archive:
     def read(self, member: str, compressed: bool = False) -> bytes:
         """The bytes of a member."""
         return self._zip.read(self.claim(member, compressed))
+
+    def program(self, member: str) -> bytes:
+        """The bytes of a pickle: objects take more memory than their bytes, so it may grow less."""
+        info = self.claim(member, compressed=True)
+        if info.file_size > info.compress_size and info.file_size > (
+            FREE_PICKLE + TIMES_PICKLE * info.compress_size
+        ):
+            raise Unreadable(
+                f"{member[:80]} would grow from {info.compress_size} bytes to {info.file_size}"
+            )
+        return self._zip.read(info)
 
     def open(self, info: zipfile.ZipInfo) -> IO[bytes]:
         """A claimed member as a stream."""

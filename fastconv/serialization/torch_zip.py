@@ -45,7 +45,7 @@ def read(archive: Archive, count: Count) -> Any:
             raise Unreadable(f"storage {key!r:.20} has two types or sizes")
         return held
 
-    pickle = archive.read(places[0], compressed=True)
+    pickle = archive.program(places[0])
     find = Reference(count).find
     machine = Machine(io.BytesIO(pickle), len(pickle), find, persistent)
     return checked(machine.run())

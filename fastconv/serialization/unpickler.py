@@ -110,9 +110,15 @@ class Machine:
         """The object of the pickle; the stream is behind its last byte then."""
         from .opcodes import OPCODES as opcodes
 
+        read = self._stream.read
         while True:
             self._place = self.at
-            code = self.take(1)[0]
+            byte = read(1)
+            if not byte or not self.left:
+                raise Unreadable(f"its pickle ends at byte {self.at}, before its last opcode")
+            self.at += 1
+            self.left -= 1
+            code = byte[0]
             if code == 0x2E:  # STOP
                 if len(self.stack) != 1 or self.marks:
                     raise Unreadable(f"its pickle ends with {len(self.stack)} objects")

@@ -196,10 +196,25 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 @named
 def from_dlpack(x: Any) -> Tensor:
-    """A tensor that shares the memory of any object with ``__dlpack__``."""
+    """A tensor that shares the memory of any object with ``__dlpack__``.
+
+    Raises
+    ------
+    TypeError
+        If it has no such method, or elements that tensors cannot hold.
+    BufferError, RuntimeError
+        If its owner does not hand the memory out.
+    """
     if not hasattr(x, "__dlpack__"):
         raise TypeError(f"from_dlpack: x has no __dlpack__, it is {type(x).__name__}")
-    return from_numpy(np.from_dlpack(x))
+    try:
+        array = np.from_dlpack(x)
+    except RuntimeError as error:
+        if "dtype" not in str(error):
+            raise
+        kind = getattr(x, "dtype", "an unknown type")
+        raise TypeError(f"from_dlpack: a tensor cannot hold {kind}; convert x first") from None
+    return from_numpy(array)
 
 
 @named

@@ -232,6 +232,10 @@ class Tensor(MoreMethods):
             raise RuntimeError("a tensor that requires grad cannot be exported: use detach()")
         kwargs.pop("stream", None)
         expose(self)
+        if min(self._array.strides, default=0) < 0:  # PyTorch ends the process when it sees one
+            raise BufferError(
+                f"a tensor of strides {self.stride()} cannot be exported: use contiguous()"
+            )
         return self._array.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> tuple[int, int]:

@@ -111,6 +111,24 @@ def test_tied_tensors_stand_under_both_names_and_share_again() -> None:
     )
 
 
+@pytest.mark.parametrize("begins", [b"\x80", b"\x80\x02", b"\x80\x04", b"PK"])
+def test_a_length_that_looks_like_another_format(begins: bytes) -> None:
+    head = json.dumps({"a": entry()}).encode()
+    length = int.from_bytes(begins, "little")
+    data = built(head + b" " * (length - len(head)))
+    assert data.startswith(begins)
+    assert loaded(data)["a"].tolist() == [0, 0]
+
+
+def test_a_stream_that_can_only_read_and_seek() -> None:
+    stream = io.BytesIO(saved({"a": fc.ones(3)}))
+
+    class Least:
+        read, seek, tell, seekable = stream.read, stream.seek, stream.tell, stream.seekable
+
+    assert fc.load(Least())["a"].tolist() == [1, 1, 1]  # type: ignore[arg-type]
+
+
 def test_a_model_through_a_file(tmp_path: Path) -> None:
     model, other = nn.Linear(3, 2), nn.Linear(3, 2)
     fc.save(model.state_dict(), tmp_path / "m.safetensors")
@@ -208,9 +226,11 @@ def test_no_tensors_and_bytes_that_are_no_booleans() -> None:
 
 @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
 def test_zips_of_numpy(write: Any, tmp_path: Path) -> None:
-    arrays = {"w": np.arange(6.0).reshape(2, 3), "f": np.ones((2, 3), "f2", "F"),
-              "c": np.ones(2, np.complex64), "big": np.arange(3, dtype=">u2"),
-              "b": np.array([True, False]), "s": np.array(3), "arr/0": np.zeros((0, 2))}  # fmt: skip
+    arrays = {
+        "w": np.arange(6.0).reshape(2, 3), "f": np.ones((2, 3), "f2", "F"),
+        "c": np.ones(2, np.complex64), "big": np.arange(3, dtype=">u2"),
+        "b": np.array([True, False]), "s": np.array(3), "arr/0": np.zeros((0, 2)),
+    }  # fmt: skip
     write(tmp_path / "x.npz", **arrays)
     back = fc.load(tmp_path / "x.npz")
     assert list(back) == list(arrays)

@@ -324,6 +324,7 @@ def test_other_things_of_pytorch_are_refused_by_name(torch: Any, tmp_path: Path)
         (torch.ones(2, device="meta"), "_rebuild_meta_tensor"),
         (torch.ones(2).untyped_storage(), "storage"),
         (Path("x"), r"pathlib"),
+        (torch.ones(2, dtype=torch.complex64).conj(), "only marked as changed .*conj"),
     ):
         with pytest.raises(ValueError, match=f"load: .*({text})"):
             fc.load(written(torch, obj))

@@ -49,7 +49,7 @@ def save(obj: Any, f: FileLike, *, format: str | None = None) -> None:
     if not path and not hasattr(f, "write"):
         raise TypeError(f"save: f must be a path or a binary file object, got {f!r}")
     if format is None:
-        named = path and os.fspath(f).endswith(".safetensors")  # type: ignore[arg-type]
+        named = path and os.fsdecode(f).endswith(".safetensors")  # type: ignore[arg-type]
         format = "safetensors" if named else "npz"
     prepared = _prepared(obj, format)  # before a file is touched: it raises for wrong types
     if not path:
@@ -122,7 +122,7 @@ def load(
         raise ValueError(f"load: map_location must be None or 'cpu', got {map_location!r}")
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as stream:
-            return _read(stream, os.fspath(f))
+            return _read(stream, os.fsdecode(f))
     if not hasattr(f, "read"):
         raise TypeError(f"load: f must be a path or a binary file object, got {f!r}")
     return _read(f, str(getattr(f, "name", "the file")))
@@ -144,8 +144,14 @@ def _read(stream: IO[bytes], name: str) -> Any:
 def _read_as(stream: IO[bytes], count: Any) -> Any:
     """Recognise a format by its first bytes, and read it."""
     start = stream.tell()
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(start)
     head = stream.read(265)
     stream.seek(start)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= end - start - 8:
+        from . import safetensors  # first: its length can look like the beginning of another
+
+        return safetensors.read(stream, count)
     if head[:4] == b"PK\x03\x04":
         return _read_zip(stream, count)
     if head[:1] == b"\x80":
@@ -153,9 +159,7 @@ def _read_as(stream: IO[bytes], count: Any) -> Any:
 
         return torch_legacy.read(stream, count)
     if head[8:9] == b"{":
-        from . import safetensors
-
-        return safetensors.read(stream, count)
+        raise Refused("is no file of tensors, or its header is cut off")
     if head[:8] == b"\x89HDF\r\n\x1a\n":
         from . import keras_h5
 
@@ -163,8 +167,6 @@ def _read_as(stream: IO[bytes], count: Any) -> Any:
     if head[:6] == b"\x93NUMPY":
         from .npy import read_array
 
-        end = stream.seek(0, os.SEEK_END)
-        stream.seek(start)
         return read_array(stream, end, "the array")
     if head[257:262] == b"ustar":
         raise Refused(

@@ -132,12 +132,14 @@ class Reference:
         self, m: Machine, storage: Any, offset: Any, size: Any, stride: Any, requires: Any = False,
         hooks: Any = None, metadata: Any = None,
     ) -> Any:  # fmt: skip
+        _plain(metadata)
         return self.make(storage, None, offset, size, stride, requires)
 
     def rebuild_typed(
         self, m: Machine, storage: Any, offset: Any, size: Any, stride: Any, requires: Any,
         hooks: Any, dtype: Any, metadata: Any = None,
     ) -> Any:  # fmt: skip
+        _plain(metadata)
         return self.make(storage, _kind(dtype), offset, size, stride, requires)
 
     def rebuild_parameter(
@@ -167,6 +169,16 @@ class Reference:
 
     def from_tensor(self, m: Machine, data: Any, dtype: Any, device: Any, requires: Any) -> Any:
         return data
+
+
+def _plain(metadata: Any) -> None:
+    """Refuse tensors whose values are not those of their memory."""
+    if metadata:
+        marks = ", ".join(map(str, metadata))[:80] if type(metadata) is dict else "marks"
+        raise Refused(
+            f"has a tensor that is only marked as changed ({marks}): save x.resolve_conj() or "
+            "x.resolve_neg()"
+        )
 
 
 def _kind(dtype: Any) -> Kind:

@@ -126,9 +126,16 @@ def filled(stream: IO[bytes], size: int, what: str) -> np.ndarray:
     """The next `size` bytes of a stream, as uint8 in memory of their own."""
     out = np.empty(size, np.uint8)
     view: Any = out.data
+    into = getattr(stream, "readinto", None)
     done = 0
     while done < size:
-        got = stream.readinto(view[done : done + CHUNK])  # type: ignore[attr-defined]
+        part = view[done : done + CHUNK]
+        if into is not None:
+            got = into(part)
+        else:
+            data = stream.read(len(part))
+            got = len(data)
+            part[:got] = data
         if not got:
             raise Unreadable(f"{what[:80]} is truncated: {done} of {size} bytes")
         done += got

@@ -21,7 +21,10 @@ HEADER = re.compile(
 )
 
 #: Types of numbers as NumPy names them; of longer texts it would parse expressions.
-NUMBER = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32))")
+NUMBER = re.compile(
+    r"[<>|=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32))"
+    r"|bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)"
+)
 
 
 def read_header(entry: IO[bytes], member: str) -> tuple[tuple[int, ...], bool, str]:

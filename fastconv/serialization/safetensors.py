@@ -65,7 +65,7 @@ def read(stream: IO[bytes], count: Count) -> Tensors:
     stream.seek(start)
     length = int.from_bytes(stream.read(8), "little")
     if not 2 <= length <= min(MAX_HEADER, size - 8):
-        raise Refused(f"is no file of tensors: its header would have {length} of {size} bytes")
+        raise Unreadable(f"its header would have {length} of {size} bytes")
     head = json.loads(stream.read(length).decode(), object_pairs_hook=_once)
     if not isinstance(head, dict):
         raise Unreadable("its header is no object")

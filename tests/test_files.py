@@ -32,7 +32,15 @@ def write_page(path: Path) -> None:
     write_text(path, "text")
 
 
-WRITERS = (write_model, write_page)
+def write_for_pytorch(path: Path) -> None:
+    fc.save({"w": fc.ones(3)}, path, format="torch")
+
+
+def write_safetensors(path: Path) -> None:
+    fc.save({"w": fc.ones(3)}, path, format="safetensors")
+
+
+WRITERS = (write_model, write_page, write_for_pytorch, write_safetensors)
 
 
 def mode(path: Path) -> int:

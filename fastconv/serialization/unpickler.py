@@ -289,9 +289,11 @@ def checked_key(key: Any) -> Any:
         seen += 1
         if isinstance(part, tuple) and seen + len(part) <= MAX_KEY:
             waiting.extend(part)
+        elif type(part) is int:
+            if not -(1 << 63) <= part < 1 << 64:
+                raise Unreadable(f"an integer of {part.bit_length()} bits as a key")
         elif part is not None and type(part) not in (str, bytes, bool, float, complex):
-            if type(part) is not int or not -(1 << 63) <= part < 1 << 64:
-                raise Unreadable(f"a key of type {type(part).__name__}, or a large one")
+            raise Unreadable(f"a key of type {type(part).__name__}, or of many parts")
     return key
 
 

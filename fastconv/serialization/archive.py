@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-import zipfile
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import Refused, Unreadable
 
+if TYPE_CHECKING:
+    import zipfile
+
+#: Methods of compression, as zips number them.
+STORED, DEFLATED = 0, 8
 #: Deflate makes no more of a byte than this.
 RATIO = 1032
 #: Bytes that all compressed members of a file may have together, and how many times the file's.
@@ -34,6 +38,8 @@ class Archive:
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
+        import zipfile
+
         self.size = stream.seek(0, os.SEEK_END)
         self._zip = zipfile.ZipFile(stream)
         self.members: dict[str, zipfile.ZipInfo] = {}
@@ -73,13 +79,13 @@ class Archive:
             raise Refused(f"is encrypted: {member[:80]}")
         if compressed and info.CRC == 0:
             info.CRC = None  # type: ignore[assignment]
-        if info.compress_type == zipfile.ZIP_STORED:
+        if info.compress_type == STORED:
             if info.file_size != info.compress_size:
                 raise Unreadable(f"{member} claims {info.file_size} bytes, more than the file has")
             return info
         if not compressed:
             raise Unreadable(f"{member} is compressed; fastconv.save stores everything as it is")
-        if info.compress_type != zipfile.ZIP_DEFLATED:
+        if info.compress_type != DEFLATED:
             raise Refused(f"is compressed by method {info.compress_type}; only deflate is read")
         self._inflated += info.file_size
         if info.file_size > RATIO * info.compress_size + 64:

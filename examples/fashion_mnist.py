@@ -44,7 +44,7 @@ history = train.fit(
 scores = train.predict(model, test)
 images, labels = (t.numpy() for t in test.tensors)
 accuracy = metrics.accuracy(scores, labels)
-recall = metrics.recall(scores, labels, average="none")
+recall = metrics.recall(scores, labels, average=None)
 print(f"test accuracy {100 * accuracy:.2f} %")
 
 fig = plt.figure(figsize=(12, 7), layout="constrained")

@@ -33,7 +33,7 @@ RATES = [
 
 
 @pytest.mark.parametrize("name, kind, reference", RATES, ids=[r[0] for r in RATES])
-@pytest.mark.parametrize("average", ["binary", "micro", "macro", "weighted", "none", None])
+@pytest.mark.parametrize("average", ["binary", "micro", "macro", "weighted", "auto", None])
 @pytest.mark.parametrize("classes", [2, 4])
 def test_rates(name: str, kind: Any, reference: Any, average: Any, classes: int) -> None:
     if average == "binary" and classes > 2:
@@ -42,8 +42,8 @@ def test_rates(name: str, kind: Any, reference: Any, average: Any, classes: int)
         return
     scores, true = samples(classes)
     predicted = scores.argmax(1)
-    theirs = average or ("binary" if classes == 2 else "macro")
-    want = reference(true, predicted, average=None if theirs == "none" else theirs)
+    theirs = ("binary" if classes == 2 else "macro") if average == "auto" else average
+    want = reference(true, predicted, average=theirs)
     np.testing.assert_allclose(getattr(M, name)(scores, true, average), want)
     np.testing.assert_allclose(getattr(M, name)(predicted, fc.tensor(true), average), want)
     streamed = kind(average)
@@ -57,7 +57,16 @@ def test_a_class_that_nobody_names() -> None:
     for average in ("macro", "weighted", "micro"):
         want = sk.f1_score(true, predicted, average=average)
         assert M.f1(predicted, true, average) == pytest.approx(want)
-    assert M.precision(predicted, true, "none").tolist() == [0.5, 0.0, 1.0]
+    assert M.precision(predicted, true, None).tolist() == [0.5, 0.0, 1.0]
+
+
+def test_none_is_one_value_per_class() -> None:
+    """Of two classes and of no samples too; the default is a number."""
+    predicted, true = np.array([0, 1, 1, 1]), np.array([0, 0, 1, 1])
+    np.testing.assert_allclose(M.recall(predicted, true, average=None), [0.5, 1.0])
+    assert M.recall(predicted, true) == M.recall(predicted, true, average="auto") == 1.0
+    empty = M.Recall(None, num_classes=3).compute()
+    assert empty.shape == (3,) and np.isnan(empty).all()
 
 
 def test_negative_rates() -> None:
@@ -182,6 +191,7 @@ def test_nothing_gives_nan() -> None:
     ("call", "message"),
     [
         (lambda: M.precision([0], [0], "mean"), "average must be one of"),
+        (lambda: M.precision([0], [0], "none"), "'weighted', None, got 'none'"),
         (lambda: M.ConfusionMatrix(0), "num_classes"),
         (lambda: M.TopKAccuracy(0), "k must be"),
         (lambda: M.confusion_matrix([0, 5], [0, 1], 3), "0 to 2"),

@@ -19,7 +19,7 @@ import numpy as np
 from .base import Metric
 from .labels import _array, _labels, label_pair
 
-AVERAGES = ("binary", "micro", "macro", "weighted", "none")
+AVERAGES = ("auto", "binary", "micro", "macro", "weighted", None)
 
 
 class ConfusionMatrix(Metric):
@@ -168,23 +168,25 @@ class _Rate(ConfusionMatrix):
 
     Parameters
     ----------
-    average : str, optional
+    average : str or None
         "binary": that of class 1. "micro": of the counts of all classes together. "macro": the
-        mean of all classes. "weighted": their mean by the number of samples. "none": an array with
-        one for each class. When not given, "binary" for two classes and "macro" for more.
+        mean of all classes. "weighted": their mean by the number of samples. None: an array with
+        one for each class. "auto", the default: "binary" for two classes and "macro" for more.
     num_classes, threshold, ignore_index
         As for :class:`ConfusionMatrix`.
     """
 
     def __init__(
         self,
-        average: str | None = None,
+        average: str | None = "auto",
         num_classes: int | None = None,
         threshold: float = 0.5,
         ignore_index: int | None = None,
     ) -> None:
-        if average is not None and average not in AVERAGES:
-            raise ValueError(f"average must be one of {', '.join(AVERAGES)}, got {average!r}")
+        if average not in AVERAGES:
+            raise ValueError(
+                f"average must be one of {', '.join(map(repr, AVERAGES))}, got {average!r}"
+            )
         self.average = average
         super().__init__(num_classes, threshold, ignore_index)
 
@@ -195,9 +197,11 @@ class _Rate(ConfusionMatrix):
 
     def compute(self) -> Any:
         counts = self.counts
-        average = self.average or ("binary" if len(counts) <= 2 else "macro")
+        average = self.average
+        if average == "auto":
+            average = "binary" if len(counts) <= 2 else "macro"
         if not counts.sum():
-            return float("nan") if average != "none" else np.full(len(counts), np.nan)
+            return float("nan") if average is not None else np.full(len(counts), np.nan)
         if average == "binary" and len(counts) != 2:
             if len(counts) > 2:
                 raise ValueError(f"average='binary' is for two classes, found {len(counts)}")
@@ -208,7 +212,7 @@ class _Rate(ConfusionMatrix):
         if average == "micro":
             return float(_divided(*self.quotient(tp.sum(), fp.sum(), fn.sum(), tn.sum())))
         each = _divided(*self.quotient(tp, fp, fn, tn))
-        if average == "none":
+        if average is None:
             return each
         if average == "binary":
             return float(each[1])

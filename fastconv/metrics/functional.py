@@ -75,7 +75,7 @@ def _rate(kind: Callable[..., Metric], name: str, what: str) -> Callable[..., An
     def function(
         prediction: Any,
         target: Any,
-        average: str | None = None,
+        average: str | None = "auto",
         num_classes: int | None = None,
         threshold: float = 0.5,
     ) -> Any:
@@ -88,10 +88,10 @@ def _rate(kind: Callable[..., Metric], name: str, what: str) -> Callable[..., An
     ----------
     prediction, target, threshold
         As for :func:`accuracy`.
-    average : str, optional
+    average : str or None
         "binary": that of class 1. "micro": of the counts of all classes together. "macro": the
-        mean of all classes. "weighted": their mean by the number of samples. "none": an array with
-        one for each class. When not given, "binary" for two classes and "macro" for more.
+        mean of all classes. "weighted": their mean by the number of samples. None: an array with
+        one for each class. "auto", the default: "binary" for two classes and "macro" for more.
     num_classes : int, optional
         The largest class index plus one when not given.
 

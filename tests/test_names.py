@@ -533,21 +533,6 @@ def test_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.hub.load("some/where", "resnet18")
 
 
-def test_summary_writer(tmp_path: Path) -> None:
-    from fastconv.utils.tensorboard import SummaryWriter
-
-    if importlib.util.find_spec("tensorboard") is None:
-        with pytest.raises(ModuleNotFoundError, match="pip install tensorboard"):
-            SummaryWriter(tmp_path)
-        return
-    with SummaryWriter(tmp_path) as writer:
-        writer.add_scalar("loss", torch.tensor(0.5), 3)
-        writer.add_scalars("both", {"a": 1.0, "b": 2}, 3)
-        writer.add_histogram("weights", torch.randn(20), 3)
-        writer.add_text("note", "x")
-    assert list(tmp_path.glob("events*")) and list(tmp_path.glob("both_a/events*"))
-
-
 # nn
 
 

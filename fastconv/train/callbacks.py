@@ -221,27 +221,31 @@ class HistoryLogger(Callback):
 
 
 class TensorBoard(Callback):
-    """Writes scalars for TensorBoard, whose package must be installed.
+    """Writes the numbers of each epoch for TensorBoard, whose package must be installed.
 
     Parameters
     ----------
     log_dir : path-like
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the package is not installed.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str] = "runs") -> None:
-        try:
-            from tensorboard.summary import Writer
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                "TensorBoard needs the package of that name: pip install tensorboard"
-            ) from error
-        self.writer = Writer(os.fspath(log_dir))
+        from ..utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(log_dir)
 
     def on_epoch_end(self, fit: Fit) -> None:
         for name, value in fit.row.items():
             if name != "epoch":
-                self.writer.add_scalar(name, value, step=int(fit.row["epoch"]))
+                self.writer.add_scalar(name, value, int(fit.row["epoch"]))
         self.writer.flush()
+
+    def on_fit_end(self, fit: Fit) -> None:
+        self.writer.close()
 
 
 class WeightAverage(Callback):

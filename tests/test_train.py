@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -85,6 +85,63 @@ def test_evaluate_and_predict() -> None:
     assert result["loss"] == pytest.approx(-np.log(expected[np.arange(60), labels]).mean(), 1e-5)
     assert set(result) == {"loss", "accuracy", "f1"}
     assert np.isnan(train.evaluate(model, (images, labels))["loss"])
+
+
+class Both(NamedTuple):
+    scores: Any
+    rest: Any
+
+
+class Several(nn.Module):
+    """Gives what `make` makes of a Linear's result and the input."""
+
+    def __init__(self, make: Any) -> None:
+        super().__init__()
+        self.line, self.make = nn.Linear(3, 2), make
+
+    def forward(self, x: Any) -> Any:
+        return self.make(self.line(x), x)
+
+
+def test_predict_keeps_the_nest_of_results() -> None:
+    x = np.random.default_rng(0).standard_normal((10, 3)).astype(np.float32)
+    make = {
+        "tuple": lambda y, x: (y, x),
+        "list": lambda y, x: [y],
+        "dict": lambda y, x: {"y": y, "rest": (x, None)},
+        "namedtuple": lambda y, x: Both(y, [x.sum(1)]),
+    }
+    for name, function in make.items():
+        model = Several(function)
+        y = train.predict(model.line, x)
+        got = train.predict(model, x, batch_size=4)
+        want = function(y, x)
+        assert type(got) is type(want), name
+        if name == "dict":
+            assert got.keys() == want.keys() and got["rest"][1] is None
+            got, want = (got["y"], got["rest"][0]), (y, x)
+        for a, b in zip(got, want, strict=True):
+            a, b = (a[0], b[0]) if isinstance(b, list) else (a, b)
+            assert isinstance(a, np.ndarray)
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda y, x: (y, y.mean()), ValueError, r"result\[1\] must have the batch's 4 samples"),
+        (lambda y, x: {"h": (y.T,)}, ValueError, r"result\['h'\]\[0\].*got shape \(2, 4\)"),
+        (lambda y, x: (y, 3.0), TypeError, r"result\[1\] must be a Tensor.*got float"),
+        (lambda y, x: (y,) * len(y), ValueError, "another length"),
+        (lambda y, x: {len(y): y}, ValueError, "other keys"),
+        (lambda y, x: (y if len(y) == 4 else None,), ValueError, r"\[0\] is of another type"),
+    ],
+)
+def test_predict_refuses_what_cannot_be_joined(make: Any, error: Any, message: str) -> None:
+    model = Several(make).train()
+    with pytest.raises(error, match=message):
+        train.predict(model, np.zeros((10, 3), np.float32), batch_size=4)
+    assert model.training
 
 
 def test_fit_a_classifier(tmp_path: Path) -> None:

@@ -219,10 +219,8 @@ class Model(Layer):
         values = list(found.values())
         return values if len(values) > 1 else values[0]
 
-    def predict(
-        self, x: Data, batch_size: int | None = None, verbose: Any = 0, **_: Any
-    ) -> np.ndarray:
-        """The network's results as an array, in Keras's layout."""
+    def predict(self, x: Data, batch_size: int | None = None, verbose: Any = 0, **_: Any) -> Any:
+        """The network's results in Keras's layout: an array, or a list for several outputs."""
         x = np.asarray(x)
         self._ready(x)
         return training.predict(self, TensorDataset(as_input(x)), batch_size=batch_size or 32)

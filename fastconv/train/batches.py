@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -84,3 +84,57 @@ def length(data: Any) -> int | None:
         return len(data)
     except TypeError:
         return None
+
+
+def joined(results: list[Any], sizes: list[int | None]) -> Any:
+    """A model's results on all batches, one behind another, as arrays in the nest they came in.
+
+    Parameters
+    ----------
+    results : list
+        Of each batch a Tensor, or a tuple, list or mapping of them, nested as they like.
+    sizes : list of int
+        Samples of each batch; None for a Tensor by itself.
+
+    Raises
+    ------
+    TypeError
+        For something else in the nest.
+    ValueError
+        For nests that differ between batches, or a part of one that is not (N, …).
+    """
+    first = results[0]
+    if isinstance(first, (Tensor, np.ndarray)):
+        return np.concatenate([np.asarray(r) for r in results])
+    return _joined(results, sizes, "")
+
+
+def _joined(results: list[Any], sizes: list[int | None], place: str) -> Any:
+    first = results[0]
+    if any(type(r) is not type(first) for r in results):
+        raise ValueError(f"the model's result{place} is of another type for some batches")
+    if isinstance(first, Mapping):
+        if any(r.keys() != first.keys() for r in results):
+            raise ValueError(f"the model's result{place} has other keys for some batches")
+        return {k: _joined([r[k] for r in results], sizes, f"{place}[{k!r}]") for k in first}
+    if isinstance(first, (tuple, list)):
+        if any(len(r) != len(first) for r in results):
+            raise ValueError(f"the model's result{place} has another length for some batches")
+        found = [
+            _joined([r[i] for r in results], sizes, f"{place}[{i}]") for i in range(len(first))
+        ]
+        return type(first)(*found) if hasattr(first, "_fields") else type(first)(found)
+    if first is None:
+        return None
+    if not isinstance(first, (Tensor, np.ndarray)):
+        raise TypeError(
+            f"the model's result{place} must be a Tensor, or a nest of them, got "
+            f"{type(first).__name__}"
+        )
+    for r, n in zip(results, sizes, strict=True):
+        if r.shape[:1] != (n,):
+            raise ValueError(
+                f"the model's result{place} must have the batch's {n} samples as its first axis, "
+                f"got shape {tuple(r.shape)}"
+            )
+    return np.concatenate([np.asarray(r) for r in results])

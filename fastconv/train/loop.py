@@ -16,8 +16,9 @@ from .. import nn, optim
 from ..autograd import no_grad
 from ..nn import functional as F
 from ..nn.utils import clip_grad_norm_, clip_grad_value_
+from ..tensor import Tensor
 from . import resume as states
-from .batches import length, loader_of, parts, size
+from .batches import joined, length, loader_of, parts, size
 from .callbacks import Best, Callback, EarlyStopping, Fit, HistoryLogger
 from .history import History, Row
 from .progress import ProgressBar
@@ -166,7 +167,7 @@ def _evaluated(
     return mean, metrics
 
 
-def predict(model: Any, data: Any, *, batch_size: int = 256) -> np.ndarray:
+def predict(model: Any, data: Any, *, batch_size: int = 256) -> Any:
     """A model's results on all inputs, in evaluation mode.
 
     Parameters
@@ -179,21 +180,30 @@ def predict(model: Any, data: Any, *, batch_size: int = 256) -> np.ndarray:
     Returns
     -------
     ndarray
-        (N, …).
+        (N, …). Of a model that gives a tuple, list or dict of Tensors, or nests of them, the same
+        nest of arrays, each (N, …).
+
+    Raises
+    ------
+    ValueError
+        Without data, or for a part of a nest whose first axis is not the batch.
     """
     loader = loader_of(data, batch_size, False, "data")
-    found = []
+    found: list[Any] = []
+    sizes: list[int | None] = []
     training = model.training
     model.eval()
     try:
         with no_grad():
             for batch in loader:
-                found.append(np.asarray(model(parts(batch)[0])))
+                x = parts(batch)[0]
+                found.append(model(x))
+                sizes.append(None if isinstance(found[-1], Tensor) else size(x))
     finally:
         model.train(training)
     if not found:
         raise ValueError("data is empty: there is nothing to predict")
-    return np.concatenate(found)
+    return joined(found, sizes)
 
 
 def fit(

@@ -17,7 +17,6 @@ _JIT = "there is no TorchScript: save model.state_dict(), and build the model ag
 _FUNC = "function transforms trace programs: use autograd.grad, or autograd.functional.jacobian"
 _DEPLOY = "programs are not exported: save model.state_dict()"
 _TEXT = "losses of language and speech models are out of scope"
-_PACKED = "sequences are not packed: pad them with pad_sequence, and mask the loss"
 _INTERNAL = "PyTorch's C++ internals are not part of its public names: use the public function"
 
 #: Name, without the package's: what it is and what to do instead.
@@ -66,7 +65,6 @@ ABSENT: dict[str, str] = {
     "mtia": _GPU,
     "nested": "use nn.utils.rnn.pad_sequence and a mask",
     "nn.AdaptiveLogSoftmaxWithLoss": _TEXT,
-    "nn.CTCLoss": _TEXT,
     "nn.EmbeddingBag": "take nn.Embedding, and the sum or mean over its axis",
     "nn.Transformer": "language models are out of scope: see nn.MultiheadAttention",
     "nn.TransformerDecoder": "language models are out of scope: see nn.MultiheadAttention",
@@ -77,10 +75,6 @@ ABSENT: dict[str, str] = {
     "nn.qat": _QUANTISED,
     "nn.quantizable": _QUANTISED,
     "nn.quantized": _QUANTISED,
-    "nn.utils.rnn.PackedSequence": _PACKED,
-    "nn.utils.rnn.pack_padded_sequence": _PACKED,
-    "nn.utils.rnn.pack_sequence": _PACKED,
-    "nn.utils.rnn.pad_packed_sequence": _PACKED,
     "nn.utils.prune": "multiply the weight by a mask after each step",
     "overrides": "a subclass of Tensor is an ordinary class here: override its methods",
     "package": _DEPLOY,

@@ -58,6 +58,7 @@ from .conv import (
     conv_transpose3d,
     linear,
 )
+from .ctc import ctc_loss
 from .distance import (
     bilinear,
     channel_shuffle,
@@ -193,6 +194,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dice_loss",
     "dropout",
     "dropout1d",

@@ -78,6 +78,8 @@ use_deterministic_algorithms set_float32_matmul_precision set_default_tensor_typ
 set_default_device cuda.is_available cuda.device_count cuda.empty_cache cuda.synchronize
 cuda.manual_seed cuda.manual_seed_all cuda.get_device_name cuda.amp mps.is_available
 nn.utils.fusion.fuse_conv_bn_eval nn.grad.conv2d_weight nn.utils.rnn.pad_sequence
+nn.utils.rnn.pack_padded_sequence nn.utils.rnn.pad_packed_sequence nn.utils.rnn.pack_sequence
+nn.utils.rnn.PackedSequence nn.CTCLoss nn.functional.ctc_loss
 distributed.init_process_group multiprocessing.spawn func.functional_call bfloat16 complex64
 strided layout types.Device default_generator
 """.split()  # noqa: SIM905

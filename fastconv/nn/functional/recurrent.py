@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...functions.recurrent import Steps
-from ...functions.shape import stack
+from ...functions.shape import cat, stack
 from ...tensor import Tensor
 from .activation import relu, sigmoid, tanh
 from .conv import linear
@@ -57,7 +57,12 @@ STEPS: dict[str, Step] = {
 
 
 def run_sequence(
-    kind: str, input: Tensor, state: Any, weights: tuple[Any, ...], reverse: bool
+    kind: str,
+    input: Tensor,
+    state: Any,
+    weights: tuple[Any, ...],
+    reverse: bool,
+    sizes: list[int] | None = None,
 ) -> tuple[Tensor, Any]:
     """One layer in one direction.
 
@@ -66,25 +71,39 @@ def run_sequence(
     kind : str
         A key of `STEPS`.
     input : Tensor
-        (T, N, features).
+        (T, N, features), or packed, (sum(sizes), features).
     state : tuple of Tensor
         (N, H) each.
     weights : tuple
         Weight and bias of the input, of the state, and the projection.
     reverse : bool
+    sizes : list of int, optional
+        Of packed sequences, longest first: how many have each step.
 
     Returns
     -------
     output, state
-        (T, N, H), and the state after the last step.
+        (T, N, H), or packed as the input; and the state after each sequence's last step.
     """
     w_input, b_input, w_state, b_state, project = weights
     step = STEPS[kind]
-    parts = Steps.apply(linear(input, w_input, b_input))
+    parts = Steps.apply(linear(input, w_input, b_input), sizes)
+    given, ended = state, []
+    if sizes is not None and reverse:
+        state = tuple(s[: sizes[-1]] for s in given)
     outputs = []
     for x in reversed(parts) if reverse else parts:
+        if sizes is not None:
+            size, before = x._array.shape[0], state[0]._array.shape[0]
+            if size < before:  # the shorter sequences have ended
+                ended.append(tuple(s[size:] for s in state))
+                state = tuple(s[:size] for s in state)
+            elif size > before:  # from the end: the shorter sequences begin
+                state = tuple(cat([s, g[before:size]]) for s, g in zip(state, given, strict=True))
         h, state = step(x, state, w_state, b_state, project)
         outputs.append(h)
     if reverse:
         outputs.reverse()
-    return stack(outputs), state
+    if ended:
+        state = tuple(cat(list(s)) for s in zip(state, *reversed(ended), strict=True))
+    return (stack if sizes is None else cat)(outputs), state

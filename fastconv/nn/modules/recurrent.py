@@ -13,6 +13,7 @@ from ...tensor import Tensor, wrap
 from .. import functional as F
 from .. import init
 from ..functional.recurrent import STEPS, run_sequence
+from ..packed import PackedSequence
 from ..parameter import Parameter
 from .module import Module, check_device, empty
 
@@ -146,21 +147,25 @@ class RNNBase(Module):
 
         Parameters
         ----------
-        input : Tensor
+        input : Tensor or PackedSequence
             (T, N, input_size), with `batch_first` (N, T, input_size), or (T, input_size).
         hx : Tensor, or of an LSTM (h, c); optional
             (num_layers · directions, N, hidden_size), zeros when not given.
 
         Returns
         -------
-        output : Tensor
+        output : Tensor or PackedSequence
             (T, N, directions · hidden_size), or as the input is.
         state : Tensor, or of an LSTM (h, c)
-            As `hx`.
+            As `hx`; of packed sequences, after the last step of each.
         """
         name = type(self).__name__
+        if isinstance(input, PackedSequence):
+            return self._packed(input, hx)
         if not isinstance(input, Tensor):
-            raise TypeError(f"{name}: input must be a Tensor, got {type(input).__name__}")
+            raise TypeError(
+                f"{name}: input must be a Tensor or a PackedSequence, got {type(input).__name__}"
+            )
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             raise ValueError(
                 f"{name}: input must have 2 or 3 dimensions, the last of size {self.input_size}, "
@@ -173,24 +178,48 @@ class RNNBase(Module):
         if x.shape[0] < 1:
             raise ValueError(f"{name}: input of shape {tuple(input.shape)} has no steps")
         states = self._states(hx, x.shape[1], single, input._array.dtype)
+        x, final = self._layers(x, states, None)
+        if single:
+            x, final = x.squeeze(1), tuple(s.squeeze(1) for s in final)
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+        return x, (final if self.mode == "LSTM" else final[0])
+
+    def _packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        """`forward` of packed sequences; states are in the order that they had before packing."""
+        data, sizes = input.data, input.batch_sizes.tolist()
+        if data.ndim != 2 or data.shape[-1] != self.input_size or not sizes:
+            raise ValueError(
+                f"{type(self).__name__}: packed data must have shape (steps, {self.input_size}), "
+                f"got {tuple(data.shape)}"
+            )
+        states = self._states(hx, sizes[0], False, data._array.dtype)
+        if hx is not None and input.sorted_indices is not None:
+            states = [s.index_select(1, input.sorted_indices) for s in states]
+        x, final = self._layers(data, states, sizes)
+        if input.unsorted_indices is not None:
+            final = tuple(s.index_select(1, input.unsorted_indices) for s in final)
+        return input.with_data(x), (final if self.mode == "LSTM" else final[0])
+
+    def _layers(
+        self, x: Tensor, states: list[Tensor], sizes: list[int] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """All layers in all directions, on (T, N, features) or packed steps."""
         ends: Any = ("", "_reverse") if self.bidirectional else ("",)
         last: list[Any] = []
         for layer in range(self.num_layers):
             outputs = []
             for k, end in enumerate(ends):
                 start = tuple(s[layer * len(ends) + k] for s in states)
-                out, state = run_sequence(self.mode, x, start, self._weights(layer, end), end != "")
+                out, state = run_sequence(
+                    self.mode, x, start, self._weights(layer, end), end != "", sizes
+                )
                 outputs.append(out)
                 last.append(state)
-            x = outputs[0] if len(outputs) == 1 else cat(outputs, 2)
+            x = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
             if self.dropout and layer + 1 < self.num_layers:
                 x = F.dropout(x, self.dropout, self.training)
-        final = tuple(stack(list(parts)) for parts in zip(*last, strict=True))
-        if single:
-            x, final = x.squeeze(1), tuple(s.squeeze(1) for s in final)
-        elif self.batch_first:
-            x = x.transpose(0, 1)
-        return x, (final if self.mode == "LSTM" else final[0])
+        return x, tuple(stack(list(parts)) for parts in zip(*last, strict=True))
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"

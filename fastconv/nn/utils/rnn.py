@@ -5,13 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ...absent import missing
 from ...autograd import TensorBase
 from ...functions._named import named
 from ...functions.pad import Pad
-from ...functions.shape import stack
+from ...functions.shape import cat, stack
+from ...tensor import Tensor, wrap
+from ..packed import PackedSequence, invert_permutation
 
-__all__ = ["pad_sequence", "unpad_sequence"]
+__all__ = [
+    "PackedSequence",
+    "invert_permutation",
+    "pack_padded_sequence",
+    "pack_sequence",
+    "pad_packed_sequence",
+    "pad_sequence",
+    "unpack_sequence",
+    "unpad_sequence",
+]
 
 
 def _checked(sequences: Any, function: str) -> list[Any]:
@@ -76,6 +89,118 @@ def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = Fals
     """Undo :func:`pad_sequence`: a list of the sequences at their lengths."""
     padded = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
     return [padded[i, : int(n)] for i, n in enumerate(lengths)]
+
+
+def pack_padded_sequence(
+    input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
+) -> PackedSequence:
+    """Sequences without the steps that fill them up, for the recurrent layers.
+
+    Parameters
+    ----------
+    input : Tensor
+        (T, N, *), with `batch_first` (N, T, *).
+    lengths : Tensor of integers, or sequence of int
+        (N,): the steps of each sequence, 1 to T.
+    batch_first : bool
+    enforce_sorted : bool
+        Refuse sequences that are not sorted, longest first; where False they are sorted here, and
+        what comes of them is put back into their order.
+
+    Raises
+    ------
+    RuntimeError, ValueError, TypeError
+        For unsorted lengths, lengths out of range, and what is no Tensor.
+    """
+    name = "pack_padded_sequence"
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}: input must be a Tensor, got {type(input).__name__}")
+    counts = np.asarray(lengths._array if isinstance(lengths, Tensor) else lengths)
+    if input.ndim < 2:
+        raise ValueError(f"{name}: input must be (T, N, *), got shape {tuple(input.shape)}")
+    steps, batch = input.shape[1::-1] if batch_first else input.shape[:2]
+    if counts.dtype.kind not in "iu" or counts.shape != (batch,):
+        raise ValueError(
+            f"{name}: lengths must be {batch} integers, one for each sequence of input "
+            f"{tuple(input.shape)}, got {counts.dtype} of shape {counts.shape}"
+        )
+    if not batch or counts.min() < 1 or counts.max() > steps:
+        raise ValueError(f"{name}: lengths must be 1 to {steps}, got {counts.tolist()}")
+    order = None
+    if not enforce_sorted:
+        order = np.argsort(-counts.astype(np.int64), kind="stable")
+        counts = counts[order]
+    elif (counts[1:] > counts[:-1]).any():
+        raise RuntimeError(
+            f"{name}: lengths must be sorted, longest first, got {counts.tolist()}; with "
+            "enforce_sorted=False they are sorted here"
+        )
+    there = np.arange(counts[0])[:, None] < counts
+    step, row = np.nonzero(there)
+    row = row if order is None else order[row]
+    data = input[(wrap(row), wrap(step)) if batch_first else (wrap(step), wrap(row))]
+    return PackedSequence(data, wrap(there.sum(1)), None if order is None else wrap(order))
+
+
+def pad_packed_sequence(
+    sequence: PackedSequence,
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    total_length: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Undo :func:`pack_padded_sequence`.
+
+    Parameters
+    ----------
+    sequence : PackedSequence
+    batch_first : bool
+    padding_value : float
+    total_length : int, optional
+        The steps of the result, at least those of the longest sequence.
+
+    Returns
+    -------
+    Tensor, Tensor
+        (T, N, *), or (N, T, *); and the lengths (N,), int64.
+
+    Raises
+    ------
+    ValueError
+        For a `total_length` below the longest sequence's.
+    """
+    name = "pad_packed_sequence"
+    if not isinstance(sequence, PackedSequence):
+        raise TypeError(f"{name}: sequence must be a PackedSequence, got {type(sequence).__name__}")
+    sizes, data = sequence.batch_sizes._array, sequence.data
+    steps = len(sizes) if total_length is None else int(total_length)
+    if steps < len(sizes):
+        raise ValueError(
+            f"{name}: total_length must be at least the {len(sizes)} steps of the longest "
+            f"sequence, got {total_length}"
+        )
+    there = np.arange(sizes[0]) < sizes[:, None]
+    rows = np.full((steps, sizes[0]), data.shape[0])
+    rows[: len(sizes)][there] = np.arange(data.shape[0])
+    lengths = there.sum(0)
+    if sequence.unsorted_indices is not None:
+        back = sequence.unsorted_indices._array
+        rows, lengths = rows[:, back], lengths[back]
+    filler = wrap(np.full((1, *data.shape[1:]), padding_value, data._array.dtype))
+    found = cat([data, filler])[wrap(np.ascontiguousarray(rows.T if batch_first else rows))]
+    return found, wrap(lengths)
+
+
+def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> PackedSequence:
+    """Sequences (L, *) of different lengths, packed: see :func:`pack_padded_sequence`."""
+    found = _checked(sequences, "pack_sequence")
+    lengths = [t._array.shape[0] for t in found]
+    return pack_padded_sequence(pad_sequence(found), lengths, enforce_sorted=enforce_sorted)
+
+
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Any]:
+    """Undo :func:`pack_sequence`: a list of the sequences at their lengths."""
+    padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
+    return unpad_sequence(padded, lengths, batch_first=True)
 
 
 def __getattr__(name: str) -> Any:

@@ -46,7 +46,7 @@ class MoreMethods(TensorMethods):
     copysign = more.copysign
     fmax = more.fmax
     fmin = more.fmin
-    erfc = more.erfc
+    erfc = unary.erfc
     tensor_split = more.tensor_split
     diag_embed = more.diag_embed
     diagflat = more.diagflat

@@ -210,6 +210,7 @@ CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
             "tanh",
             "sigmoid",
             "erf",
+            "erfc",
             "floor",
             "round",
             "sign",

@@ -68,6 +68,9 @@ def _bernoulli(p: Bernoulli, q: Bernoulli) -> Any:
 
     one = p.probs * (softplus(-q.logits) - softplus(-p.logits))
     zero = (1 - p.probs) * (softplus(q.logits) - softplus(p.logits))
+    a, b = p.probs._array, q.probs._array
+    one = where(wrap(a == 0), 0.0, where(wrap(b == 0), float("inf"), one))
+    zero = where(wrap(a == 1), 0.0, where(wrap(b == 1), float("inf"), zero))
     return one + zero
 
 

@@ -32,7 +32,7 @@ from .shape import (
     stack,
     unsqueeze,
 )
-from .unary import Unary, erf, trunc, where
+from .unary import Unary, trunc, where
 from .unary import _public as unary_function
 
 ndarray = np.ndarray
@@ -536,9 +536,3 @@ def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -
     if isinstance(values, TensorBase) and values.requires_grad:
         raise RuntimeError("index_put_: no gradient of values with accumulate=True: use index_add")
     return copy_(self, self + wrap(extra))
-
-
-@named
-def erfc(input: Any) -> Any:
-    """``1 - erf(input)``; for large inputs it loses digits."""
-    return 1 - erf(input)

@@ -192,6 +192,20 @@ class Erf(Unary):
         return g * np.exp(-x * x) * g.dtype.type(2 / np.sqrt(np.pi))
 
 
+class Erfc(Unary):
+    keep = "x"
+
+    @staticmethod
+    def f(x: ndarray) -> ndarray:
+        from .erf import erfc
+
+        return erfc(x)
+
+    @staticmethod
+    def d(g: ndarray, x: ndarray) -> ndarray:
+        return g * np.exp(-x * x) * g.dtype.type(-2 / np.sqrt(np.pi))
+
+
 class _Step(Unary):
     """Constant between jumps: the gradient is zero."""
 
@@ -262,6 +276,7 @@ sinh = _public(Sinh, "sinh", "The hyperbolic sine of each element.")
 cosh = _public(Cosh, "cosh", "The hyperbolic cosine of each element.")
 tanh = _public(Tanh, "tanh", "The hyperbolic tangent of each element.")
 erf = _public(Erf, "erf", "The error function of each element.")
+erfc = _public(Erfc, "erfc", "``1 - erf(input)``, right to the last digits where that is small.")
 sigmoid = _public(Sigmoid, "sigmoid", "``1 / (1 + exp(-input))``.")
 _relu = _public(Relu, "relu", "``max(input, 0)``; NaN stays NaN.", False)
 

@@ -154,6 +154,7 @@ UNARY: dict[type[Op], Any] = {
     more.Atanh: lambda g, x: g / (1 - x * x),
     un.Sigmoid: lambda g, y: g * y * (1 - y),
     un.Erf: lambda g, x: g * un.exp(-x * x) * (2 / math.sqrt(math.pi)),
+    un.Erfc: lambda g, x: g * un.exp(-x * x) * (-2 / math.sqrt(math.pi)),
     un.Relu: lambda g, y: gated(g, y, y._array > 0),
     un._Step: lambda g: g * 0,
 }

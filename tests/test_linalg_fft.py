@@ -11,6 +11,7 @@ import fastconv
 from fastconv.autograd import gradcheck
 
 RNG = np.random.default_rng(3)
+KINDS = ["float32", "float64"]
 
 
 def _matrix(*shape: int, spd: bool = False) -> np.ndarray:
@@ -58,28 +59,83 @@ CASES: dict[str, tuple[Any, tuple[np.ndarray, ...]]] = {
 }
 
 
+#: Of values, and of gradients.
+CLOSE = {
+    "float32": (dict(rtol=2e-4, atol=2e-5), dict(rtol=5e-3, atol=1e-3)),
+    "float64": (dict(rtol=1e-9, atol=1e-11), dict(rtol=1e-7, atol=1e-9)),
+}
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("name", CASES)
-def test_linalg_torch(name: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_linalg_torch(name: str, kind: str) -> None:
+    """Values in both types as PyTorch's; gradients as PyTorch's in float64."""
     torch = pytest.importorskip("torch")
     function, arrays = CASES[name]
-    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
-    ours = [fastconv.tensor(a, dtype=fastconv.float64, requires_grad=True) for a in arrays]
+    given = [a.astype(kind) for a in arrays]
+    theirs = [torch.tensor(a).double().requires_grad_() for a in given]
+    ours = [fastconv.tensor(a, requires_grad=True) for a in given]
     y, z = function(fastconv.linalg, *ours), function(torch.linalg, *theirs)
-    np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), rtol=1e-9, atol=1e-11)
-    g = RNG.standard_normal(tuple(y.shape))
+    values, gradients = CLOSE[kind]
+    assert y.dtype == getattr(fastconv, kind)
+    np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), **values)
+    g = RNG.standard_normal(tuple(y.shape)).astype(kind)
     y.backward(fastconv.tensor(g))
-    z.backward(torch.tensor(g))
+    z.backward(torch.tensor(g).double())
     for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-7, atol=1e-9)
+        assert a.grad.dtype == a.dtype
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), **gradients)
 
 
-@pytest.mark.parametrize("name", ["inv", "solve-batch", "det", "svd-tall", "eigvalsh", "qr"])
+#: What NumPy's function of the same matrices gives.
+BY_NUMPY: dict[str, Any] = {
+    "inv": np.linalg.inv,
+    "solve": np.linalg.solve,
+    "solve-batch": np.linalg.solve,
+    "solve-vector": np.linalg.solve,
+    "solve-right": lambda a, b: b @ np.linalg.inv(a),
+    "det": np.linalg.det,
+    "slogdet": lambda a: np.linalg.slogdet(a)[1],
+    "cholesky": np.linalg.cholesky,
+    "eigvalsh": np.linalg.eigvalsh,
+    "svdvals": lambda a: np.linalg.svd(a, compute_uv=False),
+    "pinv": np.linalg.pinv,
+    "lstsq": lambda a, b: np.linalg.lstsq(a, b, rcond=None)[0],
+    "matrix_power": lambda a: a @ a @ a,
+    "matrix_power-negative": lambda a: np.linalg.inv(a @ a),
+    "multi_dot": lambda a, b: a @ b @ a,
+    "cross": np.cross,
+    "vecdot": lambda a, b: (a * b).sum(-1),
+    "cond": np.linalg.cond,
+    "norm": lambda a: np.sqrt((a * a).sum()),
+    "norm-dim": lambda a: np.linalg.norm(a, axis=1),
+    "norm-1": lambda a: np.linalg.norm(a, 1),
+    "vector_norm": lambda a: np.linalg.norm(a, 3, 1, True),
+    **{
+        f"matrix_norm{order}": lambda a, order=order: np.linalg.norm(a, order, (-2, -1), True)
+        for order in ("fro", "nuc", 1, -1, 2, -2, float("inf"), float("-inf"))
+    },
+}
+
+
+@pytest.mark.parametrize("name", BY_NUMPY)
+@pytest.mark.parametrize("kind", KINDS)
+def test_linalg_values(name: str, kind: str) -> None:
+    function, arrays = CASES[name]
+    given = [a.astype(kind) for a in arrays]
+    found = function(fastconv.linalg, *[fastconv.tensor(a) for a in given])
+    want = BY_NUMPY[name](*[a.astype(np.float64) for a in given])
+    assert found.dtype == getattr(fastconv, kind)
+    np.testing.assert_allclose(found.numpy(), want, **CLOSE[kind][0])
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_linalg_gradients(name: str) -> None:
     function, arrays = CASES[name]
     ours = [fastconv.tensor(a, dtype=fastconv.float64, requires_grad=True) for a in arrays]
-    if name == "eigvalsh":  # of the symmetric part, as differences look at one triangle only
-        assert gradcheck(lambda a: fastconv.linalg.eigvalsh((a + a.mT) / 2), ours)
+    if name in ("eigvalsh", "eigh", "cholesky"):  # one triangle alone is looked at
+        assert gradcheck(lambda a: function(fastconv.linalg, (a + a.mT) / 2), ours)
         return
     assert gradcheck(lambda *t: function(fastconv.linalg, *t), ours)
 
@@ -150,7 +206,7 @@ BACK: dict[str, Any] = {
 
 @pytest.mark.torch
 @pytest.mark.parametrize("name", [*TRANSFORMS, *BACK])
-@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_fft_torch(name: str, kind: str) -> None:
     torch = pytest.importorskip("torch")
     a = np.random.default_rng(5).standard_normal(SHAPE).astype(kind)
@@ -167,6 +223,44 @@ def test_fft_torch(name: str, kind: str) -> None:
     y.backward(fastconv.tensor(g))
     z.backward(torch.tensor(g))
     np.testing.assert_allclose(x.grad.numpy(), t.grad.numpy(), **tolerance)
+
+
+def test_fft_values() -> None:
+    """As NumPy's, of real and complex signals; the inverse undoes it in each norm."""
+    a = np.random.default_rng(6).standard_normal(SHAPE)
+    x = fastconv.tensor(a)
+    for name, call in {**TRANSFORMS, **BACK}.items():
+        if name in ("filter", "quotient", "magnitude", "phase"):
+            continue
+        want = call(_NumPy, a)
+        got = call(fastconv.fft, x)
+        got = got.tolist() if name in TRANSFORMS else got.numpy()
+        np.testing.assert_allclose(np.asarray(got), want, rtol=1e-12, atol=1e-12, err_msg=name)
+    for norm in ("backward", "ortho", "forward"):
+        back = fastconv.fft.ifftn(fastconv.fft.fftn(x, norm=norm), norm=norm)
+        np.testing.assert_allclose(back.real.numpy(), a, atol=1e-12)
+        np.testing.assert_allclose(back.imag.numpy(), 0, atol=1e-12)
+
+
+class _Reference:
+    """numpy.fft with PyTorch's names of arguments."""
+
+    def __getattr__(self, name: str) -> Any:
+        several = name.rstrip("n2") != name or name.endswith("shift")
+
+        def call(x: Any, n: Any = None, dim: Any = None, norm: Any = None) -> Any:
+            function = getattr(np.fft, name)
+            if name.endswith("shift"):
+                return function(x, n if n is not None else dim)
+            if several:
+                axes = dim if dim is not None else (-2, -1) if name.endswith("2") else None
+                return function(x, n, axes, norm)
+            return function(x, n, -1 if dim is None else dim, norm)
+
+        return call
+
+
+_NumPy: Any = _Reference()
 
 
 def test_complex_pairs() -> None:

@@ -8,33 +8,14 @@ from typing import Any
 import numpy as np
 
 from ..memory import zeros_like
-from .adaptive import average
 from .optimizer import Optimizer, State, blocks, check_unsupported
+from .stepping import Stepping, average, descent
 
 
-def decayed(
-    group: dict[str, Any], p: np.ndarray, g: np.ndarray, decoupled: bool = False
-) -> np.ndarray:
-    """The gradient to descend. Weight decay is added to it or, decoupled, shrinks `p` at once."""
-    if group["maximize"]:
-        g = -g
-    decay = group["weight_decay"]
-    if decay and decoupled:
-        p *= 1 - group["lr"] * decay
-    elif decay:
-        g = p * decay + g
-    return g
-
-
-class _Moments(Optimizer):
+class _Moments(Stepping):
     """What keeps running means of the gradient and of its square."""
 
-    def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
-        if not state:
-            state["step"] = 0
-            state["exp_avg"] = zeros_like(array)
-            state["exp_avg_sq"] = zeros_like(array)
-        state["step"] += 1
+    zeros = ("exp_avg", "exp_avg_sq")
 
     @staticmethod
     def advance(group: dict[str, Any], g: np.ndarray, mean: np.ndarray, square: np.ndarray) -> None:
@@ -78,15 +59,15 @@ class NAdam(_Moments):
         differentiable: bool = False,
     ) -> None:
         check_unsupported("NAdam", differentiable=differentiable)
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "momentum_decay": momentum_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "maximize": maximize,
-        }
+        defaults = dict(
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            momentum_decay=momentum_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            maximize=maximize,
+        )
         super().__init__(params, defaults)
 
     def check(self, group: dict[str, Any]) -> None:
@@ -94,9 +75,8 @@ class NAdam(_Moments):
         if not group["momentum_decay"] >= 0:
             raise ValueError(f"Invalid momentum_decay value: {group['momentum_decay']}")
 
-    def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
-        super().prepare(group, array, state)
-        state.setdefault("mu_product", 1.0)
+    def begin(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
+        state["mu_product"] = 1.0
 
     def update(
         self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
@@ -109,7 +89,7 @@ class NAdam(_Moments):
         product = state["mu_product"] = float(np.float32(state["mu_product"]) * np.float32(mu))
         correction = 1 - beta2**step
         for p, g, mean, square in blocks(array, grad, state["exp_avg"], state["exp_avg_sq"]):
-            g = decayed(group, p, g, group["decoupled_weight_decay"])
+            g = descent(group, p, g, group["decoupled_weight_decay"])
             self.advance(group, g, mean, square)
             d = np.sqrt(square / correction)
             d += group["eps"]
@@ -145,14 +125,14 @@ class RAdam(_Moments):
         differentiable: bool = False,
     ) -> None:
         check_unsupported("RAdam", differentiable=differentiable)
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "maximize": maximize,
-        }
+        defaults = dict(
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
+            maximize=maximize,
+        )
         super().__init__(params, defaults)
 
     def update(
@@ -170,7 +150,7 @@ class RAdam(_Moments):
                 / ((longest - 4) * (longest - 2) * length)
             )  # fmt: skip
         for p, g, mean, square in blocks(array, grad, state["exp_avg"], state["exp_avg_sq"]):
-            g = decayed(group, p, g, group["decoupled_weight_decay"])
+            g = descent(group, p, g, group["decoupled_weight_decay"])
             self.advance(group, g, mean, square)
             if rectified:
                 d = np.sqrt(square)
@@ -180,7 +160,7 @@ class RAdam(_Moments):
                 p -= mean * (lr / first)
 
 
-class Adamax(Optimizer):
+class Adamax(Stepping):
     """Adam with the largest gradient so far in place of the root mean square (Kingma, Ba 2015).
 
     Parameters
@@ -192,6 +172,8 @@ class Adamax(Optimizer):
     eps, weight_decay : float
     maximize : bool
     """
+
+    zeros = ("exp_avg", "exp_inf")
 
     def __init__(
         self,
@@ -207,21 +189,8 @@ class Adamax(Optimizer):
         capturable: bool = False,
     ) -> None:
         check_unsupported("Adamax", differentiable=differentiable)
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
+        defaults = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize)
         super().__init__(params, defaults)
-
-    def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
-        if not state:
-            state["step"] = 0
-            state["exp_avg"] = zeros_like(array)
-            state["exp_inf"] = zeros_like(array)
-        state["step"] += 1
 
     def update(
         self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
@@ -229,7 +198,7 @@ class Adamax(Optimizer):
         beta1, beta2 = group["betas"]
         rate = group["lr"] / (1 - beta1 ** state["step"])
         for p, g, mean, top in blocks(array, grad, state["exp_avg"], state["exp_inf"]):
-            g = decayed(group, p, g)
+            g = descent(group, p, g)
             average(mean, g.copy(), beta1)
             top *= beta2
             np.maximum(top, np.abs(g) + group["eps"], out=top)
@@ -262,7 +231,7 @@ class Lion(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        defaults = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
+        defaults = dict(lr=lr, betas=betas, weight_decay=weight_decay, maximize=maximize)
         super().__init__(params, defaults)
 
     def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
@@ -274,6 +243,6 @@ class Lion(Optimizer):
     ) -> None:
         beta1, beta2 = group["betas"]
         for p, g, mean in blocks(array, grad, state["exp_avg"]):
-            g = decayed(group, p, g, decoupled=True)
+            g = descent(group, p, g, decoupled=True)
             p -= np.sign(mean * beta1 + g * (1 - beta1)) * group["lr"]
             average(mean, g.copy(), beta2)

@@ -9,27 +9,11 @@ import numpy as np
 
 from ..memory import zeros_like
 from ..ops.optim import Kept, adam_step
-from .optimizer import Optimizer, State, blocks, check_unsupported
+from .optimizer import State, blocks, check_unsupported
+from .stepping import Stepping, average, descent
 
 
-def gradient(group: dict[str, Any], p: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """The gradient to descend: negated when maximising, with the L2 term."""
-    if group["maximize"]:
-        g = -g
-    decay = group["weight_decay"]
-    if decay:
-        g = p * decay + g
-    return g
-
-
-def average(mean: np.ndarray, value: np.ndarray, keep: float) -> None:
-    """mean ← keep · mean + (1 − keep) · value; `value` is overwritten."""
-    mean *= keep
-    value *= 1 - keep
-    mean += value
-
-
-class Adagrad(Optimizer):
+class Adagrad(Stepping):
     """Adagrad (Duchi, Hazan, Singer 2011): steps divided by the root of the sum of all squares.
 
     Parameters
@@ -59,28 +43,25 @@ class Adagrad(Optimizer):
             raise ValueError(
                 f"Invalid initial_accumulator_value value: {initial_accumulator_value}"
             )
-        defaults = {
-            "lr": lr,
-            "lr_decay": lr_decay,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "initial_accumulator_value": initial_accumulator_value,
-            "maximize": maximize,
-        }
+        defaults = dict(
+            lr=lr,
+            lr_decay=lr_decay,
+            eps=eps,
+            weight_decay=weight_decay,
+            initial_accumulator_value=initial_accumulator_value,
+            maximize=maximize,
+        )
         super().__init__(params, defaults)
 
-    def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
-        if not state:
-            state["step"] = 0
-            state["sum"] = np.full_like(array, group["initial_accumulator_value"])
-        state["step"] += 1
+    def begin(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
+        state["sum"] = np.full_like(array, group["initial_accumulator_value"])
 
     def update(
         self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
     ) -> None:
         rate = group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])
         for p, g, total in blocks(array, grad, state["sum"]):
-            g = gradient(group, p, g)
+            g = descent(group, p, g)
             total += g * g
             d = np.sqrt(total)
             d += group["eps"]
@@ -89,7 +70,7 @@ class Adagrad(Optimizer):
             p -= d
 
 
-class Adadelta(Optimizer):
+class Adadelta(Stepping):
     """Adadelta (Zeiler 2012): steps in the ratio of two running root mean squares.
 
     Parameters
@@ -99,6 +80,8 @@ class Adadelta(Optimizer):
     lr, rho, eps, weight_decay : float
     maximize : bool
     """
+
+    zeros = ("square_avg", "acc_delta")
 
     def __init__(
         self,
@@ -116,21 +99,8 @@ class Adadelta(Optimizer):
         check_unsupported("Adadelta", differentiable=differentiable)
         if not 0 <= rho <= 1:
             raise ValueError(f"Invalid rho value: {rho}")
-        defaults = {
-            "lr": lr,
-            "rho": rho,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
+        defaults = dict(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize)
         super().__init__(params, defaults)
-
-    def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
-        if not state:
-            state["step"] = 0
-            state["square_avg"] = zeros_like(array)
-            state["acc_delta"] = zeros_like(array)
-        state["step"] += 1
 
     def update(
         self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
@@ -138,7 +108,7 @@ class Adadelta(Optimizer):
         rho, eps = group["rho"], group["eps"]
         arrays = (array, grad, state["square_avg"], state["acc_delta"])
         for p, g, square, moved in blocks(*arrays):
-            g = gradient(group, p, g)
+            g = descent(group, p, g)
             average(square, g * g, rho)
             d = np.sqrt((moved + eps) / (square + eps))
             d *= g
@@ -147,7 +117,7 @@ class Adadelta(Optimizer):
             p -= d
 
 
-class RMSprop(Optimizer):
+class RMSprop(Stepping):
     """RMSProp (Hinton 2012): steps divided by a running root mean square.
 
     Parameters
@@ -159,6 +129,8 @@ class RMSprop(Optimizer):
         Take the running mean off: divide by the standard deviation.
     maximize : bool
     """
+
+    zeros = ("square_avg",)
 
     def __init__(
         self,
@@ -177,26 +149,22 @@ class RMSprop(Optimizer):
         check_unsupported("RMSprop", differentiable=differentiable)
         if not alpha >= 0:
             raise ValueError(f"Invalid alpha value: {alpha}")
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "alpha": alpha,
-            "eps": eps,
-            "centered": centered,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
+        defaults = dict(
+            lr=lr,
+            momentum=momentum,
+            alpha=alpha,
+            eps=eps,
+            centered=centered,
+            weight_decay=weight_decay,
+            maximize=maximize,
+        )
         super().__init__(params, defaults)
 
-    def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
-        if not state:
-            state["step"] = 0
-            state["square_avg"] = zeros_like(array)
-            if group["momentum"] > 0:
-                state["momentum_buffer"] = zeros_like(array)
-            if group["centered"]:
-                state["grad_avg"] = zeros_like(array)
-        state["step"] += 1
+    def begin(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
+        if group["momentum"] > 0:
+            state["momentum_buffer"] = zeros_like(array)
+        if group["centered"]:
+            state["grad_avg"] = zeros_like(array)
 
     def update(
         self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
@@ -205,7 +173,7 @@ class RMSprop(Optimizer):
         arrays = [array, grad, state["square_avg"]]
         arrays += [state[key] for key in ("grad_avg", "momentum_buffer") if key in state]
         for p, g, square, *kept in blocks(*arrays):
-            g = gradient(group, p, g)
+            g = descent(group, p, g)
             average(square, g * g, alpha)
             if group["centered"]:
                 average(kept[0], g * 1, alpha)
@@ -223,7 +191,7 @@ class RMSprop(Optimizer):
             p -= d
 
 
-class Adam(Optimizer):
+class Adam(Stepping):
     """Adam (Kingma, Ba 2015): running mean of the gradient over its running root mean square.
 
     Parameters
@@ -240,6 +208,8 @@ class Adam(Optimizer):
     decoupled_weight_decay : bool
         Shrink the weights instead of adding to the gradient: AdamW.
     """
+
+    zeros = ("exp_avg", "exp_avg_sq")
 
     def __init__(
         self,
@@ -258,25 +228,20 @@ class Adam(Optimizer):
         decoupled_weight_decay: bool = False,
     ) -> None:
         check_unsupported(type(self).__name__, differentiable=differentiable)
-        defaults = {
-            "lr": lr,
-            "betas": betas,
-            "eps": eps,
-            "weight_decay": weight_decay,
-            "amsgrad": amsgrad,
-            "maximize": maximize,
-            "decoupled_weight_decay": decoupled_weight_decay,
-        }
+        defaults = dict(
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            amsgrad=amsgrad,
+            maximize=maximize,
+            decoupled_weight_decay=decoupled_weight_decay,
+        )
         super().__init__(params, defaults)
 
-    def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
-        if not state:
-            state["step"] = 0
-            state["exp_avg"] = zeros_like(array)
-            state["exp_avg_sq"] = zeros_like(array)
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = zeros_like(array)
-        state["step"] += 1
+    def begin(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = zeros_like(array)
 
     def update_all(
         self,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..memory import zeros_like
-from .adam_family import decayed
 from .optimizer import Optimizer, State, blocks, check_unsupported
+from .stepping import Stepping, check_nesterov, descent
 
 
-class Rprop(Optimizer):
+class Rprop(Stepping):
     """Resilient backpropagation (Riedmiller, Braun 1993): a step size for each weight.
 
     A step grows by ``etas[1]`` while the gradient keeps its sign. Where the sign changes, it
@@ -31,6 +31,8 @@ class Rprop(Optimizer):
     maximize : bool
     """
 
+    zeros = ("prev",)
+
     def __init__(
         self,
         params: Any,
@@ -44,7 +46,7 @@ class Rprop(Optimizer):
         differentiable: bool = False,
     ) -> None:
         check_unsupported("Rprop", differentiable=differentiable)
-        defaults = {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize}
+        defaults = dict(lr=lr, etas=etas, step_sizes=step_sizes, maximize=maximize)
         super().__init__(params, defaults)
 
     def check(self, group: dict[str, Any]) -> None:
@@ -53,12 +55,8 @@ class Rprop(Optimizer):
         if not 0 < low < 1 < high:
             raise ValueError(f"Invalid eta values: {low}, {high}; expected 0 < first < 1 < second")
 
-    def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
-        if not state:
-            state["step"] = 0
-            state["prev"] = zeros_like(array)
-            state["step_size"] = np.full_like(array, group["lr"])
-        state["step"] += 1
+    def begin(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
+        state["step_size"] = np.full_like(array, group["lr"])
 
     def update(
         self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
@@ -74,7 +72,7 @@ class Rprop(Optimizer):
             before[...] = g
 
 
-class ASGD(Optimizer):
+class ASGD(Stepping):
     """Averaged stochastic gradient descent (Polyak, Juditsky 1992).
 
     The mean of the weights since step `t0` is in ``state[p]["ax"]``.
@@ -87,6 +85,8 @@ class ASGD(Optimizer):
         The rate of step t is ``lr / (1 + lambd · lr · t) ** alpha``.
     maximize : bool
     """
+
+    zeros = ("ax",)
 
     def __init__(
         self,
@@ -102,23 +102,14 @@ class ASGD(Optimizer):
         capturable: bool = False,
     ) -> None:
         check_unsupported("ASGD", differentiable=differentiable)
-        defaults = {
-            "lr": lr,
-            "lambd": lambd,
-            "alpha": alpha,
-            "t0": t0,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-        }
+        defaults = dict(
+            lr=lr, lambd=lambd, alpha=alpha, t0=t0, weight_decay=weight_decay, maximize=maximize
+        )
         super().__init__(params, defaults)
 
-    def prepare(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
-        if not state:
-            state["step"] = 0
-            state["eta"] = _single(group["lr"])
-            state["mu"] = 1.0
-            state["ax"] = zeros_like(array)
-        state["step"] += 1
+    def begin(self, group: dict[str, Any], array: np.ndarray, state: State) -> None:
+        state["eta"] = _single(group["lr"])
+        state["mu"] = 1.0
 
     def update(
         self, group: dict[str, Any], array: np.ndarray, grad: np.ndarray, state: State
@@ -127,7 +118,7 @@ class ASGD(Optimizer):
             group["lr"], group["lambd"], state["step"], state["eta"], state["mu"],
         )  # fmt: skip
         for p, g, mean in blocks(array, grad, state["ax"]):
-            g = decayed(group, p, g)
+            g = descent(group, p, g)
             p *= 1 - lambd * eta
             p -= g * eta
             if mu == 1:
@@ -171,22 +162,21 @@ class LARS(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "trust_coefficient": trust_coefficient,
-            "eps": eps,
-            "maximize": maximize,
-        }
+        defaults = dict(
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            trust_coefficient=trust_coefficient,
+            eps=eps,
+            maximize=maximize,
+        )
         super().__init__(params, defaults)
 
     def check(self, group: dict[str, Any]) -> None:
         super().check(group)
-        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        check_nesterov(group)
         if not group["trust_coefficient"] > 0:
             raise ValueError(f"Invalid trust_coefficient value: {group['trust_coefficient']}")
 
@@ -205,7 +195,7 @@ class LARS(Optimizer):
             state["momentum_buffer"] = zeros_like(array)
         buffers = (state["momentum_buffer"],) if momentum else ()
         for p, g, *kept in blocks(array, grad, *buffers):
-            g = decayed(plain, p, g)
+            g = descent(plain, p, g)
             for v in kept:
                 v *= momentum
                 v += g if first else g * (1 - group["dampening"])

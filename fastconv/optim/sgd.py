@@ -9,6 +9,7 @@ import numpy as np
 from .. import memory
 from ..ops.optim import Kept, sgd_step
 from .optimizer import Optimizer, State, check_unsupported
+from .stepping import check_nesterov
 
 
 class SGD(Optimizer):
@@ -43,20 +44,19 @@ class SGD(Optimizer):
         fused: bool | None = None,
     ) -> None:
         check_unsupported("SGD", differentiable=differentiable)
-        defaults = {
-            "lr": lr,
-            "momentum": momentum,
-            "dampening": dampening,
-            "weight_decay": weight_decay,
-            "nesterov": nesterov,
-            "maximize": maximize,
-        }
+        defaults = dict(
+            lr=lr,
+            momentum=momentum,
+            dampening=dampening,
+            weight_decay=weight_decay,
+            nesterov=nesterov,
+            maximize=maximize,
+        )
         super().__init__(params, defaults)
 
     def check(self, group: dict[str, Any]) -> None:
         super().check(group)
-        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        check_nesterov(group)
 
     def update_all(
         self,

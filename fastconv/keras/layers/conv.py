@@ -65,9 +65,37 @@ class _Activated(Layer):
         return np.ascontiguousarray(w.transpose(-1, -2, *range(w.ndim - 2))) if w.ndim > 2 else w
 
 
-class _Conv(_Activated):
+class _Windowed(_Activated):
+    """A layer whose kernel moves over an image."""
+
     rank = 2
 
+    def place(
+        self,
+        kernel_size: Any,
+        strides: Any,
+        padding: str,
+        dilation_rate: Any = 1,
+        data_format: str | None = None,
+    ) -> None:
+        """Check and keep where the kernel goes."""
+        check_channels_last(data_format)
+        self.padding = check_padding(padding)
+        self.kernel_size = tuple_of(kernel_size, self.rank, "kernel_size")
+        self.strides = tuple_of(strides, self.rank, "strides")
+        self.dilation_rate = tuple_of(dilation_rate, self.rank, "dilation_rate")
+
+    def convolved(self, x: Any, groups: int) -> Any:
+        """x (N, *, C) padded, convolved and finished."""
+        x = forward_order(x)
+        if self.padding == "same":
+            pads = same_pads(x.shape[2:], self.kernel_size, self.strides, self.dilation_rate)
+            x = padded(x, pads)
+        y = CONV[self.rank](x, self.kernel, self.bias, self.strides, 0, self.dilation_rate, groups)
+        return self.finish(y)
+
+
+class _Conv(_Windowed):
     def __init__(
         self,
         filters: int,
@@ -84,13 +112,10 @@ class _Conv(_Activated):
         **other: Any,
     ) -> None:
         super().__init__(activation, use_bias, kernel_initializer, bias_initializer, **other)
-        check_channels_last(data_format)
+        self.place(kernel_size, strides, padding, dilation_rate, data_format)
         if not isinstance(filters, int) or filters < 1:
             raise ValueError(f"filters must be a positive int, got {filters!r}")
-        self.filters, self.groups, self.padding = filters, groups, check_padding(padding)
-        self.kernel_size = tuple_of(kernel_size, self.rank, "kernel_size")
-        self.strides = tuple_of(strides, self.rank, "strides")
-        self.dilation_rate = tuple_of(dilation_rate, self.rank, "dilation_rate")
+        self.filters, self.groups = filters, groups
 
     def build(self, shape: Shape) -> None:
         check_rank(self, shape, self.rank + 2)
@@ -103,14 +128,7 @@ class _Conv(_Activated):
         self.make((self.filters, channels // self.groups, *self.kernel_size), self.filters)
 
     def call(self, x: Any) -> Any:
-        x = forward_order(x)
-        if self.padding == "same":
-            pads = same_pads(x.shape[2:], self.kernel_size, self.strides, self.dilation_rate)
-            x = padded(x, pads)
-        y = CONV[self.rank](
-            x, self.kernel, self.bias, self.strides, 0, self.dilation_rate, self.groups
-        )
-        return self.finish(y)
+        return self.convolved(x, self.groups)
 
 
 class Conv1D(_Conv):
@@ -143,7 +161,7 @@ class Conv3D(_Conv):
     rank = 3
 
 
-class DepthwiseConv2D(_Activated):
+class DepthwiseConv2D(_Windowed):
     """A filter of its own for each channel of (N, H, W, C), `depth_multiplier` of them."""
 
     def __init__(
@@ -161,11 +179,8 @@ class DepthwiseConv2D(_Activated):
         **other: Any,
     ) -> None:
         super().__init__(activation, use_bias, depthwise_initializer, bias_initializer, **other)
-        check_channels_last(data_format)
-        self.kernel_size = tuple_of(kernel_size, 2, "kernel_size")
-        self.strides = tuple_of(strides, 2, "strides")
-        self.dilation_rate = tuple_of(dilation_rate, 2, "dilation_rate")
-        self.padding, self.depth_multiplier = check_padding(padding), depth_multiplier
+        self.place(kernel_size, strides, padding, dilation_rate, data_format)
+        self.depth_multiplier = depth_multiplier
 
     def build(self, shape: Shape) -> None:
         check_rank(self, shape, 4)
@@ -174,12 +189,7 @@ class DepthwiseConv2D(_Activated):
         self.make((filters, 1, *self.kernel_size), filters)
 
     def call(self, x: Any) -> Any:
-        x = forward_order(x)
-        if self.padding == "same":
-            pads = same_pads(x.shape[2:], self.kernel_size, self.strides, self.dilation_rate)
-            x = padded(x, pads)
-        y = F.conv2d(x, self.kernel, self.bias, self.strides, 0, self.dilation_rate, self.channels)
-        return self.finish(y)
+        return self.convolved(x, self.channels)
 
     def to_keras(self, t: Any) -> Any:
         a = np.array(t.detach())
@@ -231,7 +241,7 @@ class SeparableConv2D(Layer):
         self.pointwise.set_weights(weights[1:])
 
 
-class Conv2DTranspose(_Activated):
+class Conv2DTranspose(_Windowed):
     """Transposed convolution over (N, H, W, C): `strides` times as large.
 
     Parameters as :class:`Conv2D`; "same" gives size × stride, "valid" what the kernel reaches.
@@ -250,9 +260,8 @@ class Conv2DTranspose(_Activated):
         **other: Any,
     ) -> None:
         super().__init__(activation, use_bias, kernel_initializer, bias_initializer, **other)
-        self.filters, self.padding = filters, check_padding(padding)
-        self.kernel_size = tuple_of(kernel_size, 2, "kernel_size")
-        self.strides = tuple_of(strides, 2, "strides")
+        self.place(kernel_size, strides, padding)
+        self.filters = filters
 
     def build(self, shape: Shape) -> None:
         check_rank(self, shape, 4)

@@ -193,6 +193,15 @@ def multilabel_soft_margin_loss(
     return weighted(loss.mean(-1), None, reduction)
 
 
+def _same_rank(name: str, **tensors: Tensor) -> None:
+    """Raise ValueError unless all have as many dimensions."""
+    if len({t._array.ndim for t in tensors.values()}) > 1:
+        shapes = [t._array.shape for t in tensors.values()]
+        raise ValueError(
+            f"{name}(): {', '.join(tensors)} must have as many dimensions, got shapes {shapes}"
+        )
+
+
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -207,12 +216,7 @@ def margin_ranking_loss(
     reduction = reduction_of(name, reduction, size_average, reduce)
     check_all_floats(name, input1=input1, input2=input2)
     check_tensor(name, "target", target)
-    ranks = (input1._array.ndim, input2._array.ndim, target._array.ndim)
-    if len(set(ranks)) > 1:
-        raise ValueError(
-            f"{name}(): input1, input2 and target must have as many dimensions, got shapes "
-            f"{input1._array.shape}, {input2._array.shape} and {target._array.shape}"
-        )
+    _same_rank(name, input1=input1, input2=input2, target=target)
     broadcast_shape(name, input1=input1, input2=input2, target=target)
     loss = (number(name, "margin", margin) - target * (input1 - input2)).clamp_min(0)
     return weighted(loss, None, reduction)
@@ -285,11 +289,7 @@ def _triplet(
     margin = number(name, "margin", margin)
     if not margin > 0:
         raise ValueError(f"{name}(): margin must be positive, got {margin}")
-    ranks = (anchor._array.ndim, positive._array.ndim, negative._array.ndim)
-    if len(set(ranks)) > 1:
-        raise ValueError(
-            f"{name}(): anchor, positive and negative must have as many dimensions, got {ranks}"
-        )
+    _same_rank(name, anchor=anchor, positive=positive, negative=negative)
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = far.minimum(distance(positive, negative))

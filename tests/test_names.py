@@ -99,6 +99,18 @@ def test_module(path: str) -> None:
         assert resolve(path) is module
 
 
+def test_paths_are_attributes_before_anything_is_imported() -> None:
+    """``torch.nn.modules.batchnorm._BatchNorm`` after ``import fastconv as torch`` alone."""
+    program = (
+        "import fastconv\n"
+        "from functools import reduce\n"
+        f"for path in {[*NAMES, *(m for m in MODULES if not m.startswith('utils.data.'))]}:\n"
+        "    reduce(getattr, path.split('.'), fastconv)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-300:]
+
+
 @pytest.mark.parametrize("path", NAMES)
 def test_name(path: str) -> None:
     resolve(path)

@@ -1,5 +1,16 @@
 """The layers, by family."""
 
+from . import (  # PyTorch's paths, which scripts reach as attributes
+    batchnorm,
+    channelshuffle,
+    fold,
+    instancenorm,
+    pixelshuffle,
+    rnn,
+    sparse,
+    upsampling,
+    utils,
+)
 from .activation import (
     CELU,
     ELU,

@@ -78,3 +78,6 @@ def data_parallel(
     """Call the module."""
     values = inputs if isinstance(inputs, tuple) else (inputs,)
     return module(*values, **(module_kwargs or {}))
+
+
+from . import distributed  # noqa: E402 (which takes its names from here)

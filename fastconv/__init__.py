@@ -157,18 +157,22 @@ from .functions.linalg import (
     tril,
     triu,
 )
+from .functions.formats import clone
+from .functions.join import (
+    cat,
+    concat,
+    concatenate,
+    hstack,
+    stack,
+    vstack,
+)
 from .functions.shape import (
     broadcast_tensors,
     broadcast_to,
-    cat,
-    clone,
-    concat,
-    concatenate,
     flatten,
     flip,
     fliplr,
     flipud,
-    hstack,
     moveaxis,
     movedim,
     permute,
@@ -177,7 +181,6 @@ from .functions.shape import (
     roll,
     rot90,
     squeeze,
-    stack,
     swapaxes,
     swapdims,
     t,
@@ -185,7 +188,6 @@ from .functions.shape import (
     transpose,
     unflatten,
     unsqueeze,
-    vstack,
 )
 from .functions.gather import (
     argsort,
@@ -381,7 +383,7 @@ _ELSEWHERE = {
     "cross": "linalg",
     "fix": "functions.unary",
     "ger": "functions.linalg",
-    "row_stack": "functions.shape",
+    "row_stack": "functions.join",
     "sgn": "functions.unary",
     **dict.fromkeys(_LINALG, "linalg"),
     **dict.fromkeys(_COMPLEX, "fft"),

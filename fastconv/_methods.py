@@ -9,7 +9,7 @@ import numpy as np
 from . import creation, dtypes
 from ._grad_mode import mode
 from .autograd import TensorBase
-from .functions import compare, elementwise, index, linalg, reduce, shape, unary
+from .functions import compare, elementwise, formats, index, linalg, reduce, shape, unary
 from .functions import gather as _gather
 from .functions import quantile as _quantile
 from .functions._named import named
@@ -260,8 +260,8 @@ class TensorMethods(TensorBase):
     flipud = shape.flipud
     roll = shape.roll
     rot90 = shape.rot90
-    contiguous = shape.contiguous
-    clone = shape.clone
+    contiguous = formats.contiguous
+    clone = formats.clone
 
     @named
     def view_as(self, other: Any) -> Any:

@@ -14,7 +14,8 @@ from .autograd import TensorBase, expose, wrap
 from .dtypes import to_numpy_dtype
 from .functions import _promote
 from .functions._named import named
-from .functions.shape import format_order, sizes
+from .functions.formats import format_order
+from .functions.shape import sizes
 from .random import Generator, rng
 from .spec.arguments import as_int
 

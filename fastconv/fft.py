@@ -20,10 +20,11 @@ from .functions._promote import check_tensor, to_float
 from .functions.elementwise import atan2, mul
 from .functions.fourier import Transform
 from .functions.index import narrow
+from .functions.join import stack
 from .functions.pad import Pad
 from .functions.reduce import norm as _norm
 from .functions.shape import axes as _axes
-from .functions.shape import axis, roll, stack
+from .functions.shape import axis, roll
 from .spec.arguments import as_int
 
 __all__ = [

@@ -14,7 +14,7 @@ from ._hooks import HookDict, RemovableHandle, Retain, add_to_node, retained
 from ._more_methods import MoreMethods
 from .autograd import TensorBase, expose, memory, move, wrap
 from .dtypes import Size
-from .functions import index, shape
+from .functions import formats, index, shape
 from .functions._named import named, retell
 from .functions._promote import Cast, check_tensor
 
@@ -157,8 +157,8 @@ class Tensor(MoreMethods):
 
     def is_contiguous(self, memory_format: Any = dtypes.contiguous_format) -> bool:
         """Whether the elements lie in memory in that order, without gaps."""
-        return shape.has_order(
-            self._array, shape.format_order(self._array, memory_format, "is_contiguous")
+        return formats.has_order(
+            self._array, formats.format_order(self._array, memory_format, "is_contiguous")
         )
 
     def is_floating_point(self) -> bool:
@@ -423,10 +423,10 @@ class Tensor(MoreMethods):
                 if wanted != self._array.dtype:
                     out = Cast.apply(self, wanted)
             if fmt is not None:
-                order = shape.format_order(out._array, fmt, "to")
-                if not shape.has_order(out._array, order):
-                    out = shape.Clone.apply(out, order)
-            return shape.Clone.apply(self, "K") if copy and out is self else out
+                order = formats.format_order(out._array, fmt, "to")
+                if not formats.has_order(out._array, order):
+                    out = formats.Clone.apply(out, order)
+            return formats.Clone.apply(self, "K") if copy and out is self else out
         except Exception as error:
             retell(error, "to", Tensor.to, (self, *args), {**kwargs})
 

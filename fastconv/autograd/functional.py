@@ -65,7 +65,7 @@ def jacobian(
     Tensor, or tuple of Tensor, or tuple of tuples
         Of shape (*output, *input); nested as outputs, then inputs, where there are several.
     """
-    from ..functions.shape import stack
+    from ..functions.join import stack
 
     many_in, given = _several(inputs, "inputs")
     with enable_grad():

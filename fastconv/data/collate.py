@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import expose
-from ..functions import shape as shape_functions
+from ..functions import join
 from ..tensor import Tensor, wrap
 
 
@@ -46,7 +46,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     first = batch[0]
     if isinstance(first, Tensor):
         check_shapes([item.shape for item in batch])
-        return shape_functions.stack(list(batch))
+        return join.stack(list(batch))
     if isinstance(first, np.ndarray) and first.dtype.kind in "biuf":
         check_shapes([item.shape for item in batch])
         return wrap(np.stack(batch))

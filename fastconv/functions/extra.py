@@ -11,9 +11,10 @@ from ..spec.arguments import as_int
 from ._named import named
 from ._promote import check_tensor
 from .elementwise import mul, sub
+from .join import cat
 from .reduce import norm
 from .reduce import sum as _sum
-from .shape import axis, cat, reshape
+from .shape import axis, reshape
 from .unary import where
 
 

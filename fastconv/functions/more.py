@@ -18,18 +18,17 @@ from .elementwise import Binary, copy_, maximum, minimum, mul, sub
 from .elementwise import _public as binary_function
 from .gather import gather
 from .index import getitem, split
+from .join import cat, stack
 from .linalg import matmul
 from .shape import (
     _check_all,
     axis,
     broadcast_tensors,
-    cat,
     expand,
     flatten,
     movedim,
     permute,
     reshape,
-    stack,
     unsqueeze,
 )
 from .unary import Unary, trunc, where
@@ -515,7 +514,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
 @named
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """A copy with `values` at the places of a tuple of indices; added with `accumulate`."""
-    from .shape import clone
+    from .formats import clone
 
     found = clone(input)
     index_put_(found, indices, values, accumulate)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Op
-from .shape import cat, stack
+from .join import cat, stack
 
 Array = np.ndarray
 

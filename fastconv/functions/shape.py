@@ -1,4 +1,4 @@
-"""Shapes: views wherever memory allows, joining and splitting."""
+"""Shapes: views wherever memory allows, and copies that repeat or turn."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from .. import _watch, dtypes
 from .._grad_mode import mode
 from ..autograd import Op, TensorBase, share, wrap
-from ..ops import join
 from ..ops.reduce import add_at, total
 from ..spec.arguments import as_int
 from ._named import named, retell
-from ._promote import cast, check_index, check_tensor, numpy_names, result_dtype, unbroadcast
+from ._promote import check_index, check_tensor, numpy_names, unbroadcast
+from .formats import Clone
 
 ndarray = np.ndarray
 _INT = (int, np.integer)
@@ -170,41 +170,6 @@ class RepeatInterleave(Op):
         source = np.repeat(np.arange(shape[dim]), counts)
         add_at(out, (slice(None),) * dim + (source,), g)
         return out
-
-
-class Clone(Op):
-    """A copy; `order` "K" keeps the layout, "C" makes it contiguous, "L" channels-last."""
-
-    @staticmethod
-    def forward(ctx: Any, a: ndarray, order: Any) -> ndarray:
-        return channels_last(a, copy=True) if order == "L" else np.array(a, order=order)
-
-    @staticmethod
-    def backward(ctx: Any, g: ndarray) -> ndarray:
-        return g
-
-
-class Cat(Op):
-    @staticmethod
-    def forward(ctx: Any, dim: int, *arrays: ndarray) -> ndarray:
-        ctx.dim, ctx.sizes = dim, [a.shape[dim] for a in arrays]
-        return join.concatenate(arrays, dim)
-
-    @staticmethod
-    def backward(ctx: Any, g: ndarray) -> Any:
-        return tuple(join.split(g, ctx.sizes, ctx.needs, ctx.dim))
-
-
-class Stack(Op):
-    @staticmethod
-    def forward(ctx: Any, dim: int, *arrays: ndarray) -> ndarray:
-        ctx.dim = dim
-        return np.stack(arrays, dim)
-
-    @staticmethod
-    def backward(ctx: Any, g: ndarray) -> Any:
-        parts = np.moveaxis(g, ctx.dim, 0)
-        return tuple([parts[i, ...] if need else None for i, need in enumerate(ctx.needs)])
 
 
 def reshape(input: Any, *shape: Any) -> Any:
@@ -495,147 +460,3 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     if k == 2:
         return flip(input, a, b)
     return transpose(flip(input, b), a, b) if k == 1 else flip(transpose(input, a, b), b)
-
-
-def is_channels_last(a: ndarray) -> bool:
-    """Whether the channels of a 4-D or 5-D array lie next to each other, otherwise in order."""
-    if a.ndim not in (4, 5):
-        return False
-    step = a.itemsize
-    for d in (1, *range(a.ndim - 1, 1, -1), 0):
-        if a.shape[d] != 1:
-            if a.strides[d] != step:
-                return False
-            step *= a.shape[d]
-    return True
-
-
-def channels_last(a: ndarray, copy: bool = False) -> ndarray:
-    """The same shape with channels-last strides; `a` itself if it has them and `copy` is false."""
-    if not copy and is_channels_last(a):
-        return a
-    rank = a.ndim
-    forth, back = (0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1))
-    return np.array(a.transpose(forth), order="C").transpose(back)
-
-
-def format_order(a: ndarray, memory_format: Any, function: str) -> str:
-    """The order letter of :class:`Clone` for a memory format."""
-    if memory_format is None or memory_format is dtypes.preserve_format:
-        return "K"
-    if memory_format is dtypes.contiguous_format:
-        return "C"
-    if memory_format is dtypes.channels_last or memory_format is dtypes.channels_last_3d:
-        rank = 4 if memory_format is dtypes.channels_last else 5
-        if a.ndim != rank:
-            raise ValueError(f"{function}: {memory_format} needs {rank} axes, got shape {a.shape}")
-        return "L"
-    raise TypeError(f"{function}: memory_format must be a memory format, got {memory_format!r}")
-
-
-def has_order(a: ndarray, order: str) -> bool:
-    """Whether `a` lies in memory in the order of that letter."""
-    return order == "K" or (is_channels_last(a) if order == "L" else a.flags.c_contiguous)
-
-
-def contiguous(input: Any, memory_format: Any = dtypes.contiguous_format) -> Any:
-    """The tensor itself if it lies in memory in that format, else a copy that does."""
-    check_tensor(input, "input", "contiguous")
-    order = format_order(input._array, memory_format, "contiguous")
-    return input if has_order(input._array, order) else Clone.apply(input, order)
-
-
-def clone(input: Any, *, memory_format: Any = None) -> Any:
-    """A copy, through which gradients flow."""
-    check_tensor(input, "input", "clone")
-    return Clone.apply(input, format_order(input._array, memory_format, "clone"))
-
-
-def _tensors(tensors: Any, function: str) -> list[Any]:
-    if not hasattr(tensors, "__iter__") or isinstance(tensors, (str, bytes, dict)):
-        raise TypeError(f"{function}: tensors must be a sequence, got {type(tensors).__name__}")
-    tensors = list(tensors)
-    if not tensors:
-        raise ValueError(f"{function}: expected at least one tensor")
-    for i, x in enumerate(tensors):
-        check_tensor(x, f"tensors[{i}]", function)
-    kind = tensors[0]._array.dtype
-    if any(x._array.dtype != kind for x in tensors):
-        kind = result_dtype(*tensors)
-        tensors = [cast(x, kind) for x in tensors]
-    return tensors
-
-
-@numpy_names
-def cat(tensors: Any, dim: int = 0) -> Any:
-    """Tensors joined along an existing axis.
-
-    Parameters
-    ----------
-    tensors : sequence of Tensor
-        Of equal shapes but for axis `dim`; empty 1-D ones are left out.
-    dim : int
-
-    Raises
-    ------
-    ValueError
-        If there are none, or shapes do not fit.
-    """
-    tensors = _tensors(tensors, "cat")
-    used = [x for x in tensors if x._array.shape != (0,)] or tensors[:1]
-    first = used[0]._array.shape
-    if not first:
-        raise ValueError("cat: tensors without axes cannot be joined; use stack")
-    d = axis(dim, len(first), "cat")
-    for i, x in enumerate(used):
-        shape = x._array.shape
-        if len(shape) != len(first) or shape[:d] + shape[d + 1 :] != first[:d] + first[d + 1 :]:
-            raise ValueError(
-                f"cat: shapes must be equal but for axis {d}, got {first} and {shape} (tensor {i})"
-            )
-    return Cat.apply(d, *used)
-
-
-concat, concatenate = named(cat, "concat"), named(cat, "concatenate")
-
-
-@numpy_names
-def stack(tensors: Any, dim: int = 0) -> Any:
-    """Tensors of one shape joined along a new axis.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or their shapes differ.
-    """
-    tensors = _tensors(tensors, "stack")
-    first = tensors[0]._array.shape
-    for i, x in enumerate(tensors):
-        if x._array.shape != first:
-            raise ValueError(
-                f"stack: shapes must be equal, got {first} and {x._array.shape} (tensor {i})"
-            )
-    return Stack.apply(axis(dim, len(first) + 1, "stack"), *tensors)
-
-
-def _check_all(tensors: Any, name: str) -> None:
-    """Raise TypeError unless these are Tensors in a sequence."""
-    if not isinstance(tensors, (tuple, list)):
-        raise TypeError(f"{name}: tensors must be a list or tuple, got {type(tensors).__name__}")
-    for i, x in enumerate(tensors):
-        check_tensor(x, f"tensors[{i}]", name)
-
-
-@named
-def vstack(tensors: Any) -> Any:
-    """Tensors joined along axis 0, 1-D ones as rows."""
-    _check_all(tensors, "vstack")
-    return cat([x if x._array.ndim > 1 else reshape(x, 1, -1) for x in tensors], 0)
-
-
-@named
-def hstack(tensors: Any) -> Any:
-    """Tensors joined along axis 1, or 0 if they are 1-D."""
-    _check_all(tensors, "hstack")
-    tensors = [x if x._array.ndim else reshape(x, 1) for x in tensors]
-    return cat(tensors, 0 if tensors and tensors[0]._array.ndim == 1 else 1)

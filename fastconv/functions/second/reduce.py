@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import reduce as red
-from ..shape import flip, stack
+from ..join import stack
+from ..shape import flip
 from ..unary import exp, where
 from . import argument, constant, formula, kept, result, rule
 

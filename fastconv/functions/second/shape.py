@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..._inplace import AsStrided, CopySlices, Geometry
-from .. import gather, index, linalg
+from .. import formats, gather, index, join, linalg
 from .. import shape as sh
 from ..pad import Pad
 from . import argument, fit, gradients, linear, rule
@@ -48,12 +48,12 @@ def _repeat_interleave(node: Any, g: Any) -> Any:
     return linear(node, g, lambda t: sh.RepeatInterleave.apply(t, *node.args[1:]))
 
 
-@rule(sh.Clone)
+@rule(formats.Clone)
 def _clone(node: Any, g: Any) -> Any:
     return g
 
 
-@rule(sh.Cat)
+@rule(join.Cat)
 def _cat(node: Any, g: Any) -> Any:
     found, start = [], 0
     for size, need in zip(node.sizes, node.needs, strict=True):
@@ -62,7 +62,7 @@ def _cat(node: Any, g: Any) -> Any:
     return tuple(found)
 
 
-@rule(sh.Stack)
+@rule(join.Stack)
 def _stack(node: Any, g: Any) -> Any:
     return tuple([g.select(node.dim, i) if need else None for i, need in enumerate(node.needs)])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...functions.shape import cat
+from ...functions.join import cat
 from ..base import Layer
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...functions.shape import cat
+from ...functions.join import cat
 from ...tensor import Tensor, wrap
 from .activation import dropout, softmax
 from .common import check_all_floats, check_tensor, number

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...functions.join import cat, stack
 from ...functions.recurrent import Steps
-from ...functions.shape import cat, stack
 from ...tensor import Tensor
 from .activation import relu, sigmoid, tanh
 from .conv import linear

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...functions.shape import cat
+from ...functions.join import cat
 from ...spec import as_int
 from ...tensor import Tensor
 from .. import functional as F

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...functions.shape import cat, stack
+from ...functions.join import cat, stack
 from ...spec import as_int
 from ...tensor import Tensor, wrap
 from .. import functional as F

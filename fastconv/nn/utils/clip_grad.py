@@ -10,7 +10,7 @@ import numpy as np
 
 from ...autograd import changed, forget
 from ...functions._named import named
-from ...functions.shape import cat
+from ...functions.join import cat
 from ...ops.contract import matmul as _matmul
 from ...ops.reduce import total as _add_up
 from ...tensor import Tensor, wrap

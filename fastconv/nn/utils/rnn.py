@@ -10,8 +10,8 @@ import numpy as np
 from ...absent import missing
 from ...autograd import TensorBase
 from ...functions._named import named
+from ...functions.join import cat, stack
 from ...functions.pad import Pad
-from ...functions.shape import cat, stack
 from ...tensor import Tensor, wrap
 from ..packed import PackedSequence, invert_permutation
 

@@ -18,10 +18,9 @@ from .elementwise import Binary, copy_, maximum, minimum, mul, sub
 from .elementwise import _public as binary_function
 from .gather import gather
 from .index import getitem, split
-from .join import cat, stack
+from .join import _check_all, cat, stack
 from .linalg import matmul
 from .shape import (
-    _check_all,
     axis,
     broadcast_tensors,
     expand,

@@ -1,4 +1,4 @@
-"""Helpers on the parameters of a network, under PyTorch's names."""
+"""Norms of gradients, and gradients that are scaled down or cut off."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import numpy as np
 
 from ...autograd import changed, forget
 from ...functions._named import named
-from ...functions.join import cat
 from ...ops.contract import matmul as _matmul
 from ...ops.reduce import total as _add_up
 from ...tensor import Tensor, wrap
 
 
-def _tensors(values: Any, name: str) -> list[Any]:
+def tensors_of(values: Any, name: str) -> list[Any]:
     """A list of Tensors; TypeError for anything else."""
     if isinstance(values, (str, bytes, dict)) or not hasattr(values, "__iter__"):
         raise TypeError(f"{name} must be an iterable of Tensors, got {type(values).__name__}")
@@ -28,14 +27,14 @@ def _tensors(values: Any, name: str) -> list[Any]:
 
 
 def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Any]:
-    found = [parameters] if isinstance(parameters, Tensor) else _tensors(parameters, "parameters")
+    found = [parameters] if isinstance(parameters, Tensor) else tensors_of(parameters, "parameters")
     return [p.grad for p in found if p.grad is not None]
 
 
 @named
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     """The norm of all elements of several tensors together."""
-    arrays = [t._array for t in _tensors(tensors, "tensors")]
+    arrays = [t._array for t in tensors_of(tensors, "tensors")]
     if isinstance(norm_type, (bool, str)) or not hasattr(norm_type, "__float__"):
         raise TypeError(f"norm_type must be a number, got {norm_type!r:.80}")
     norm_type = float(norm_type)
@@ -89,13 +88,17 @@ def clip_grad_norm_(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, "
             "so it cannot be clipped"
         )
-    scale = max_norm / (value + 1e-6)
+    _scale(grads, max_norm / (value + 1e-6))
+    return total
+
+
+def _scale(grads: list[Any], scale: float) -> None:
+    """Multiply gradients in place, where that makes them smaller or NaN."""
     if not scale >= 1:
         for grad in grads:
             forget(grad)
             grad._array *= scale
             changed(grad)
-    return total
 
 
 @named
@@ -110,36 +113,6 @@ def clip_grad_value_(
 
 
 @named
-def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All elements of the parameters one after the other."""
-    return cat([p.reshape(-1) for p in _tensors(parameters, "parameters")])
-
-
-@named
-def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Make the parameters views of a vector's elements, one after the other.
-
-    As in PyTorch they share its memory from then on.
-
-    Raises
-    ------
-    ValueError
-        When there are too few or too many.
-    """
-    targets = list(parameters)
-    if not isinstance(vec, Tensor):
-        raise TypeError(f"expected Tensor, but got: {type(vec).__name__}")
-    needed = sum(p._array.size for p in targets)
-    if vec._array.shape != (needed,):
-        raise ValueError(f"vec must have shape ({needed},), got {vec._array.shape}")
-    start = 0
-    for p in targets:
-        count = p._array.size
-        p.data = vec.data[start : start + count].reshape(p._array.shape)
-        start += count
-
-
-@named
 def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -147,12 +120,7 @@ def clip_grads_with_norm_(
     foreach: bool | None = None,
 ) -> None:
     """Scale all gradients down together, in place, for a norm that is known."""
-    scale = float(max_norm) / (float(total_norm) + 1e-6)
-    if not scale >= 1:
-        for grad in _with_grad(parameters):
-            forget(grad)
-            grad._array *= scale
-            changed(grad)
+    _scale(_with_grad(parameters), float(max_norm) / (float(total_norm) + 1e-6))
 
 
 @named

@@ -16,13 +16,29 @@ from ..parameter import Parameter
 from .module import Module, check_device, empty
 
 
-class _NormBase(Module):
+class _Affine(Module):
+    """A weight that begins at 1 and a bias that begins at 0, each where it is wanted."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _affine(self, shape: tuple[int, ...], weight: bool, bias: bool, dtype: Any) -> None:
+        for name, wanted in (("weight", weight), ("bias", weight and bias)):
+            self.register_parameter(name, Parameter(empty(shape, dtype)) if wanted else None)
+
+    def reset_parameters(self) -> None:
+        """Weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class _NormBase(_Affine):
     """Parameters and running statistics of batch and instance normalisation."""
 
     ranks: tuple[int, ...]
     words: str
-    weight: Parameter | None
-    bias: Parameter | None
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -45,9 +61,7 @@ class _NormBase(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        for name, wanted in (("weight", affine), ("bias", affine and bias)):
-            value = Parameter(empty((num_features,), dtype)) if wanted else None
-            self.register_parameter(name, value)
+        self._affine((num_features,), affine, bias, dtype)
         if track_running_stats:
             kind = to_numpy_dtype(float if dtype is None else dtype)
             self.register_buffer("running_mean", wrap(np.zeros(num_features, kind)))
@@ -69,10 +83,7 @@ class _NormBase(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, statistics as at the beginning."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def _check_input(self, input: Tensor) -> None:
         if input.ndim not in self.ranks:
@@ -263,7 +274,7 @@ class InstanceNorm3d(_InstanceNorm):
     ranks, words = (4, 5), "4D or 5D"
 
 
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """Normalise each sample over `num_groups` groups of its channels.
 
     Parameters
@@ -272,9 +283,6 @@ class GroupNorm(Module):
     eps : float
     affine : bool
     """
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -297,17 +305,8 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        for name, wanted in (("weight", affine), ("bias", affine and bias)):
-            value = Parameter(empty((num_channels,), dtype)) if wanted else None
-            self.register_parameter(name, value)
+        self._affine((num_channels,), affine, bias, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -319,7 +318,7 @@ class GroupNorm(Module):
         )
 
 
-class LayerNorm(Module):
+class LayerNorm(_Affine):
     """Normalise over the last axes, those of `normalized_shape`.
 
     Parameters
@@ -328,9 +327,6 @@ class LayerNorm(Module):
     eps : float
     elementwise_affine, bias : bool
     """
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -348,18 +344,8 @@ class LayerNorm(Module):
         self.normalized_shape = tuple(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        wanted = (("weight", elementwise_affine), ("bias", elementwise_affine and bias))
-        for name, needed in wanted:
-            value = Parameter(empty(self.normalized_shape, dtype)) if needed else None
-            self.register_parameter(name, value)
+        self._affine(self.normalized_shape, elementwise_affine, bias, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)

@@ -10,7 +10,7 @@ C_FILES := $(wildcard csrc/*.c csrc/*.h bench/ladder/*.c bench/ladder/rungs/*.c 
 CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp
 SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
 
-.PHONY: demo test build check check-python check-types check-c format asm selfcheck sanitize sanitize-python aarch64 \
+.PHONY: demo test coverage build check check-python check-types check-c format asm selfcheck sanitize sanitize-python aarch64 \
   bench ladder verify examples peers peers-networks peers-ops clean
 .DEFAULT_GOAL := build
 
@@ -23,6 +23,16 @@ WORKERS ?= auto
 
 test: build $(VENV)/.dev
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+
+# The suite once more, with every line of fastconv/ that runs counted, in processes that it starts too.
+# Of a part of it: make coverage TESTS=tests/test_optim.py COVERAGE='--include=fastconv/optim/*'
+COVERAGE ?= --fail-under=95
+
+coverage: build $(VENV)/.dev
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(PY) -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	$(PY) -m coverage combine -q
+	$(PY) -m coverage report $(COVERAGE)
 
 build: $(VENV)/.built
 

@@ -6,6 +6,7 @@ Terms are taken and added in float64: of blocks of rows side by side, then of th
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ ROWS = 512
 LANES = 16
 
 
+@partial(compiled, fastmath=False)
 def _term(kind, v, c, b):
     if kind == SQUARES:
         return (v - c) * (v - c)
@@ -30,9 +32,6 @@ def _term(kind, v, c, b):
     if kind == EXPS:
         return np.exp(v - c)
     return v
-
-
-_term = compiled(_term, fastmath=False)
 
 
 @Kernel

@@ -134,6 +134,22 @@ def test_long_sequences_do_not_underflow() -> None:
     np.testing.assert_allclose(loss.item(), want, rtol=1e-5)
 
 
+def test_gradients_of_gradients() -> None:
+    """Through log_softmax, of samples of different lengths; the first gradient stays."""
+    x = fc.tensor(scores(4, 3, 3, seed=5)).requires_grad_()
+    targets, steps, lengths = fc.tensor([[1, 1], [2, 1], [0, 0]]), (4, 3, 2), (2, 2, 0)
+
+    def loss(t: Any) -> Any:
+        return F.ctc_loss(F.log_softmax(t, 2), targets, steps, lengths, reduction="none")
+
+    assert fc.autograd.gradgradcheck(loss, (x,))
+    logs = F.log_softmax(x.detach(), 2).requires_grad_()
+    total = F.ctc_loss(logs, targets, steps, lengths, reduction="sum")
+    (plain,) = fc.autograd.grad(total, logs, retain_graph=True)
+    (graph,) = fc.autograd.grad(total, logs, create_graph=True)
+    np.testing.assert_allclose(graph.detach().numpy(), plain.numpy(), rtol=1e-9, atol=1e-12)
+
+
 def test_it_is_learnt() -> None:
     fc.manual_seed(0)
     x, loss = nn.Parameter(fc.randn(12, 3, 5)), nn.CTCLoss()

@@ -9,6 +9,10 @@ import numpy as np
 from ...autograd import _sequence
 from .. import loss as ls
 from ..activation import Softmax
+from ..ctc import CTC
+from ..gather import gather
+from ..join import cat, stack
+from ..reduce import logsumexp
 from ..unary import abs as _abs
 from ..unary import clamp, exp, log, log1p, where
 from . import argument, constant, formula, linear, result, rule
@@ -148,3 +152,38 @@ def _stirling(node: Any, g: Any) -> Any:
     small = constant(t <= 1)
     safe = where(small, 2.0, argument(node, 0, t))
     return where(small, 0.0, g * (log(safe) + 0.5 / safe))
+
+
+#: The logarithm of no path: -inf has no gradient.
+NEVER = -1e30
+
+
+@rule(CTC)
+def _ctc(node: Any, g: Any) -> Any:
+    x = node.saved[0]
+    _, inputs, _, _, _, impossible, zero_infinity = node.known
+    (by_paths,) = formula(node, lambda t: _ctc_loss(node, t), (x,), g)
+    # what PyTorch adds to the gradient of log-probabilities: that of their softmax
+    read = (np.arange(len(x))[:, None] < inputs)[:, :, None]
+    added = exp(argument(node, 0, x)) * g.reshape(1, -1, 1)
+    found = where(constant(read), by_paths + added, 0.0)
+    return where(constant(impossible[:, None]), 0.0 if zero_infinity else np.nan, found)
+
+
+def _ctc_loss(node: Any, x: Any) -> Any:
+    """The loss from Tensors, step by step."""
+    states, inputs, targets, skip, *_ = node.known
+    count, length = states.shape
+    kind = x._array.dtype
+    y = gather(x, 2, constant(np.broadcast_to(states, (x.shape[0], count, length)).copy()))
+    none = constant(np.full((count, 2), NEVER, kind))
+    skip = constant(skip)
+    alpha = where(constant(np.arange(length) < 2), y[0], NEVER)
+    for t in range(1, x.shape[0]):
+        before = cat([none, alpha], 1)
+        two = where(skip, before[:, :length], NEVER)
+        onward = logsumexp(stack([alpha, before[:, 1 : length + 1], two]), 0) + y[t]
+        alpha = where(constant((inputs > t)[:, None]), onward, alpha)
+    ends = np.arange(length) - 2 * targets[:, None]
+    last = (ends == 0) | ((ends == -1) & (targets[:, None] > 0))
+    return -logsumexp(where(constant(last), alpha, NEVER), 1)

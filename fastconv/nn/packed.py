@@ -18,7 +18,13 @@ class _Packed(NamedTuple):
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """The permutation that undoes this one; None of None."""
-    return None if permutation is None else wrap(np.argsort(permutation._array, kind="stable"))
+    if permutation is None:
+        return None
+    if not isinstance(permutation, Tensor) or permutation._array.ndim != 1:
+        raise TypeError(
+            f"invert_permutation: permutation must be a 1-D Tensor, got {permutation!r:.80}"
+        )
+    return wrap(np.argsort(permutation._array, kind="stable"))
 
 
 class PackedSequence(_Packed):

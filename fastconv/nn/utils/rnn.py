@@ -12,6 +12,7 @@ from ...autograd import TensorBase
 from ...functions._named import named
 from ...functions.join import cat, stack
 from ...functions.pad import Pad
+from ...spec import as_bool, as_int
 from ...tensor import Tensor, wrap
 from ..packed import PackedSequence, invert_permutation
 
@@ -91,6 +92,7 @@ def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = Fals
     return [padded[i, : int(n)] for i, n in enumerate(lengths)]
 
 
+@named
 def pack_padded_sequence(
     input: Tensor, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
@@ -115,6 +117,8 @@ def pack_padded_sequence(
     name = "pack_padded_sequence"
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}: input must be a Tensor, got {type(input).__name__}")
+    batch_first = as_bool(name, "batch_first", batch_first)
+    enforce_sorted = as_bool(name, "enforce_sorted", enforce_sorted)
     counts = np.asarray(lengths._array if isinstance(lengths, Tensor) else lengths)
     if input.ndim < 2:
         raise ValueError(f"{name}: input must be (T, N, *), got shape {tuple(input.shape)}")
@@ -142,6 +146,7 @@ def pack_padded_sequence(
     return PackedSequence(data, wrap(there.sum(1)), None if order is None else wrap(order))
 
 
+@named
 def pad_packed_sequence(
     sequence: PackedSequence,
     batch_first: bool = False,
@@ -169,10 +174,11 @@ def pad_packed_sequence(
         For a `total_length` below the longest sequence's.
     """
     name = "pad_packed_sequence"
+    batch_first = as_bool(name, "batch_first", batch_first)
     if not isinstance(sequence, PackedSequence):
         raise TypeError(f"{name}: sequence must be a PackedSequence, got {type(sequence).__name__}")
     sizes, data = sequence.batch_sizes._array, sequence.data
-    steps = len(sizes) if total_length is None else int(total_length)
+    steps = len(sizes) if total_length is None else as_int(name, "total_length", total_length)
     if steps < len(sizes):
         raise ValueError(
             f"{name}: total_length must be at least the {len(sizes)} steps of the longest "
@@ -190,6 +196,7 @@ def pad_packed_sequence(
     return found, wrap(lengths)
 
 
+@named
 def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> PackedSequence:
     """Sequences (L, *) of different lengths, packed: see :func:`pack_padded_sequence`."""
     found = _checked(sequences, "pack_sequence")
@@ -197,8 +204,14 @@ def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> Pack
     return pack_padded_sequence(pad_sequence(found), lengths, enforce_sorted=enforce_sorted)
 
 
+@named
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Any]:
     """Undo :func:`pack_sequence`: a list of the sequences at their lengths."""
+    if not isinstance(packed_sequences, PackedSequence):
+        raise TypeError(
+            "unpack_sequence: packed_sequences must be a PackedSequence, got "
+            f"{type(packed_sequences).__name__}"
+        )
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)
 

@@ -25,14 +25,24 @@ test: build $(VENV)/.dev
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 # The suite once more, with every line of fastconv/ that runs counted, in processes that it starts too.
-# Of a part of it: make coverage TESTS=tests/test_optim.py COVERAGE='--include=fastconv/optim/*'
+# In an environment of its own, with PyTorch and TensorBoard, whose tests would be skipped otherwise.
+# Of a part: make coverage TESTS=tests/test_optim.py COVERAGE='--include=fastconv/optim/*'
 COVERAGE ?= --fail-under=95
+COVERAGE_VENV ?= .venv-coverage
 
-coverage: build $(VENV)/.dev
+coverage: build $(COVERAGE_VENV)/.installed
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(PY) -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
-	$(PY) -m coverage combine -q
-	$(PY) -m coverage report $(COVERAGE)
+	$(COVERAGE_VENV)/bin/python -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	$(COVERAGE_VENV)/bin/python -m coverage combine -q
+	$(COVERAGE_VENV)/bin/python -m coverage report $(COVERAGE)
+
+$(COVERAGE_VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(COVERAGE_VENV)
+	$(COVERAGE_VENV)/bin/python -m pip --disable-pip-version-check -q install \
+	  'setuptools>=64' wheel 'cffi>=1.15' $(TORCH) tensorboard
+	FASTCONV_NO_EXT=1 $(COVERAGE_VENV)/bin/python -m pip --disable-pip-version-check -q install \
+	  --no-build-isolation -e '.[vision,dev]'
+	@touch $@
 
 build: $(VENV)/.built
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..functions.shape import cat
+from ..functions.join import cat
 from ..nn import (
     AdaptiveAvgPool2d,
     BasicConv2d,

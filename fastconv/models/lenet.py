@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..functions.shape import cat
+from ..functions.join import cat
 from ..nn import (
     Conv2d,
     Flatten,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..functions.shape import cat
+from ..functions.join import cat
 from ..nn import (
     AdaptiveAvgPool2d,
     AvgPool2d,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..functions.shape import cat
+from ..functions.join import cat
 from ..nn import BatchNorm2d, Conv2d, Linear, MaxPool2d, Module, ReLU, Sequential
 from ..nn import functional as F
 from ..tensor import Tensor

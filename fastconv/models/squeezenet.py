@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..functions.shape import cat
+from ..functions.join import cat
 from ..nn import AdaptiveAvgPool2d, Conv2d, Dropout, MaxPool2d, Module, ReLU, Sequential, init
 from ..tensor import Tensor
 from ._blocks import initialise

@@ -118,17 +118,18 @@ def along_axis(k: int, where: Any) -> tuple[Any, ...]:
     return (*(slice(None),) * k, where)
 
 
-def room(shape: Any) -> tuple[int, ...]:
-    """A shape to be made, checked.
+def room(shape: Any, source: int = 0) -> tuple[int, ...]:
+    """A shape to be made from `source` elements, checked.
 
     Raises
     ------
     OnnxError
-        If it has negative sizes, or more elements than `MOST`.
+        If it has negative sizes, or more elements than `MOST` and than 64 times the source.
     """
     shape = tuple([int(n) for n in shape])
     if any(n < 0 for n in shape):
         raise OnnxError(f"sizes must not be negative, got {shape}")
-    if math.prod(shape) > MOST:
-        raise OnnxError(f"a result of shape {shape} has more than {MOST} elements")
+    most = max(MOST, 64 * source)
+    if math.prod(shape) > most:
+        raise OnnxError(f"a result of shape {shape} has more than {most} elements")
     return shape

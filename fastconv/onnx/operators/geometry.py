@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from ...caches import cached
 from ...spec import ConvSpec
-from ...spec.arguments import check_elements, three
+from ...spec.arguments import three
 from ..errors import OnnxError
 from ..registry import Node
+from ..values import room
 
 Ints = tuple[int, ...]
 
@@ -56,7 +59,7 @@ def conv_spec(
     if min(out) < 1:
         raise OnnxError(f"the kernel is larger than the padded input: {shapes}, pads {before} and "
                         f"{after}, dilations {dilation}")  # fmt: skip
-    check_elements("Conv", "output", (x[0], w[0], *out))
+    room((x[0], w[0], *out), math.prod(x))
     return ConvSpec(
         rank, x[0], x[1], w[0], groups, three(x[2:], 1), three(tuple(out), 1), three(w[2:], 1),
         three(stride, 1), three(before, 0), three(dilation, 1),
@@ -77,7 +80,7 @@ def transposed_spec(
     if min(out) < 1:
         raise OnnxError(f"output size {out} is not positive: {shapes}")
     channels = w[1] * groups
-    check_elements("ConvTranspose", "output", (x[0], channels, *out))
+    room((x[0], channels, *out), math.prod(x))
     return ConvSpec(
         rank, x[0], channels, x[1], groups, three(out, 1), three(x[2:], 1), three(w[2:], 1),
         three(stride, 1), three(before, 0), three(dilation, 1),

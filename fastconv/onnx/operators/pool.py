@@ -11,23 +11,23 @@ import fastconv as T
 
 from ...caches import cached, count
 from ...functions.pool import LPPool, MaxPool, MaxUnpool, avg_pool, max_pool
-from ...spec.arguments import check_elements, three
+from ...spec.arguments import three
 from ...spec.pool import PoolSpec
 from ..errors import OnnxError
 from ..registry import Node, operator
-from ..values import arr, ints, is_tensor, ten
+from ..values import arr, ints, is_tensor, room, ten
 from .geometry import Ints, paddings, per_axis
 
 
 def _table(size: int, out: int, k: int, s: int, d: int, a: int, b: int, pad: bool) -> np.ndarray:
     """Rows start, count, step, size of the windows on one axis (see PoolSpec)."""
     first = np.arange(out, dtype=np.int64) * s - a
-    taps = first[:, None] + d * np.arange(k)
-    inside = (taps >= 0) & (taps < size)
-    count = inside.sum(1)
-    start = np.where(count > 0, taps[np.arange(out), inside.argmax(1)], 0)
-    divisor = (taps < size + b).sum(1) if pad else count
-    return np.stack([start, count, np.full(out, d), divisor]).astype(np.int64)
+    skip = np.maximum(0, -(first // d))  # taps in the padding before the input
+    start = first + skip * d
+    last = np.minimum(first + d * (k - 1), size - 1)
+    count = np.maximum(0, (last - start) // d + 1)
+    divisor = np.minimum(k, (size + b - 1 - first) // d + 1) if pad else count
+    return np.stack([np.minimum(start, size - 1), count, np.full(out, d), divisor]).astype(np.int64)
 
 
 @cached(1024)
@@ -50,11 +50,11 @@ def _spec(
         if out < 1:
             raise OnnxError(f"kernel {kernel} is larger than the padded input {x}")
         outs.append(out)
+        room((*x[:2], *outs), math.prod(x))
         table = _table(m, out, k, s, d, a, b, pad)
         table.flags.writeable = False
         count(table)
         tables.append(table)
-    check_elements("pooling", "output", (*x[:2], *outs))
     unit = np.array([[0], [1], [1], [1]], np.int64)
     tables = [unit] * (3 - rank) + tables
     return PoolSpec(rank, x[0], x[1], three(x[2:], 1), three(tuple(outs), 1),

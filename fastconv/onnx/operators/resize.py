@@ -159,7 +159,7 @@ def resize(x: Any, plans: list[Plan | None], how: How) -> Any:
         raise OnnxError(f"mode {how.mode!r}, coordinate_transformation_mode {how.place!r}")
     if how.nearest not in ROUNDINGS:
         raise OnnxError(f"nearest_mode {how.nearest!r} is none of {', '.join(ROUNDINGS)}")
-    room([m if p is None else p.out for m, p in zip(x.shape, plans, strict=True)])
+    room([m if p is None else p.out for m, p in zip(x.shape, plans)], math.prod(x.shape))
     if 0 in x.shape:
         raise OnnxError(f"input of shape {tuple(x.shape)} is empty")
     rank = len(plans)

@@ -223,6 +223,12 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             load(path)
 
 
+def test_names_that_are_no_text() -> None:
+    data = small().SerializeToString().replace(b"Relu", b"Re\xffu")
+    with pytest.raises(OnnxError, match="no text|no ONNX file"):
+        load(data)
+
+
 def test_data_that_does_not_fit_its_shape() -> None:
     m = small()
     m.graph.initializer[0].dims[0] = 1 << 40

@@ -50,8 +50,26 @@ def read_model(source: Any) -> Any:
         raise OnnxError(f"{name} holds no graph: it is no ONNX file, or is cut off")
     if not model.opset_import:
         raise OnnxError(f"{name} does not say which opset version it needs")
+    _check_text(model.graph, name)
     _external(onnx, model, place, name)
     return model
+
+
+def _check_text(graph: Any, name: str) -> None:
+    """Refuse names that are no text: protobuf gives them as bytes."""
+    texts = [v.name for v in (*graph.input, *graph.output, *graph.initializer)]
+    for node in graph.node:
+        texts += [node.op_type, node.domain, node.name, *node.input, *node.output]
+        texts += [attribute.name for attribute in node.attribute]
+    wrong = next((text for text in texts if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise OnnxError(f"{name} is damaged: the name {wrong!r} is no text")
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(
+                attribute.graphs
+            ):
+                _check_text(inner, name)
 
 
 def _external(onnx: Any, model: Any, place: str, name: str) -> None:

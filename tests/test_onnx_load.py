@@ -225,7 +225,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_names_that_are_no_text() -> None:
     data = small().SerializeToString().replace(b"Relu", b"Re\xffu")
-    with pytest.raises(OnnxError, match="no text|no ONNX file"):
+    with pytest.raises(OnnxError, match=r"no text|no ONNX file"):
         load(data)
 
 

@@ -274,6 +274,34 @@ def test_what_was_read_trains() -> None:
         np.testing.assert_allclose(p.grad.numpy(), mine[name].grad.numpy(), rtol=1e-4, atol=1e-6)
 
 
+class Several(nn.Module):
+    """Two inputs, one of them integers, and results by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.mix = nn.Embedding(7, 3), nn.Bilinear(3, 3, 2)
+
+    def forward(self, x: Any, which: Any) -> Any:
+        rows = self.table(which)
+        return {"sum": x + rows, "parts": (rows * 2, x.mean(1))}
+
+
+def test_several_inputs_and_results() -> None:
+    model = Several()
+    names = {"input_names": ["x", "which"], "output_names": ["sum", "rows", "mean"]}
+    proto = export(model, (T.randn(2, 3), T.tensor([1, 6])), None, **names)
+    x, which = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32), np.arange(5)
+    with T.no_grad():
+        wanted = model(T.from_numpy(x), T.from_numpy(which))
+    for found in (
+        run_elsewhere(proto.SerializeToString(), [x, which]),
+        load(proto).run({"which": which, "x": x}),
+    ):
+        np.testing.assert_allclose(found[0], wanted["sum"].numpy(), rtol=1e-6)
+        np.testing.assert_allclose(found[1], wanted["parts"][0].numpy(), rtol=1e-6)
+        np.testing.assert_allclose(found[2], wanted["parts"][1].numpy(), rtol=1e-5, atol=1e-6)
+
+
 def test_training_mode_comes_back() -> None:
     model = lenet().train()
     model[1].eval()

@@ -98,11 +98,13 @@ class Node:
     scoped : bool
     last : tuple of str
         Values that nobody needs after this node.
+    memo : dict
+        What an operator wants to find again, by the shapes of its inputs (`kept`).
     """
 
     __slots__ = (
-        "attributes", "call", "domain", "inputs", "kind", "last", "name", "outputs", "scoped",
-        "version",
+        "attributes", "call", "domain", "inputs", "kind", "last", "memo", "name", "outputs",
+        "scoped", "version",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +120,24 @@ class Node:
         self.version, self.inputs, self.outputs = version, inputs, outputs
         self.attributes, self.call, self.scoped = attributes, operator.function, operator.scoped
         self.last: tuple[str, ...] = ()
+        self.memo: dict[Any, Any] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {slot: getattr(self, slot) for slot in self.__slots__ if slot != "memo"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for slot, value in state.items():
+            setattr(self, slot, value)
+        self.memo = {}
+
+    def kept(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` has returned for this key before, or does now."""
+        found = self.memo.get(key)
+        if found is None:
+            if len(self.memo) >= 64:
+                self.memo.clear()
+            found = self.memo[key] = make()
+        return found
 
     def get(self, name: str, default: Any = None) -> Any:
         """An attribute, or what it is where the file does not say."""

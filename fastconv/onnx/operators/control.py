@@ -114,8 +114,7 @@ def _scan8(n: Node, env: Env, lengths: Any, *given: Any) -> Any:
         raise OnnxError("sequence_lens of Scan version 8 are not supported")
     batch = given[0].shape[0]
     newer = Node.__new__(Node)
-    for slot in Node.__slots__:
-        setattr(newer, slot, getattr(n, slot))
+    newer.__setstate__(n.__getstate__())
     newer.attributes = {
         "body": n.get("body"), "num_scan_inputs": n.get("num_scan_inputs"),
         "scan_input_directions": n.get("directions"),

@@ -13,6 +13,7 @@ from ..._grad_mode import mode
 from ...functions.conv import ConvTranspose, convolution
 from ...functions.conv_late import conv_late
 from ...functions.kept import kept
+from ...spec import ConvSpec
 from ..errors import OnnxError
 from ..registry import Node, operator
 from ..values import arr, ints, room, ten
@@ -21,23 +22,28 @@ from .geometry import conv_spec, paddings, per_axis, transposed_spec
 
 def convolve(n: Node, x: Any, w: Any, b: Any) -> Any:
     """The convolution of Tensors that the node describes."""
-    xs, ws = tuple(x.shape), tuple(w.shape)
+    xs, ws = tuple(x.shape), w._array.shape
+    spec = n.memo.get((xs, ws)) or n.kept((xs, ws), lambda: _spec(n, xs, ws))
+    kind = w._array.dtype
+    if x.dtype.dtype != kind or (b is not None and b._array.dtype != kind):
+        raise OnnxError(f"input is {x.dtype}, weight {w.dtype}")
+    if b is not None and b._array.shape != ws[:1]:
+        raise OnnxError(f"the bias must have shape ({ws[0]},), got {tuple(b.shape)}")
+    if mode.waits:
+        late = conv_late(x, w, b, spec)
+        if late is not None:
+            return late
+    return convolution(x, w, b, spec)
+
+
+def _spec(n: Node, xs: tuple[int, ...], ws: tuple[int, ...]) -> ConvSpec:
     rank = len(xs) - 2
     kernel = tuple(n.get("kernel_shape") or ws[2:])
     if kernel != ws[2:]:
         raise OnnxError(f"kernel_shape {kernel} is not that of the weight, {ws}")
     stride, dilation = per_axis(n, "strides", rank), per_axis(n, "dilations", rank)
     before, after = paddings(n, xs[2:], kernel, stride, dilation)
-    spec = conv_spec(xs, ws, stride, dilation, before, after, n.get("group", 1))
-    if b is not None and tuple(b.shape) != (ws[0],):
-        raise OnnxError(f"the bias must have shape ({ws[0]},), got {tuple(b.shape)}")
-    if x.dtype != w.dtype or (b is not None and b.dtype != x.dtype):
-        raise OnnxError(f"input is {x.dtype}, weight {w.dtype}")
-    if mode.waits:
-        late = conv_late(x, w, b, spec)
-        if late is not None:
-            return late
-    return convolution(x, w, b, spec)
+    return conv_spec(xs, ws, stride, dilation, before, after, n.get("group", 1))
 
 
 @operator("Conv", weights=(1, 2))

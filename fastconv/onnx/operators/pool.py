@@ -61,7 +61,12 @@ def _spec(
                     (tables[0], tables[1], tables[2]))  # fmt: skip
 
 
-def _pool_spec(n: Node, shape: Ints) -> tuple[PoolSpec, Ints]:
+def _pool_spec(n: Node, shape: Ints) -> PoolSpec:
+    found: PoolSpec = n.memo.get(shape) or n.kept(shape, lambda: _make(n, shape))
+    return found
+
+
+def _make(n: Node, shape: Ints) -> PoolSpec:
     rank = len(shape) - 2
     kernel = per_axis(n, "kernel_shape", rank)
     stride, dilation = per_axis(n, "strides", rank), per_axis(n, "dilations", rank)
@@ -69,13 +74,13 @@ def _pool_spec(n: Node, shape: Ints) -> tuple[PoolSpec, Ints]:
     same = n.get("auto_pad", "NOTSET").startswith("SAME")
     pad = bool(n.get("count_include_pad", 0))
     ceil = bool(n.get("ceil_mode", 0))
-    return _spec(shape, kernel, stride, dilation, before, after, ceil, pad, same), kernel
+    return _spec(shape, kernel, stride, dilation, before, after, ceil, pad, same)
 
 
 @operator("MaxPool")
 def _max_pool(n: Node, x: Any) -> Any:
     shape = tuple(x.shape)
-    spec, _ = _pool_spec(n, shape)
+    spec = _pool_spec(n, shape)
     exact = None
     if not is_tensor(x):  # small integers, which float64 holds
         exact = x.dtype
@@ -95,12 +100,12 @@ def _max_pool(n: Node, x: Any) -> Any:
 
 @operator("AveragePool")
 def _average_pool(n: Node, x: Any) -> Any:
-    return avg_pool(ten(x), _pool_spec(n, tuple(x.shape))[0])
+    return avg_pool(ten(x), _pool_spec(n, tuple(x.shape)))
 
 
 @operator("LpPool", since=2)
 def _lp_pool(n: Node, x: Any) -> Any:
-    spec, _ = _pool_spec(n, tuple(x.shape))
+    spec = _pool_spec(n, tuple(x.shape))
     p = n.get("p", 2)
     if p == 1 or p % 2:
         x = ten(x).abs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -308,6 +309,44 @@ def test_training_mode_comes_back() -> None:
     export(model, picture(), None)
     assert model.training and model[4].training and not model[1].training
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_names_that_pytorch_has() -> None:
+    file = io.BytesIO()
+    T.onnx.export(
+        lenet(), picture(), file, opset_version=18, input_names=["x"], output_names=["y"],
+        dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}},
+    )  # fmt: skip
+    proto = onnx.load_model_from_string(file.getvalue())
+    assert proto.opset_import[0].version == 18
+    assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    fixed = export(lenet(), picture(), None, dynamic_axes={})
+    assert fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 2
+    with pytest.raises(ExportError, match="only axis 0 can vary"):
+        export(lenet(), picture(), None, dynamic_axes={"input": [0, 2]})
+
+
+class Frozen(nn.Module):
+    """A residual in place behind weights that are not trained, and integers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(7, 3)
+        self.table.weight.requires_grad_(False)
+
+    def forward(self, which: Any) -> Any:
+        y = self.table(which)
+        y += 1
+        return y * 2
+
+
+def test_frozen_weights() -> None:
+    model = Frozen()
+    proto = export(model, T.tensor([1, 6]), None)
+    which = np.arange(5)
+    wanted = model(T.from_numpy(which)).numpy()
+    np.testing.assert_allclose(run_elsewhere(proto.SerializeToString(), [which])[0], wanted)
+    assert not model.table.weight.requires_grad
 
 
 def test_fixed_batch() -> None:

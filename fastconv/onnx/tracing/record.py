@@ -188,6 +188,7 @@ def record(run: Any, inputs: Sequence[Array], state: dict[str, Any]) -> tuple[Re
     ExportError
         If a profiler is running.
     """
+    from ...nn.parameter import Parameter
     from ...tensor import wrap
 
     with _lock:
@@ -202,6 +203,7 @@ def record(run: Any, inputs: Sequence[Array], state: dict[str, Any]) -> tuple[Re
                 t = t.clone()  # no leaf: it may be changed in place
             recorder.enter(number, t._array)
             tensors.append(t)
+        frozen = [t for t in state.values() if isinstance(t, Parameter) and _waits(t)]
         original: Any = Op.__dict__["apply_"]
         before = {name: vars(owner)[name] for name, owner in _owners().items()}
 
@@ -211,6 +213,8 @@ def record(run: Any, inputs: Sequence[Array], state: dict[str, Any]) -> tuple[Re
                 recorder.written(cls, target)
             return result
 
+        for t in frozen:  # so that what is done in place to their results is recorded too
+            t.requires_grad = True
         _watch.recorder = recorder
         Op.apply_ = classmethod(apply_)  # type: ignore[method-assign,assignment]
         for name, owner in _owners().items():
@@ -223,6 +227,13 @@ def record(run: Any, inputs: Sequence[Array], state: dict[str, Any]) -> tuple[Re
             for name, owner in _owners().items():
                 setattr(owner, name, before[name])
             _watch.recorder = None
+            for t in frozen:
+                t.requires_grad = False
+
+
+def _waits(t: Any) -> bool:
+    """Whether a parameter could have a gradient and does not want one."""
+    return not t.requires_grad and t._array.dtype.kind == "f"
 
 
 def _owners() -> dict[str, Any]:

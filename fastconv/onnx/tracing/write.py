@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,13 +22,15 @@ LARGEST = 2**31 - 1
 def export(
     model: Any,
     example: Any,
-    path: str | os.PathLike[str] | None,
+    path: Any,
     *,
     opset: int = 17,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     dynamic_batch: bool = True,
     check: bool = True,
+    opset_version: int | None = None,
+    dynamic_axes: Any = None,
 ) -> Any:
     """Write a network as an ONNX file.
 
@@ -45,8 +46,8 @@ def export(
         Or another callable on tensors.
     example : Tensor, ndarray or tuple of them
         The inputs, the batch along axis 0.
-    path : path or None
-        Where the file goes, in one step; None only returns the model.
+    path : path, binary file or None
+        Where the model goes, in one step; None only returns it.
     opset : int
         17 or later.
     input_names, output_names : sequence of str, optional
@@ -56,6 +57,11 @@ def export(
     check : bool
         Run the file with fastconv on other numbers (and another batch size), and compare it with
         the network: this finds what was frozen and should not have been.
+    opset_version : int, optional
+        PyTorch's name for `opset`.
+    dynamic_axes : dict, optional
+        PyTorch's way to say `dynamic_batch`: for each name the axes that vary, of which only axis 0
+        can. An empty one means none.
 
     Returns
     -------
@@ -70,6 +76,11 @@ def export(
         If the onnx package is missing.
     """
     onnx = need_onnx()
+    opset = opset if opset_version is None else opset_version
+    if dynamic_axes is not None:
+        if any(set(axes) - {0} for axes in dict(dynamic_axes).values()):
+            raise ExportError(f"export(): only axis 0 can vary, got dynamic_axes={dynamic_axes}")
+        dynamic_batch = any(len(axes) for axes in dynamic_axes.values())
     newest = onnx.defs.onnx_opset_version()
     if type(opset) is not int or not OLDEST <= opset <= newest:
         raise ExportError(f"export(): opset must be from {OLDEST} to {newest}, got {opset!r}")
@@ -90,7 +101,9 @@ def export(
     finally:
         for m in training:
             m.training = True
-    if path is not None:
+    if hasattr(path, "write"):
+        path.write(proto.SerializeToString())
+    elif path is not None:
         with atomic_path(path) as temporary:
             temporary.write_bytes(proto.SerializeToString())
     return proto

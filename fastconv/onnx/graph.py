@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import TensorBase, no_grad
+from .bodies import expanded, nodes
 from .errors import OnnxError, UnknownOperator, need_onnx
 from .reading import TYPES, attribute_value, tensor_value, type_name
 from .registry import Node, find
@@ -157,52 +158,23 @@ class Builder:
     def unknown(self, proto: Any) -> set[tuple[str, str, int, str]]:
         """(operator, domain, version, node) of what is not in the table."""
         found = set()
-        for node in proto.node:
-            domain = "" if node.domain == "ai.onnx" else node.domain
-            version = self.versions.get(domain, 0)
-            if find(node.op_type, domain, version) is None:
+        for node in nodes(proto):
+            if self.missing(self.model, node):
+                domain = "" if node.domain == "ai.onnx" else node.domain
                 name = node.name or (node.output[0] if node.output else "")
-                found.add((node.op_type, domain, version, name))
-            for attribute in node.attribute:
-                for g in ([attribute.g] if attribute.HasField("g") else []) + list(
-                    attribute.graphs
-                ):
-                    found |= self.unknown(g)
+                found.add((node.op_type, domain, self.versions.get(domain, 0), name))
         return found
 
     def expand(self) -> None:
-        """Put the bodies of functions in their place: the model's own, and those of the standard
-        that have no operator here."""
-        onnx = need_onnx()
-        try:
-            if self.model.functions:
-                from onnx import inliner
+        """Put the bodies of functions in their place."""
+        self.model = expanded(self.model, self.missing)
+        for entry in self.model.opset_import:
+            self.versions["" if entry.domain == "ai.onnx" else entry.domain] = entry.version
 
-                self.model = inliner.inline_local_functions(self.model)
-            for _ in range(4):
-                wanted = []
-                for kind, domain, version, _ in self.unknown(self.model.graph):
-                    try:
-                        schema = onnx.defs.get_schema(kind, version, domain)
-                    except Exception:  # onnx does not know it either
-                        continue
-                    if schema.has_function or schema.has_context_dependent_function:
-                        wanted.append((domain, kind))
-                if not wanted:
-                    return
-                from onnx import inliner
-
-                self.model = onnx.shape_inference.infer_shapes(self.model)
-                self.model = inliner.inline_selected_functions(
-                    self.model, wanted, inline_schema_functions=True
-                )
-                for entry in self.model.opset_import:
-                    domain = "" if entry.domain == "ai.onnx" else entry.domain
-                    self.versions[domain] = entry.version
-        except OnnxError:
-            raise
-        except Exception as error:
-            raise OnnxError(f"a function of the model cannot be put in place: {error}") from None
+    def missing(self, model: Any, node: Any) -> bool:
+        """Whether a node has no operator here."""
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        return find(node.op_type, domain, self.versions.get(domain, 0)) is None
 
     def infer(self) -> None:
         """What is known of types and shapes before anything runs."""

@@ -1,5 +1,4 @@
-"""The ``fastconv`` command: demo, train, classify, detect, bench, info, explain, verify,
-convert.
+"""The ``fastconv`` command: demo, train, classify, detect, bench, info, verify and others.
 
 Exit codes: 0 done, 1 it failed (the reason on standard error), 2 wrong arguments, 130 interrupted.
 """
@@ -22,7 +21,15 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; every command sets ``run`` and ``parser``."""
     from fastconv import __version__
     from fastconv.cli import (
-        bench, convert, demo, detect, explain, info, photo, train, verify,
+        bench,
+        convert,
+        demo,
+        detect,
+        explain,
+        info,
+        photo,
+        train,
+        verify,
     )  # fmt: skip
 
     parser = argparse.ArgumentParser(

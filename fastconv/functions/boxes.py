@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autograd import TensorBase, wrap
 from .elementwise import maximum, minimum
-from .shape import stack
+from .join import stack
 
 Array = np.ndarray
 __all__ = [

@@ -326,8 +326,8 @@ from .config import (
 
 # What costs time to import and is not needed to compute with tensors comes when it is asked for.
 _MODULES = (
-    "cuda", "data", "datasets", "keras", "metrics", "models", "nn", "ops", "optim", "profiler",
-    "sklearn", "train", "transforms", "utils",
+    "cuda", "data", "datasets", "keras", "metrics", "models", "nn", "onnx", "ops", "optim",
+    "profiler", "sklearn", "train", "transforms", "utils",
     # PyTorch's modules without effect here, each a file of its name
     "__config__", "_dynamo", "accelerator", "amp", "backends", "compiler", "cpu", "distributed",
     "fx", "hub", "jit", "mps", "multiprocessing", "version", "xpu",
@@ -430,6 +430,7 @@ if TYPE_CHECKING:
         mps,
         multiprocessing,
         nn,
+        onnx,
         ops,
         optim,
         profiler,

@@ -21,7 +21,9 @@ from fastconv.cli.table import markdown_table, text_table
 from fastconv.shapes import LARGE, NETWORKS, select
 from fastconv.spec import conv_spec
 
-COMMANDS = ("demo", "train", "bench", "info", "explain", "verify", "convert")
+COMMANDS = (
+    "demo", "train", "classify", "detect", "bench", "info", "explain", "verify", "convert",
+)  # fmt: skip
 needs_c = pytest.mark.skipif(backends.why_not("c") is not None, reason="needs the C extension")
 
 

@@ -1,4 +1,4 @@
-"""The ``fastconv`` command: demo, train, bench, info, explain, verify, convert.
+"""The ``fastconv`` command: demo, train, classify, detect, bench, info, verify and others.
 
 Exit codes: 0 done, 1 it failed (the reason on standard error), 2 wrong arguments, 130 interrupted.
 """
@@ -20,7 +20,17 @@ DESCRIPTION = "CPU convolution engine: train, look and measure from the command 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; every command sets ``run`` and ``parser``."""
     from fastconv import __version__
-    from fastconv.cli import bench, convert, demo, explain, info, train, verify
+    from fastconv.cli import (
+        bench,
+        convert,
+        demo,
+        detect,
+        explain,
+        info,
+        photo,
+        train,
+        verify,
+    )  # fmt: skip
 
     parser = argparse.ArgumentParser(
         prog="fastconv",
@@ -30,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (demo, train, bench, info, explain, verify, convert):
+    for module in (demo, train, photo, detect, bench, info, explain, verify, convert):
         module.add(commands)
     return parser
 

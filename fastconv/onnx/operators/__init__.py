@@ -1,0 +1,1 @@
+"""The operators by kind; importing a file registers what is in it."""

@@ -1,0 +1,1 @@
+"""Networks to ONNX: a run is recorded, and written operation by operation."""

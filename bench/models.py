@@ -82,13 +82,12 @@ def row_of(name: str, count: bool = False) -> list[str]:
         products = grouped(round(found.total_mult_adds / 1e6))
         if found.total_mult_adds < 10e6:
             products = f"{found.total_mult_adds / 1e6:.2f}"
-    channels, height, width = row.input
     papers = [paper for start, paper in OTHER_PAPERS.items() if name.startswith(start)]
     return [
         f"`{name}`",
         grouped(row.parameters),
         products,
-        f"{channels}×{height}×{width}",
+        "×".join(map(str, row.input)),
         "yes" if row.torchvision else "no",
         papers[0] if papers else PAPERS[FAMILY[name]],
     ]

@@ -88,7 +88,25 @@ PAPERS = {
     "efficientnet": "Tan, Le 2019",
     "regnet": "Radosavovic et al. 2020",
     "convnext": "Liu et al. 2022",
+    "fpn": "Lin et al. 2017",
+    "unet": "Ronneberger et al. 2015",
+    "segmentation": "Long et al. 2015",
+    "autoencoder": "Hinton, Salakhutdinov 2006",
+    "vae": "Kingma, Welling 2014",
+    "dcgan": "Radford et al. 2016",
+    "capsnet": "Sabour et al. 2017",
+    "tcn": "Bai et al. 2018",
+    "c3d": "Tran et al. 2015",
+    "video": "Tran et al. 2018",
+    "restoration": "Zhang et al. 2017",
+    "style_transfer": "Johnson et al. 2016",
 }
+
+#: Families that do something else than to classify an image: tests/test_models_tasks.py.
+TASKS = {
+    "fpn", "unet", "segmentation", "autoencoder", "vae", "dcgan", "capsnet", "tcn", "c3d", "video",
+    "restoration", "style_transfer", "detector",
+}  # fmt: skip
 
 #: Networks whose paper is not their family's, by the beginning of their names.
 OTHER_PAPERS = {
@@ -98,6 +116,10 @@ OTHER_PAPERS = {
     "wide_resnet": "Zagoruyko, Komodakis 2016",
     "se_resnet": "Hu et al. 2018",
     "efficientnet_v2": "Tan, Le 2021",
+    "deeplabv3": "Chen et al. 2017",
+    "lraspp": "Howard et al. 2019",
+    "unet3d": "Çiçek et al. 2016",
+    "espcn": "Shi et al. 2016",
 }
 
 NETWORKS = {
@@ -223,6 +245,95 @@ NETWORKS = {
     "convnext_small": Network(50_223_688, TORCHVISION),
     "convnext_base": Network(88_591_464, TORCHVISION),
     "convnext_large": Network(197_767_336, TORCHVISION),
+    # fpn.py
+    "fpn_resnet18": Network(
+        13_783_616, "11176512 of ResNet-18: 11176512 + 960·256 + 4·256 + 4·589824 + 4·256"
+    ),
+    "fpn_resnet50": Network(
+        26_852_416, "23508032 of ResNet-50: 23508032 + 3840·256 + 4·256 + 4·589824 + 4·256"
+    ),
+    "fpn_resnet101": Network(
+        45_844_544, "42500160 of ResNet-101: 42500160 + 3840·256 + 4·256 + 4·589824 + 4·256"
+    ),
+    # unet.py
+    "unet": Network(
+        31_036_546,
+        "the original and two for each channel of a norm, less one bias: 31030658 + 5888",
+        (1, 512, 512),
+    ),
+    "unet_original": Network(
+        31_030_658,
+        "figure 1, stage by stage: 37568 + 221440 + 885248 + 3539968 + 14157824 + 2097664 + "
+        "7078912 + 524544 + 1769984 + 131200 + 442624 + 32832 + 110720 + 130",
+        (1, 572, 572),
+    ),
+    "unet3d": Network(
+        19_069_955, "section 2: 19 069 955", (3, 64, 64, 64), options={"norm": False}
+    ),
+    # segmentation.py
+    "fcn_resnet50": Network(35_322_218, TORCHVISION, (3, 520, 520), {"aux_loss": True}),
+    "fcn_resnet101": Network(54_314_346, TORCHVISION, (3, 520, 520), {"aux_loss": True}),
+    "deeplabv3_resnet50": Network(42_004_074, TORCHVISION, (3, 520, 520), {"aux_loss": True}),
+    "deeplabv3_resnet101": Network(60_996_202, TORCHVISION, (3, 520, 520), {"aux_loss": True}),
+    "deeplabv3_mobilenet_v3_large": Network(
+        11_029_328, TORCHVISION, (3, 520, 520), {"aux_loss": True}
+    ),
+    "lraspp_mobilenet_v3_large": Network(3_221_538, TORCHVISION, (3, 520, 520)),
+    # autoencoder.py
+    "autoencoder": Network(
+        2_837_314,
+        "figure 1: 2·784·1000 + 2·1000·500 + 2·500·250 + 2·250·30 + 2·1000 + 2·500 + 2·250 + 30 "
+        "+ 784",
+        (1, 28, 28),
+    ),
+    "conv_autoencoder": Network(
+        111_649, "192 + 4704 + 1568·32 + 32 + 32·1568 + 1568 + 4624 + 32 + 145", (1, 28, 28)
+    ),
+    # vae.py
+    "vae": Network(
+        815_824, "784·500 + 500 + 500·40 + 40 + 20·500 + 500 + 500·784 + 784", (1, 28, 28)
+    ),
+    "conv_vae": Network(
+        413_573,
+        "160 + 4640 + 1568·128 + 128 + 128·4 + 4 + 2·128 + 128 + 128·1568 + 1568 + 4624 + 145",
+        (1, 28, 28),
+    ),
+    # dcgan.py
+    "dcgan_generator": Network(
+        18_855_040,
+        "figure 1: 100·16·1024 + 1024·512·25 + 512·256·25 + 256·128·25 + 128·3·25 + 2·1920",
+        (100,),
+    ),
+    "dcgan_discriminator": Network(
+        17_232_768,
+        "3·128·25 + 128·256·25 + 256·512·25 + 512·1024·25 + 1024·16 + 2·1792",
+        (3, 64, 64),
+    ),
+    # capsnet.py
+    "capsnet": Network(8_215_568, "section 5.1: 8.2 M", (1, 28, 28)),
+    # tcn.py
+    "tcn": Network(66_910, "table 1, sequential MNIST, 70 K: 0.07 M", (1, 784)),
+    # c3d.py
+    "c3d": Network(
+        79_991_015,
+        "figure 3: 5248 + 221312 + 884992 + 1769728 + 3539456 + 3·7078400 + 33558528 + 16781312 "
+        "+ 1995239",
+        (3, 16, 112, 112),
+    ),
+    # video.py
+    "r3d_18": Network(33_371_472, TORCHVISION, (3, 16, 112, 112)),
+    "mc3_18": Network(11_695_440, TORCHVISION, (3, 16, 112, 112)),
+    "r2plus1d_18": Network(31_505_325, TORCHVISION, (3, 16, 112, 112)),
+    # restoration.py
+    "dncnn": Network(556_097, "640 + 15·36864 + 15·128 + 577", (1, 40, 40)),
+    "espcn": Network(22_729, "section 3.1: 1664 + 18464 + 2601", (1, 17, 17)),
+    # style_transfer.py
+    "style_transfer": Network(
+        1_679_235,
+        "PyTorch's example fast_neural_style: 7776 + 32 + 18496 + 73856 + 10·147584 + 73792 + "
+        "18464 + 7779 + 2·64 + 2·32 + 2·128 + 10·2·128 + 2·64 + 2·32",
+        (3, 256, 256),
+    ),
 }
 
 
@@ -234,16 +345,21 @@ def digest(state: Iterable[tuple[str, Iterable[int]]]) -> list[Any]:
 
 def digests_of_torchvision(names: Iterable[str]) -> dict[str, list[Any]]:
     """`digest` of each network as torchvision has it; needs torchvision."""
+    import inspect
+
     import torch
     import torchvision.models
 
     found = {}
     for name in names:
+        builder = torchvision.models.get_model_builder(name)
+        parts = inspect.signature(builder).parameters
+        options = {"weights_backbone": None} if "weights_backbone" in parts else {}
         try:
             with torch.device("meta"):
-                network = torchvision.models.get_model(name)
+                network = builder(**options)
         except NotImplementedError:  # RegNet computes its widths with tensors
-            network = torchvision.models.get_model(name)
+            network = builder(**options)
         found[name] = digest((key, value.shape) for key, value in network.state_dict().items())
     return found
 

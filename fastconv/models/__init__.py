@@ -103,6 +103,31 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
         ("ConvNeXt",),
     ),
+    "fpn": (("fpn_resnet18", "fpn_resnet50", "fpn_resnet101"), ("FPN", "FeaturePyramidNetwork")),
+    "unet": (("unet", "unet_original", "unet3d"), ("UNet",)),
+    "segmentation": (
+        (
+            "fcn_resnet50",
+            "fcn_resnet101",
+            "deeplabv3_resnet50",
+            "deeplabv3_resnet101",
+            "deeplabv3_mobilenet_v3_large",
+            "lraspp_mobilenet_v3_large",
+        ),
+        ("ASPP", "LRASPP", "DeepLabHead", "FCNHead", "SegmentationNetwork"),
+    ),
+    "autoencoder": (("autoencoder", "conv_autoencoder"), ("Autoencoder", "ConvAutoencoder")),
+    "vae": (("vae", "conv_vae"), ("VAE", "vae_loss")),
+    "dcgan": (
+        ("dcgan_generator", "dcgan_discriminator"),
+        ("DCGANDiscriminator", "DCGANGenerator"),
+    ),
+    "capsnet": (("capsnet",), ("CapsNet", "CapsNetOutputs", "capsnet_loss")),
+    "tcn": (("tcn",), ("TCN",)),
+    "c3d": (("c3d",), ("C3D",)),
+    "video": (("r3d_18", "mc3_18", "r2plus1d_18"), ("VideoResNet",)),
+    "restoration": (("dncnn", "espcn"), ("ESPCN", "DnCNN")),
+    "style_transfer": (("style_transfer",), ("TransformerNet",)),
     "feature_extraction": (
         (),
         (

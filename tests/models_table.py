@@ -100,6 +100,7 @@ PAPERS = {
     "video": "Tran et al. 2018",
     "restoration": "Zhang et al. 2017",
     "style_transfer": "Johnson et al. 2016",
+    "detector": "Tian et al. 2019",
 }
 
 #: Families that do something else than to classify an image: tests/test_models_tasks.py.
@@ -333,6 +334,13 @@ NETWORKS = {
         "PyTorch's example fast_neural_style: 7776 + 32 + 18496 + 73856 + 10·147584 + 73792 + "
         "18464 + 7779 + 2·64 + 2·32 + 2·128 + 10·2·128 + 2·64 + 2·32",
         (3, 256, 256),
+    ),
+    # detector.py
+    "fcos_tiny": Network(
+        350_530,
+        "backbone, pyramid, towers, results: 432 + 2304 + 4608 + 9216 + 18432 + 36864 + 55296 + "
+        "82944 + 2·2·208 + 160·48 + 2·48 + 2·20784 + 4·20736 + 4·96 + 16·433 + 2",
+        (3, 96, 96),
     ),
 }
 

@@ -1,7 +1,7 @@
-"""Measures of classifiers, segmentations and regressions.
+"""Measures of classifiers, segmentations, regressions and detectors.
 
-Each is there twice: a class that collects batches (``update``, ``compute``, ``reset``, ``merge``)
-and a function of all samples at once. Values are scikit-learn's.
+Each but those of detectors is there twice: a class that collects batches (``update``, ``compute``,
+``reset``, ``merge``) and a function of all samples at once. Values are scikit-learn's.
 """
 
 from .base import Metric
@@ -29,6 +29,7 @@ from .curves import (
     roc_auc,
     roc_curve,
 )
+from .detection import detection_average_precision, matched_boxes
 from .functional import (
     accuracy,
     confusion_matrix,
@@ -75,6 +76,7 @@ __all__ = [
     "auc",
     "average_precision",
     "confusion_matrix",
+    "detection_average_precision",
     "dice",
     "f1",
     "false_negative_rate",
@@ -82,6 +84,7 @@ __all__ = [
     "get",
     "iou",
     "jaccard",
+    "matched_boxes",
     "mean_absolute_error",
     "mean_squared_error",
     "precision",

@@ -11,7 +11,7 @@ from unittest import mock
 
 import fastconv
 from fastconv import models
-from fastconv.nn import Conv2d
+from fastconv.nn import Conv2d, Conv3d
 from fastconv.nn.init import undrawn
 from tests.models_table import NETWORKS, OTHER_PAPERS, PAPERS
 
@@ -39,6 +39,14 @@ Weights are drawn as in the paper; nothing is downloaded. A file that you have i
 `models.freeze(net, until="layer3")` lets the first part learn no more, and
 `models.Ensemble(a, b, c)` is the mean of several.
 
+Not all of them classify. `models.FPN(backbone, in_channels)` puts a feature pyramid on any backbone
+that returns maps; its names are torchvision's. Segmentation networks return a dict with the scores
+of each pixel as `out`, and `aux` with `aux_loss=True`; files of weights have it. The detector
+`fcos_tiny` is told what is there by its `encode`, is trained with `models.detection_loss`, and
+`detect` gives boxes, classes and key points. `models.vae_loss` and `models.capsnet_loss` are the
+losses of those papers. Inputs are channels, then (frames or depth,) height and width; a code is one
+number. The 3D U-Net is counted without batch norm, as in its paper.
+
 | network | parameters | multiply-adds (M) | input | torchvision | paper |
 |---|---:|---:|---|---|---|
 """
@@ -65,7 +73,8 @@ def zeros(
 @contextmanager
 def shapes_only() -> Iterator[None]:
     """Layers of convolution have results of the right shape, and compute nothing."""
-    with mock.patch.object(Conv2d, "convolve", staticmethod(zeros)):
+    zero = staticmethod(zeros)
+    with mock.patch.object(Conv2d, "convolve", zero), mock.patch.object(Conv3d, "convolve", zero):
         yield
 
 

@@ -10,7 +10,7 @@ from _common import finish, first, folder, rows, settings
 from sklearn.decomposition import PCA
 
 import fastconv as fc
-from fastconv import data, datasets, metrics, nn, train
+from fastconv import data, datasets, metrics, models, train
 from fastconv import transforms as T
 
 WIDTH = 32  # numbers between encoder and decoder, and components of the PCA
@@ -22,14 +22,7 @@ test = first(datasets.mnist(root, train=False), 500 if args.short else 5000).ten
 noise = T.GaussianNoise(sigma=0.5)
 noisy_test = noise(test)
 
-model = nn.Sequential(
-    nn.Conv2d(1, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU(),  # 14²
-    nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU(),  # 7²
-    nn.Flatten(), nn.Linear(32 * 49, WIDTH),
-    nn.Linear(WIDTH, 32 * 49), nn.ReLU(), nn.Unflatten(1, (32, 7, 7)),
-    nn.Upsample(scale_factor=2), nn.Conv2d(32, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
-    nn.Upsample(scale_factor=2), nn.Conv2d(16, 1, 3, padding=1), nn.Sigmoid(),
-)  # fmt: skip
+model = models.conv_autoencoder(code=WIDTH)
 
 # The input gets new noise each time it is drawn; the target is the clean image.
 pairs = datasets.ArrayDataset(clean, targets=clean, transform=noise)

@@ -12,41 +12,8 @@ from _common import curves, finish, folder, plt, settings, show
 from sklearn.linear_model import LogisticRegression
 
 import fastconv as fc
-from fastconv import data, datasets, metrics, nn, train
+from fastconv import data, datasets, metrics, models, nn, train
 from fastconv import transforms as T
-
-
-def double(inputs: int, outputs: int) -> nn.Module:
-    """Two convolutions, each with batch norm and ReLU."""
-    layers: list[nn.Module] = []
-    for i in (inputs, outputs):
-        layers += [nn.Conv2d(i, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs),
-                   nn.ReLU()]  # fmt: skip
-    return nn.Sequential(*layers)
-
-
-class UNet(nn.Module):
-    """Ronneberger, Fischer, Brox (2015), with upsampling and convolution on the way up."""
-
-    def __init__(self, widths: tuple[int, ...] = (16, 32, 64)) -> None:
-        super().__init__()
-        pairs = list(zip((1, *widths), widths))
-        self.down = nn.ModuleList([double(a, b) for a, b in pairs])
-        self.up = nn.ModuleList([double(a + b, a) for a, b in reversed(pairs[1:])])
-        self.last = nn.Conv2d(widths[0], 2, 1)
-        self.pool, self.upsample = nn.MaxPool2d(2), nn.Upsample(scale_factor=2, mode="bilinear")
-
-    def forward(self, x: fc.Tensor) -> fc.Tensor:
-        """Scores (N, 2, H, W) of cell and membrane; H and W divisible by 4."""
-        kept: list[fc.Tensor] = []
-        for i, stage in enumerate(self.down):
-            x = stage(x if i == 0 else self.pool(x))
-            kept.append(x)
-        kept.pop()
-        for stage in self.up:
-            x = stage(fc.cat([self.upsample(x), kept.pop()], 1))
-        return self.last(x)
-
 
 args = settings(__doc__)
 root = folder(args, "segmentation/em_membrane", "image_0.png … and label_0.png …")
@@ -78,7 +45,8 @@ image, truth = whole[5]
 held_out = (image[None], truth.reshape(1, 512, 512).astype(np.int64))
 
 epochs = 1 if args.short else 12
-model = UNet((8, 16) if args.short else (16, 32, 64))
+plan = {"width": 8, "depth": 1} if args.short else {"width": 16, "depth": 2}
+model = models.unet(up="linear", **plan)
 optimizer = fc.optim.AdamW(model.parameters(), lr=4e-3)
 balanced = nn.CrossEntropyLoss(weight=fc.tensor([0.65, 2.2]))  # a quarter is membrane
 history = train.fit(

@@ -9,58 +9,19 @@ import numpy as np
 from _common import curves, finish, first, folder, plt, settings
 
 import fastconv as fc
-from fastconv import datasets, nn, train
-from fastconv.nn import functional as F
-
-
-class VAE(nn.Module):
-    """Images to two means and two variances; points of the plane to images."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = nn.Sequential(
-            nn.Conv2d(1, 16, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Flatten(), nn.Linear(32 * 49, 128), nn.ReLU(), nn.Linear(128, 4),
-        )  # fmt: skip
-        self.decoder = nn.Sequential(
-            nn.Linear(2, 128), nn.ReLU(), nn.Linear(128, 32 * 49), nn.ReLU(),
-            nn.Unflatten(1, (32, 7, 7)),
-            nn.Upsample(scale_factor=2), nn.Conv2d(32, 16, 3, padding=1), nn.ReLU(),
-            nn.Upsample(scale_factor=2), nn.Conv2d(16, 1, 3, padding=1),
-        )  # fmt: skip
-
-    def encode(self, x: fc.Tensor) -> tuple[fc.Tensor, fc.Tensor]:
-        """Mean and logarithm of the variance, both (N, 2)."""
-        mean, log_variance = self.encoder(x).chunk(2, 1)
-        return mean, log_variance
-
-    def forward(self, x: fc.Tensor) -> tuple[fc.Tensor, fc.Tensor, fc.Tensor]:
-        """Logits of the image at a point drawn, and what it was drawn from."""
-        mean, log_variance = self.encode(x)
-        z = mean + fc.randn_like(mean) * fc.exp(0.5 * log_variance)
-        return self.decoder(z), mean, log_variance
-
-
-def evidence(out: tuple[fc.Tensor, fc.Tensor, fc.Tensor], x: fc.Tensor) -> fc.Tensor:
-    """Negative evidence lower bound, a mean over the images of a batch."""
-    logits, mean, log_variance = out
-    likelihood = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
-    divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum()
-    return (likelihood + divergence) / len(x)
-
+from fastconv import datasets, models, train
 
 args = settings(__doc__)
 root = folder(args, "mnist", "MNIST's four IDX files")
 digits = first(datasets.mnist(root), 1000 if args.short else 10_000)
 test = first(datasets.mnist(root, train=False), 500 if args.short else 5000)
-model = VAE()
+model = models.conv_vae()
 optimizer = fc.optim.Adam(model.parameters(), lr=2e-3)
 epochs = 1 if args.short else 15
 loader = fc.data.DataLoader(fc.data.TensorDataset(digits.tensors[0]), 128, shuffle=True)
 scheduler = train.warm_cosine(optimizer, epochs * len(loader))
 history = train.fit(
-    model, evidence, optimizer, loader, test.tensors[:1], epochs,
+    model, models.vae_loss, optimizer, loader, test.tensors[:1], epochs,
     scheduler=scheduler, schedule_on="step",
     restore_best=False,  # the test images choose nothing: the last epoch counts
 )  # fmt: skip

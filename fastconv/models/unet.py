@@ -137,7 +137,7 @@ class UNet(Module):
             x = stage(x)
         for enlarge, stage in zip(self.enlarge, self.up, strict=True):
             x = enlarge(x)
-            x = stage(cat([_cropped(beside.pop(), x), x], 1))
+            x = stage(cat([x, _cropped(beside.pop(), x)], 1))
         return self.last(x)
 
 

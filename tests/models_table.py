@@ -100,13 +100,14 @@ PAPERS = {
     "video": "Tran et al. 2018",
     "restoration": "Zhang et al. 2017",
     "style_transfer": "Johnson et al. 2016",
+    "siamese": "Koch et al. 2015",
     "detector": "Tian et al. 2019",
 }
 
 #: Families that do something else than to classify an image: tests/test_models_tasks.py.
 TASKS = {
     "fpn", "unet", "segmentation", "autoencoder", "vae", "dcgan", "capsnet", "tcn", "c3d", "video",
-    "restoration", "style_transfer", "detector",
+    "restoration", "style_transfer", "siamese", "detector",
 }  # fmt: skip
 
 #: Networks whose paper is not their family's, by the beginning of their names.
@@ -334,6 +335,12 @@ NETWORKS = {
         "PyTorch's example fast_neural_style: 7776 + 32 + 18496 + 73856 + 10·147584 + 73792 + "
         "18464 + 7779 + 2·64 + 2·32 + 2·128 + 10·2·128 + 2·64 + 2·32",
         (3, 256, 256),
+    ),
+    # siamese.py
+    "siamese": Network(
+        38_951_745,
+        "figure 4: 6464 + 401536 + 262272 + 524544 + 9216·4096 + 4096 + 4097",
+        (1, 105, 105),
     ),
     # detector.py
     "fcos_tiny": Network(

@@ -49,7 +49,7 @@ SMALL: list[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...]]] = [
 
 
 def test_every_family_has_a_small_network() -> None:
-    assert {models._BUILDERS[name] for name, *_ in SMALL} | {"detector"} == TASKS
+    assert {models._BUILDERS[name] for name, *_ in SMALL} | {"detector", "siamese"} == TASKS
 
 
 def results(out: Any) -> list[Any]:
@@ -94,7 +94,7 @@ def test_step(case: int) -> None:
         ("autoencoder", {"shape": (0, 2, 2)}, "shape must be positive"),
         ("conv_autoencoder", {"shape": (1, 30, 28)}, "divisible by 4, got .1, 30, 28."),
         ("conv_autoencoder", {"code": 0}, "code must be positive"),
-        ("vae", {"code": 0}, "vae: all sizes must be positive"),
+        ("vae", {"code": 0}, r"vae: code must be positive, got \(0,\)"),
         ("conv_vae", {"shape": (1, 6, 6)}, "divisible by 4"),
         ("dcgan_generator", {"size": 48}, "power of two from 8, got 48"),
         ("dcgan_generator", {"code": 0}, "code must be positive, got 0"),
@@ -394,6 +394,26 @@ def test_style_transfer_has_the_names_of_published_files() -> None:
     }.items():
         assert state[key].shape == shape
     assert models.style_transfer(width=2)(fc.rand(1, 3, 21, 18)).shape == (1, 3, 24, 20)
+
+
+def test_siamese() -> None:
+    """One set of weights for both images; the distance does not ask which is first."""
+    fc.manual_seed(0)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    network = models.Siamese(encoder, 5)
+    one, other = fc.rand(3, 1, 3, 4), fc.rand(3, 1, 3, 4)
+    logits = network(one, other)
+    assert logits.shape == (3,) and fc.equal(logits, network(other, one))
+    assert fc.equal(network(one, one), network.similar.bias.expand(3))
+    logits.sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+    network = models.siamese(features=3)
+    assert network(fc.rand(1, 1, 105, 105), fc.rand(1, 1, 105, 105)).shape == (1,)
+    assert float(network.similar.bias) == pytest.approx(0.5, abs=0.05)
+    with pytest.raises(ValueError, match="one shape"):
+        network(one, one[:2])
+    with pytest.raises(ValueError, match="features must be positive, got 0"):
+        models.siamese(features=0)
 
 
 def test_weights_of_a_segmentation_network(tmp_path: Path) -> None:

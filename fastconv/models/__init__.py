@@ -128,6 +128,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "video": (("r3d_18", "mc3_18", "r2plus1d_18"), ("VideoResNet",)),
     "restoration": (("dncnn", "espcn"), ("ESPCN", "DnCNN")),
     "style_transfer": (("style_transfer",), ("TransformerNet",)),
+    "siamese": (("siamese",), ("Siamese",)),
     "detector": (("fcos_tiny",), ("Detector", "detection_loss", "generalized_iou")),
     "feature_extraction": (
         (),

@@ -64,7 +64,7 @@ class Autoencoder(_Autoencoder):
         activation: Callable[[], Module] = Sigmoid,
     ) -> None:
         super().__init__()
-        _check("Autoencoder", shape=shape, widths=widths)
+        positive("Autoencoder", shape=shape, widths=widths)
         sizes = [math.prod(shape), *widths]
         self.encoder = Sequential(Flatten(), *_linear(sizes, activation))
         self.decoder = Sequential(
@@ -100,7 +100,7 @@ class ConvAutoencoder(_Autoencoder):
         norm: bool = True,
     ) -> None:
         super().__init__()
-        _check("ConvAutoencoder", shape=shape, widths=widths, code=(code,))
+        positive("ConvAutoencoder", shape=shape, widths=widths, code=(code,))
         small = halved("ConvAutoencoder", shape, len(widths))
         volume = math.prod(small)
         channels = [shape[0], *widths]
@@ -142,7 +142,8 @@ def halved(name: str, shape: Sequence[int], times: int) -> tuple[int, int]:
     return shape[1] // 2**times, shape[2] // 2**times
 
 
-def _check(name: str, **sizes: Sequence[int]) -> None:
+def positive(name: str, **sizes: Sequence[int]) -> None:
+    """An error where a size is not, or where there is none."""
     for what, values in sizes.items():
         if not values or min(values) < 1:
             raise ValueError(f"{name}: {what} must be positive, got {tuple(values)}")

@@ -251,7 +251,7 @@ class Detector(Module):
         iou_threshold: float = 0.5,
         limit: int = 100,
     ) -> list[dict[str, Tensor]]:
-        """The objects of images, best first.
+        """The objects of images, best first, after ``eval()``.
 
         Parameters
         ----------

@@ -25,7 +25,7 @@ from ..nn import (
 from ..nn import functional as F
 from ..tensor import Tensor
 from ._weights import build
-from .autoencoder import halved
+from .autoencoder import halved, positive
 
 
 class VAE(Module):
@@ -90,7 +90,7 @@ def vae_loss(
 
 
 def _connected(shape: Sequence[int] = (1, 28, 28), hidden: int = 500, code: int = 20) -> VAE:
-    _check("vae", shape, hidden, code)
+    positive("vae", shape=shape, hidden=(hidden,), code=(code,))
     size = math.prod(shape)
     return VAE(
         Sequential(Flatten(), Linear(size, hidden), Tanh(), Linear(hidden, 2 * code)),
@@ -101,7 +101,7 @@ def _connected(shape: Sequence[int] = (1, 28, 28), hidden: int = 500, code: int 
 def _convolutional(
     shape: Sequence[int] = (1, 28, 28), width: int = 16, hidden: int = 128, code: int = 2
 ) -> VAE:
-    _check("conv_vae", shape, width, hidden, code)
+    positive("conv_vae", shape=shape, width=(width,), hidden=(hidden,), code=(code,))
     small = halved("conv_vae", shape, 2)
     volume = 2 * width * math.prod(small)
     encoder = Sequential(
@@ -127,11 +127,6 @@ def _convolutional(
         Conv2d(width, shape[0], 3, padding=1),
     )
     return VAE(encoder, decoder)
-
-
-def _check(name: str, shape: Sequence[int], *widths: int) -> None:
-    if min(*shape, *widths) < 1:
-        raise ValueError(f"{name}: all sizes must be positive, got {tuple(shape)} and {widths}")
 
 
 def vae(*, weights: Any = None, progress: bool = True, **options: Any) -> VAE:

@@ -4,7 +4,8 @@ A ResNet-20 for CIFAR-10 is put to two tasks: to say where a photograph's object
 air, in water, on roads, on land: classes it was not trained for, photographs it partly was), and to
 tell the clothes of Fashion-MNIST. Beside each, the same network from weights drawn at random.
 
-RESULTS (28 November 2026).
+Accuracy, and from random weights: few like 0.894 and 0.366, many like 0.922 and 0.675, few unlike
+0.696 and 0.511, many unlike 0.913 and 0.850 (28 November 2026).
 """
 
 from __future__ import annotations
@@ -115,5 +116,5 @@ for i, (label, color) in enumerate((("transferred", "tab:blue"), ("from random w
     ax.bar_label(bars, fmt="%.3f", padding=3)
 ax.set_yticks(places, figure)
 ax.set(xlim=(0, 1.08), xlabel=f"accuracy on {TEST} test images", title="The four cases of transfer")
-ax.legend(loc="lower left")
+ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
 finish(fig, args, "transfer_learning")

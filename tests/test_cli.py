@@ -22,6 +22,7 @@ from fastconv.cli.table import markdown_table, text_table
 from fastconv.cli.tasks import TASKS
 from fastconv.shapes import LARGE, NETWORKS, select
 from fastconv.spec import conv_spec
+from tests.pictures import write_mnist
 
 COMMANDS = (
     "demo", "train", "summary", "classify", "detect", "bench", "info", "explain", "verify",
@@ -249,21 +250,6 @@ def test_turned_by_a_right_angle_is_rot90() -> None:
     assert np.allclose(right, np.rot90(images, 1, (2, 3))) or np.allclose(
         right, np.rot90(images, -1, (2, 3))
     )
-
-
-def write_mnist(folder: Path, per_class: int = 24) -> None:
-    """Small IDX files: each class a bar at its own place, with noise."""
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 10 * per_class), ("t10k", 40)):
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        images = rng.integers(0, 40, (count, 28, 28)).astype(np.uint8)
-        for image, label in zip(images, labels, strict=True):
-            image[2 * label + 3 : 2 * label + 6, 4:24] = 250
-        header = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in images.shape)
-        data = gzip.compress(header + images.tobytes())
-        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(data)
-        header = b"\0\0\x08\x01" + count.to_bytes(4, "big")
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist"])

@@ -17,12 +17,12 @@ import pytest
 
 import fastconv
 from fastconv import nn
-from fastconv.cli import checkpoint, folder, main, networks
+from fastconv.cli import checkpoint, folder, main, networks, tasks
 from fastconv.cli.arguments import UsageError
 from fastconv.cli.classify import SCHEDULES
 from fastconv.cli.train import class_table
 from fastconv.optim import SGD
-from tests.pictures import draw
+from tests.pictures import draw, write_mnist
 
 pytest.importorskip("PIL", reason="reads pictures with Pillow")
 
@@ -152,6 +152,19 @@ def test_division_is_stratified_and_seeded(shapes: Path) -> None:
     assert len(a.train.paths) + len(a.validation.paths) == 80
 
 
+def test_data_sets_are_scaled_by_their_training_images(tmp_path: Path) -> None:
+    write_mnist(tmp_path)
+    plain = tasks.read_task("mnist", tmp_path, None, 0)
+    images = np.stack([np.asarray(x) for x, _ in plain.train.dataset])
+    scaled = tasks.read_task("mnist", tmp_path, None, 0, lambda images: ([0.25], [0.5]))
+    x = np.asarray(scaled.test.dataset[3][0])
+    assert np.allclose(x, (np.asarray(plain.test.dataset[3][0]) - 0.25) / 0.5)
+    options = ["--data", tmp_path, "--epochs", 1, "--out", tmp_path]
+    assert train("mnist", *options, "--normalize", "images") == 0
+    about = checkpoint.read(tmp_path / "best.fc")[1]
+    assert np.allclose(about.mean, images.mean()) and np.allclose(about.std, images.std())
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_mean_and_deviation_are_those_of_the_training_pixels(shapes: Path, channels: int) -> None:
     pictures = folder.read(shapes, channels, 0.25, 0)
@@ -175,13 +188,21 @@ def test_pictures_are_turned_as_the_camera_says(tmp_path: Path) -> None:
 def test_known_data_sets_take_other_networks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("sklearn")
-    options = ["--epochs", 1, "--out", tmp_path, "--optimizer", "sgd"]
-    assert train("digits", "--model", "resnet20", *options) == 0
-    assert checkpoint.read(tmp_path / "best.fc")[1].options == {"num_classes": 10, "in_channels": 1}
-    error = failure(capsys, "digits", "--model", "lenet5", *options, code=2)
-    assert "--model: lenet5 is for 28×28 images with 1 channel" in error
-    assert "digits has 8×8 images with 1 channel" in error
+    write_mnist(tmp_path)
+    options = ["--data", tmp_path, "--epochs", 1, "--out", tmp_path, "--optimizer", "sgd"]
+    again = ["mnist", *options, "--model", "resnet20"]
+    assert train(*again) == 0
+    about = checkpoint.read(tmp_path / "best.fc")[1]
+    assert about.options == {"num_classes": 10, "in_channels": 1} and about.mean == [0.0]
+    assert train(*again, "--normalize", "imagenet") == 0
+    about = checkpoint.read(tmp_path / "best.fc")[1]
+    assert np.allclose(about.mean, np.mean(folder.IMAGENET[0]))
+    assert train(*again, "--weights", tmp_path / "best.fc") == 0
+    assert checkpoint.read(tmp_path / "best.fc")[1] == about
+    assert "head replaced" not in capsys.readouterr().out
+    error = failure(capsys, "mnist", *options, "--model", "lenet-digits", code=2)
+    assert "--model: lenet-digits is for 8×8 images with 1 channel" in error
+    assert "MNIST has 28×28 images with 1 channel" in error
 
 
 # ---------------------------------------------------------------- weights, freezing, resumption

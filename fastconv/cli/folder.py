@@ -26,6 +26,15 @@ LAYOUT = (
 VALIDATION_NAMES = ("val", "valid", "validation")
 #: Mean and standard deviation of ImageNet's pixels, from 0 to 1, as its networks are given them.
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+def imagenet(channels: int) -> tuple[list[float], list[float]]:
+    """ImageNet's mean and deviation, the mean over its channels for grey pictures."""
+    if channels == 1:
+        return [float(np.mean(IMAGENET[0]))], [float(np.mean(IMAGENET[1]))]
+    return IMAGENET
+
+
 #: Changes of training pictures, by name.
 AUGMENTATIONS = ("crop", "flip", "color", "erase")
 #: Least share of the area in a random crop.

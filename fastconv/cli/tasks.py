@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from fastconv.cli.arguments import CommandError, UsageError
 from fastconv.cli.classify import Images, Part, arrays, part_of
@@ -37,6 +40,8 @@ OBJECTS = [
     "ship",
     "truck",
 ]
+#: Mean and deviation of each channel, from images (N, C, H, W).
+Scale = Callable[[np.ndarray], tuple[list[float], list[float]]]
 #: Share of the training images that decides which epoch is kept (5 000 of MNIST's 60 000).
 VALIDATION = 1 / 12
 
@@ -76,7 +81,9 @@ class Material(NamedTuple):
     broken: tuple[str, ...] = ()  # what is wrong with pictures that are left out
 
 
-def read_task(name: str, data: Path | None, share: float | None, seed: int) -> Material:
+def read_task(
+    name: str, data: Path | None, share: float | None, seed: int, scale: Scale | None = None
+) -> Material:
     """A data set, divided.
 
     Parameters
@@ -89,6 +96,9 @@ def read_task(name: str, data: Path | None, share: float | None, seed: int) -> M
         Of the training images that validate.
     seed : int
         Of that draw.
+    scale : callable, optional
+        Gives the mean and deviation that pixels are scaled by, for each channel, from the training
+        images (N, C, H, W); as they are, from 0 to 1, when not given.
 
     Raises
     ------
@@ -102,10 +112,16 @@ def read_task(name: str, data: Path | None, share: float | None, seed: int) -> M
     task = TASKS[name]
     train, validation, test = _divided(name, task, data, share, seed)
     channels, height, width = train.images.shape[1:]
-    zeros, ones = [0.0] * channels, [1.0] * channels
+    mean, std = [0.0] * channels, [1.0] * channels
+    parts = [train, validation, test]
+    if scale is not None:
+        mean, std = scale(train.images)
+        a, b = (np.array(row, np.float32)[:, None, None] for row in (mean, std))
+        parts = [Images((part.images - a) / b, part.labels) for part in parts]
+    train, validation, test = parts
     return Material(
         task.title, part_of(train), part_of(validation), part_of(test), task.names,
-        (channels, height, width), zeros, ones, height, task.network,
+        (channels, height, width), mean, std, height, task.network,
     )  # fmt: skip
 
 

@@ -36,14 +36,14 @@ from fastconv.cli.classify import (
 )
 from fastconv.cli.report import results_of
 from fastconv.cli.table import text_table
-from fastconv.cli.tasks import TASKS, Material, read_task
+from fastconv.cli.tasks import TASKS, Material, Scale, read_task
 from fastconv.text import count, grouped
 
 #: Peak learning rate where none is given: of small networks on the known data sets, and else.
 LEARNING_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.02, "rmsprop": 3e-4, "lars": 0.5}
 #: Rows of the table of classes; the worst where there are more.
 MOST_CLASSES = 40
-FOLDER_ONLY = ("image_size", "augment", "normalize")
+FOLDER_ONLY = ("image_size", "augment")
 
 
 def add(commands: Any) -> None:
@@ -110,8 +110,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--normalize", choices=("images", "imagenet"), default=hidden,
         help="mean and deviation that pixels are scaled by: of the training pictures, or of "
-        "ImageNet (default: those of --weights, which are ImageNet's unless it says so; else of "
-        "the pictures)",
+        "ImageNet (default: what --weights says of itself; else ImageNet's for a folder with "
+        "--weights, the pictures' without; none for a data set)",
     )  # fmt: skip
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", default=hidden,
@@ -266,7 +266,8 @@ def _material(arguments: argparse.Namespace, known: checkpoints.Checkpoint | Non
     part = getattr(arguments, "validation", None)
     if arguments.what in TASKS:
         data = getattr(arguments, "data", None)
-        return read_task(arguments.what, data, part, arguments.seed)
+        scale = _scale(arguments, known)
+        return read_task(arguments.what, data, part, arguments.seed, scale)
     channels, *sizes = models.input_size(arguments.what)
     channels = known.channels if known is not None else channels
     size = getattr(arguments, "image_size", known.image_size if known is not None else sizes[-1])
@@ -278,9 +279,7 @@ def _material(arguments: argparse.Namespace, known: checkpoints.Checkpoint | Non
     elif how is None and known is not None:
         mean, std = known.mean, known.std
     else:
-        mean, std = folder.IMAGENET
-        if channels == 1:
-            mean, std = [float(np.mean(mean))], [float(np.mean(std))]
+        mean, std = folder.imagenet(channels)
     preparation = folder.Preparation(
         size, folder.resize_for(size, augment), mean, std, tuple(augment)
     )
@@ -290,6 +289,21 @@ def _material(arguments: argparse.Namespace, known: checkpoints.Checkpoint | Non
         pictures.classes, (channels, size, size), mean, std, preparation.resize, arguments.what,
         preparation.augment, pictures.test is None, tuple(pictures.broken),
     )  # fmt: skip
+
+
+def _scale(arguments: argparse.Namespace, known: checkpoints.Checkpoint | None) -> Scale | None:
+    """How the pixels of a known data set are scaled, if they are."""
+    how = getattr(arguments, "normalize", None)
+    if how == "imagenet":
+        return lambda images: folder.imagenet(images.shape[1])
+    if how == "images":
+        return lambda images: (
+            images.mean((0, 2, 3), np.float64).tolist(),
+            np.maximum(images.std((0, 2, 3), np.float64), 1e-3).tolist(),
+        )
+    if known is None:
+        return None
+    return lambda images: (known.mean, known.std)
 
 
 def _network(arguments: argparse.Namespace, material: Material) -> networks.Built:

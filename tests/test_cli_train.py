@@ -227,6 +227,7 @@ def test_fine_tuning(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert (about.mean, about.std, about.image_size) == (begun.mean, begun.std, 16)
     # a bare state_dict of the same number of classes keeps its head, and has ImageNet's mean
     state = fastconv.load(a / "best.fc")["state_dict"]
+    state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     fastconv.save(state, tmp_path / "bare.pth", format="torch")
     bare = ["--data", shapes, *QUICK, "--weights", tmp_path / "bare.pth", "--lr", 1e-12]
     assert train("resnet20", *bare, "--out", c) == 0

@@ -133,6 +133,8 @@ def begin_from(
         left = [name for name in given if name.startswith(AUXILIARY) and name not in own]
         given = {name: value for name, value in given.items() if name not in left}
         said += [f"left out of {path}: its auxiliary classifiers"] if left else []
+    counts = {name: own[name] for name in own if name.endswith("num_batches_tracked")}
+    given = {**counts, **given}  # which files of long ago do not have
     missing = [name for name in own if name not in given]
     extra = [name for name in given if name not in own]
     if missing or extra:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,14 +16,17 @@ import pytest
 
 import fastconv
 from fastconv import backends
-from fastconv.cli import bench, demo, explain, main
+from fastconv.cli import bench, checkpoint, demo, explain, main
 from fastconv.cli.measure import Cell, estimate_naive, kernel_call
 from fastconv.cli.table import markdown_table, text_table
+from fastconv.cli.tasks import TASKS
 from fastconv.shapes import LARGE, NETWORKS, select
 from fastconv.spec import conv_spec
+from tests.pictures import write_mnist
 
 COMMANDS = (
-    "demo", "train", "classify", "detect", "bench", "info", "explain", "verify", "convert",
+    "demo", "train", "summary", "classify", "detect", "bench", "info", "explain", "verify",
+    "convert",
 )  # fmt: skip
 needs_c = pytest.mark.skipif(backends.why_not("c") is not None, reason="needs the C extension")
 
@@ -62,7 +66,9 @@ def test_help_of_a_command(command: str, capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
     assert stopped.value.code == 0
-    assert f"usage: fastconv {command}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"usage: fastconv {command}" in text
+    assert re.search(rf"[Ee]xamples?: fastconv {command}\b", " ".join(text.split()))
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,11 +89,30 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["demo", "--seed", "-1"], "--seed: must not be negative"),
         (["demo", "--backend", "cuda"], "--backend: invalid choice: 'cuda'"),
         (["demo", "--threads", "99999"], "--threads"),
-        (["train"], "dataset"),
+        (["train"], "DATASET|NETWORK"),
+        (["train", "minst"], "no data set is named 'minst' (there are mnist,"),
+        (["train", "resnet21"], "did you mean resnet"),
+        (["train", "resnet20"], "--data: resnet20 needs a folder of pictures, expected a folder"),
+        (["train", "resnet20", "--data", "/no/such"], "--data: there is no folder /no/such"),
+        (["train", "resnet20", "--model", "lenet5"], "fastconv train mnist --model resnet20"),
+        (["train", "mnist", "--model", "resnet21"], "--model: no network is named 'resnet21'"),
+        (["train", "mnist", "--image-size", "32"], "--image-size: is for folders of pictures"),
+        (["train", "mnist", "--augment", "flip"], "--augment: is for folders of pictures"),
+        (["train", "mnist", "--augment", "twist"], "--augment: must be some of crop, flip,"),
+        (["train", "mnist", "--validation", "1"], "--validation: must be above 0 and below 1"),
+        (["train", "mnist", "--weight-decay", "-1"], "--weight-decay: must be a finite number"),
+        (["train", "mnist", "--freeze"], "--freeze: needs --weights"),
+        (["summary"], "NETWORK: give a name; fastconv summary --list has all"),
+        (["summary", "lenet6"], "did you mean lenet5"),
+        (["summary", "--list", "x*y"], "no network's name fits 'x*y'"),
+        (["summary", "lenet5", "--columns", "colour"], "--columns: must be some of input_size,"),
+        (["summary", "lenet5", "--input", "1,0,2"], "--input: must be sizes of at least 1"),
+        (["summary", "lenet5", "--input", "1,one"], "--input: must be an integer"),
+        (["summary", "lenet5", "--num-classes", "0"], "--num-classes: must be at least 1"),
+        (["summary", "nets.py"], "a network of yours is FILE.py:NAME"),
+        (["summary", "/no/nets.py:net"], "there is no file /no/nets.py"),
         (["train", "mnist"], "--data: mnist needs the folder"),
         (["train", "digits", "--data", "."], "--data: digits come with scikit-learn"),
-        (["train", "digits", "--model", "lenet5"], "lenet5 is for 28×28 images"),
-        (["train", "cifar10", "--model", "lenet5"], "CIFAR-10 has 32×32"),
         (["bench", "--shapes", "no such net"], "--shapes: no shape fits 'no such net'"),
         (["bench", "--backends", "c,cuda"], "--backends: must be some of"),
         (["bench", "--directions", "sideways"], "--directions: must be some of"),
@@ -183,8 +208,8 @@ def test_demo_in_full(tmp_path: Path) -> None:
         if backends.why_not(name) is None:
             assert f"\n{name} " in done.stdout
     assert sorted(p.name for p in page.parent.iterdir()) == ["best.fc", "report.html"]
-    state = fastconv.load(tmp_path / "out" / "best.fc")
-    assert set(state) == set(fastconv.models.LeNetDigits().state_dict())
+    model, about = checkpoint.read(tmp_path / "out" / "best.fc")
+    assert isinstance(model, fastconv.models.LeNetDigits) and about.classes == list("0123456789")
 
 
 def test_demo_below_its_goal_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,7 +228,7 @@ def test_demo_is_the_same_for_a_seed(tmp_path: Path) -> None:
     for name in ("a", "b"):
         out = tmp_path / name
         main(["demo", "--epochs", "1", "--no-speed", "--seed", "3", "--out", str(out)])
-        states.append(fastconv.load(out / "best.fc"))
+        states.append(fastconv.load(out / "best.fc")["state_dict"])
     for name, value in states[0].items():
         assert np.array_equal(np.asarray(value), np.asarray(states[1][name])), name
 
@@ -227,21 +252,6 @@ def test_turned_by_a_right_angle_is_rot90() -> None:
     )
 
 
-def write_mnist(folder: Path, per_class: int = 24) -> None:
-    """Small IDX files: each class a bar at its own place, with noise."""
-    rng = np.random.default_rng(0)
-    for part, count in (("train", 10 * per_class), ("t10k", 40)):
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        images = rng.integers(0, 40, (count, 28, 28)).astype(np.uint8)
-        for image, label in zip(images, labels, strict=True):
-            image[2 * label + 3 : 2 * label + 6, 4:24] = 250
-        header = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in images.shape)
-        data = gzip.compress(header + images.tobytes())
-        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(data)
-        header = b"\0\0\x08\x01" + count.to_bytes(4, "big")
-        (folder / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-
-
 @pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist"])
 def test_train(dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_mnist(tmp_path)
@@ -250,8 +260,10 @@ def test_train(dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(["train", dataset, *arguments, "--threads", "1"]) == 0
     text = capsys.readouterr().out
     assert "epoch 2/2" in text and "test accuracy" in text and "220 training images" in text
-    model = fastconv.models.LeNet5()
-    model.load_state_dict(fastconv.load(out / "best.fc"))
+    model, about = checkpoint.read(out / "best.fc")
+    assert isinstance(model, fastconv.models.LeNet5) and not model.training
+    assert about.model == "lenet5" and about.classes == TASKS[dataset].names
+    assert (about.image_size, about.resize, about.mean, about.std) == (28, 28, [0.0], [1.0])
 
 
 def test_train_cifar10(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -264,8 +276,9 @@ def test_train_cifar10(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["train", "cifar10", "--model", "resnet20", *arguments]) == 0
     text = capsys.readouterr().out
     assert "CIFAR-10: 220 training images" in text and "test accuracy" in text
-    model = fastconv.models.resnet20()
-    model.load_state_dict(fastconv.load(tmp_path / "best.fc"))
+    model, about = checkpoint.read(tmp_path / "best.fc")
+    assert isinstance(model, fastconv.models.CifarResNet) and about.channels == 3
+    fails(capsys, "train", "cifar10", "--model", "lenet-digits", *arguments)
 
 
 def test_train_writes_a_report_when_asked(tmp_path: Path) -> None:

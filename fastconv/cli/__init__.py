@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
         explain,
         info,
         photo,
+        summary,
         train,
         verify,
     )  # fmt: skip
@@ -40,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (demo, train, photo, detect, bench, info, explain, verify, convert):
+    for module in (demo, train, summary, photo, detect, bench, info, explain, verify, convert):
         module.add(commands)
     return parser
 

@@ -22,7 +22,8 @@ from fastconv.cli.arguments import (
     positive_int,
     use_engine,
 )
-from fastconv.cli.classify import Images, arrays, train_classifier
+from fastconv.cli.checkpoint import Checkpoint
+from fastconv.cli.classify import Images, Plan, arrays, part_of, train_classifier
 from fastconv.cli.report import results_of
 from fastconv.cli.table import text_table
 from fastconv.datasets import digits
@@ -41,6 +42,7 @@ COPIES = 7
 #: A step that takes more seconds than this is timed once.
 MAX_STEP = 10.0
 NAMES = [str(digit) for digit in range(10)]
+ABOUT = Checkpoint("lenet_digits", {}, NAMES, 8, 8, [0.0], [1.0])
 
 
 def add(commands: Any) -> None:
@@ -51,6 +53,7 @@ def add(commands: Any) -> None:
         "train on scikit-learn's handwritten digits, time the backends, write a report",
         run,
     )
+    parser.epilog = "example: fastconv demo --epochs 5 --no-speed"
     parser.add_argument(
         "--out",
         type=Path,
@@ -81,14 +84,13 @@ def run(arguments: argparse.Namespace) -> int:
         )
         outcome = train_classifier(
             model,
-            train,
-            validation,
-            test,
-            epochs=arguments.epochs,
-            batch_size=arguments.batch_size,
-            learning_rate=arguments.lr,
+            part_of(train),
+            part_of(validation),
+            part_of(test),
+            plan=Plan(arguments.epochs, arguments.batch_size, arguments.lr),
             classes=10,
             checkpoint=arguments.out / "best.fc",
+            about=ABOUT._asdict(),
         )
         accuracy = outcome.test.accuracy
         wrong = int((outcome.test.predicted != test.labels).sum())
@@ -103,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
             "kernels. The test images, a fifth of each class, played no part in the training or "
             "in the choice of the epoch that was kept.",
             model,
-            test,
+            part_of(test),
             outcome,
             NAMES,
         )

@@ -11,7 +11,10 @@ from fastconv.sysinfo import info
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
-    new_command(commands, "info", "show CPU, instruction set, threads, compiler and backends", run)
+    parser = new_command(
+        commands, "info", "show CPU, instruction set, threads, compiler and backends", run
+    )
+    parser.epilog = "example: fastconv info"
 
 
 def run(arguments: argparse.Namespace) -> int:

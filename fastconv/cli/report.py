@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from fastconv.cli.classify import Images, Outcome, first_filters, mistakes
+from fastconv.cli.classify import Outcome, Part, first_filters, mistakes
 from fastconv.cli.info import machine
 from fastconv.text import count, grouped
 
@@ -13,7 +13,7 @@ __all__ = ["results_of"]
 
 
 def results_of(
-    title: str, summary: str, model: Any, test: Images, outcome: Outcome, names: list[str]
+    title: str, summary: str, model: Any, test: Part, outcome: Outcome, names: list[str]
 ) -> dict[str, Any]:
     """Gather what :func:`fastconv.report.render` shows of a training."""
     parameters = sum(p.numel() for p in model.parameters())

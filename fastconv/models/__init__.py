@@ -145,7 +145,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _BUILDERS = {name: family for family, (builders, _) in FAMILIES.items() for name in builders}
 _PUBLIC = _BUILDERS | {name: family for family, (_, others) in FAMILIES.items() for name in others}
 
-__all__ = ["get", "list", *sorted(_PUBLIC)]
+__all__ = ["get", "input_size", "list", *sorted(_PUBLIC)]
 
 
 def list(pattern: str = "*") -> list[str]:  # type: ignore[valid-type]
@@ -176,17 +176,45 @@ def get(name: str, **options: Any) -> Module:
     TypeError
         For an option that the builder does not have.
     """
+    key = _key("get", name)
+    network: Module = getattr(_family(_BUILDERS[key]), key)(**options)
+    return network
+
+
+def input_size(name: str) -> tuple[int, ...]:
+    """Channels, height and width of the images that a network is made for.
+
+    Many take other sizes too, and other channels with ``in_channels``.
+
+    Parameters
+    ----------
+    name : str
+        As :func:`get` takes it.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    from ._inputs import input_size as known
+
+    return known(_key("input_size", name))
+
+
+def _key(function: str, name: str) -> str:
+    """A network's name as the table has it."""
     if not isinstance(name, str):
-        raise TypeError(f"models.get: name must be a string, got {type(name).__name__}")
+        raise TypeError(f"models.{function}: name must be a string, got {type(name).__name__}")
     key = name.lower().replace("-", "_")
     if key not in _BUILDERS:
         import difflib
 
         near = difflib.get_close_matches(key, _BUILDERS, 4, 0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise ValueError(f"models.get: no network is named {name!r}; {hint}models.list() has all")
-    network: Module = getattr(_family(_BUILDERS[key]), key)(**options)
-    return network
+        raise ValueError(
+            f"models.{function}: no network is named {name!r}; {hint}models.list() has all"
+        )
+    return key
 
 
 def _family(name: str) -> Any:

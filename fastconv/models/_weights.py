@@ -83,12 +83,20 @@ def read_weights(name: str, weights: Any) -> Mapping[str, Any]:
     from ..serialization import load
 
     state = load(weights)
-    for key in ("state_dict", "model"):
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping):
+    found = state_dict_in(state)
+    if found is None:
         kind = type(state).__name__
         raise ValueError(f"{name}: weights: {os.fspath(weights)!r} holds {kind}, not a state_dict")
-    if state and all(str(key).startswith("module.") for key in state):  # of DataParallel
-        state = {str(key)[len("module.") :]: value for key, value in state.items()}
-    return state
+    return found
+
+
+def state_dict_in(obj: Any) -> Mapping[str, Any] | None:
+    """The ``state_dict`` in what a file holds: itself, or as "state_dict" or "model"."""
+    for key in ("state_dict", "model"):
+        if isinstance(obj, Mapping) and isinstance(obj.get(key), Mapping):
+            obj = obj[key]
+    if not isinstance(obj, Mapping):
+        return None
+    if obj and all(str(key).startswith("module.") for key in obj):  # of DataParallel
+        return {str(key)[len("module.") :]: value for key, value in obj.items()}
+    return obj

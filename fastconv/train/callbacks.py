@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +182,9 @@ class ModelCheckpoint(Callback):
     save_best_only : bool
     mode : "min", "max" or None
         As for :class:`Best`.
+    about : mapping, optional
+        What else the file holds, such as the names of classes: a dictionary is written, of these
+        and of the weights as "state_dict".
     """
 
     def __init__(
@@ -190,15 +193,18 @@ class ModelCheckpoint(Callback):
         monitor: str = "valid_loss",
         save_best_only: bool = True,
         mode: str | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.path, self.only_best = os.fspath(path), save_best_only
-        self.best = Best(monitor, mode)
+        self.best, self.about = Best(monitor, mode), about
 
     def on_epoch_end(self, fit: Fit) -> None:
         if not self.only_best or self.best.better(fit.row):
             from ..serialization import save
 
-            save(fit.model.state_dict(), self.path.format(**fit.row))
+            weights = fit.model.state_dict()
+            whole = weights if self.about is None else {**self.about, "state_dict": weights}
+            save(whole, self.path.format(**fit.row))
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best.value}

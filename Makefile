@@ -18,11 +18,13 @@ demo: build $(VENV)/.vision
 	$(PY) -m fastconv demo $(DEMO)
 
 # In parallel; neighbours share a worker, and with it what the specification gave for their shape.
-# make test WORKERS=0 runs in one process.
+# make test WORKERS=0 runs in one process. Of test functions with more than 100 cases, one in EVERY
+# runs; all of them with make test EVERY=1, as .ci/run does.
 WORKERS ?= auto
+EVERY ?= 4
 
 test: build $(VENV)/.dev
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal --every $(EVERY) $(TESTS)
 
 # The suite once more, with every line of fastconv/ that runs counted, in processes that it starts too.
 # In an environment of its own, with PyTorch and TensorBoard, whose tests would be skipped otherwise.

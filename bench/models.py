@@ -13,6 +13,7 @@ import fastconv
 from fastconv import models
 from fastconv.nn import Conv2d, Conv3d
 from fastconv.nn.init import undrawn
+from fastconv.text import grouped
 from tests.models_table import NETWORKS, OTHER_PAPERS, PAPERS
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
@@ -50,11 +51,6 @@ number. The 3D U-Net is counted without batch norm, as in its paper.
 | network | parameters | multiply-adds (M) | input | torchvision | paper |
 |---|---:|---:|---|---|---|
 """
-
-
-def grouped(number: int) -> str:
-    """With a space before each three digits."""
-    return f"{number:,}".replace(",", " ")
 
 
 def zeros(

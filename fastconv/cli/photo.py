@@ -35,6 +35,9 @@ BAR = 30
 def add(commands: Any) -> None:
     """Add the command."""
     parser = new_command(commands, "classify", "say what is on a photograph", run)
+    parser.epilog = (
+        "example: fastconv classify dog.jpg --model squeezenet.onnx --labels imagenet_classes.txt"
+    )
     parser.add_argument("photo", type=Path, help="the photograph")
     parser.add_argument("--model", type=Path, required=True, help="the network, an ONNX file")
     parser.add_argument("--labels", type=Path, help="text file, the name of a class on each line")

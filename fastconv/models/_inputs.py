@@ -1,4 +1,4 @@
-"""What each network is made for: channels, height and width of its images."""
+"""What each network is made for: channels, (frames or depth,) height and width; of a code one."""
 
 from __future__ import annotations
 
@@ -28,6 +28,29 @@ INPUTS: dict[str, tuple[int, ...]] = {
     "efficientnet_b7": (3, 600, 600),
     "efficientnet_v2_s": (3, 384, 384),
     "efficientnet_v2_*": (3, 480, 480),
+    "autoencoder": (1, 28, 28),
+    "conv_autoencoder": (1, 28, 28),
+    "conv_vae": (1, 28, 28),
+    "vae": (1, 28, 28),
+    "capsnet": (1, 28, 28),
+    "siamese": (1, 105, 105),
+    "dcgan_discriminator": (3, 64, 64),
+    "dcgan_generator": (100,),
+    "dncnn": (1, 40, 40),
+    "espcn": (1, 17, 17),
+    "style_transfer": (3, 256, 256),
+    "tcn": (1, 784),
+    "fcn_*": (3, 520, 520),
+    "deeplabv3_*": (3, 520, 520),
+    "lraspp_*": (3, 520, 520),
+    "fcos_tiny": (3, 96, 96),
+    "unet": (1, 512, 512),
+    "unet_original": (1, 572, 572),
+    "unet3d": (3, 64, 64, 64),
+    "c3d": (3, 16, 112, 112),
+    "mc3_18": (3, 16, 112, 112),
+    "r3d_18": (3, 16, 112, 112),
+    "r2plus1d_18": (3, 16, 112, 112),
     "*": (3, 224, 224),
 }
 

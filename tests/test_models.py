@@ -14,6 +14,7 @@ import fastconv as fc
 from fastconv import models, nn
 from fastconv.models._blocks import StochasticDepth
 from fastconv.nn.init import undrawn
+from fastconv.text import SPACE
 from tests.models_table import DIGESTS, NETWORKS, PAPERS, TASKS, digest
 
 CLASSES = {"num_classes": 7}
@@ -86,7 +87,7 @@ def test_the_page_is_the_table() -> None:
     assert list(rows) == list(NETWORKS)
     for name, cells in rows.items():
         assert cells[:2] == row_of(name)[:2] and cells[3:] == row_of(name)[3:], name
-        if cells[2] == "–" or float(cells[2].replace(" ", "")) < 250:
+        if cells[2] == "–" or float(cells[2].replace(SPACE, "")) < 250:
             assert cells == row_of(name, count=True), name
 
 

@@ -98,6 +98,19 @@ def test_two_classes_are_learnt(
             x = prepared.transform(False)(folder.upright(str(path), "L"))
             right += int(model(x[None]).argmax(1)) == number
     assert right == round(accuracy / 2)
+    photo = tmp_path / "data" / "test" / "square" / "000.png"
+    call = ["classify", str(photo), "--model", str(out / "best.fc")]
+    assert main(call) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "as lenet5 was trained" in lines[0]
+    said = {line.split()[2]: float(line.split()[0]) for line in lines if " %  " in line}
+    scores = np.asarray(
+        model(prepared.transform(False)(folder.upright(str(photo), "L"))[None]).detach()
+    )
+    shares = np.exp(scores[0]) / np.exp(scores[0]).sum()
+    assert np.allclose([said[name] for name in about.classes], 100 * shares, atol=0.006)
+    assert main([*call, "--preset", "caffe"]) == 2
+    assert "--preset: " in capsys.readouterr().err
 
 
 def test_training_is_the_same_for_a_seed_and_any_number_of_workers(
@@ -324,7 +337,11 @@ def test_nothing_to_resume(shapes: Path, tmp_path: Path, capsys: Any) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_killed_training_leaves_whole_files(shapes: Path, tmp_path: Path) -> None:
     options = ["--epochs", "500", "--batch-size", "8", "--image-size", "16", "--out", str(tmp_path)]
-    call = [sys.executable, "-m", "fastconv", "train", "resnet20", "--data", str(shapes)]
+    heard = (  # a process that is started in the background ignores it
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from fastconv.cli import main; sys.exit(main())"
+    )
+    call = [sys.executable, "-c", heard, "train", "resnet20", "--data", str(shapes)]
     process = subprocess.Popen([*call, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     end = time.monotonic() + 240
     while not (tmp_path / "state.fc").exists():

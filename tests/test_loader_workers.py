@@ -482,7 +482,8 @@ def test_workers_end_with_their_iterator(monkeypatch: Any) -> None:
 
 def script(text: str) -> subprocess.Popen[str]:
     head = """
-        import os, sys, time
+        import os, signal, sys, time
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
         import fastconv as fc
         from fastconv.data import DataLoader, Dataset
         class Slow(Dataset):

@@ -17,7 +17,7 @@ from fastconv import models
 from fastconv.cli.arguments import CommandError
 from fastconv.models._weights import state_dict_in
 
-__all__ = ["Checkpoint", "load_file", "read", "weights_in"]
+__all__ = ["Checkpoint", "is_one", "load_file", "read", "weights_in"]
 
 
 class Checkpoint(NamedTuple):
@@ -52,6 +52,12 @@ def about(obj: Any) -> Checkpoint | None:
     alike = numbers and len(found.mean) == len(found.std) and min(found.std) > 0
     options = isinstance(found.options, dict) and all(isinstance(k, str) for k in found.options)
     return found if texts and sizes and alike and options else None
+
+
+def is_one(path: Path) -> bool:
+    """Whether a file is a zip, as those of fastconv are, and an ONNX file is not."""
+    with open(path, "rb") as stream:
+        return stream.read(4) == b"PK\x03\x04"
 
 
 def load_file(path: Path) -> Any:

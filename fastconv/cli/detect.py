@@ -45,7 +45,7 @@ def share(text: str) -> float:
 def add(commands: Any) -> None:
     """Add the command."""
     parser = new_command(commands, "detect", "draw boxes on a photograph", run)
-    parser.epilog = "example: fastconv detect people.jpg --model faces.onnx --out boxes.png"
+    parser.epilog = "example: fastconv detect photo.jpg --model faces.onnx"
     parser.add_argument("photo", type=Path, help="the photograph")
     parser.add_argument(
         "--model", type=Path, required=True,

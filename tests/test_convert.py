@@ -75,3 +75,25 @@ def test_what_was_converted_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
     fc.save({"a": fc.ones(2).half()}, tmp_path / "a.pt", format="torch")
     assert main(["convert", str(tmp_path / "a.pt"), str(tmp_path / "b.safetensors")]) == 0
     assert "1 of float16 became float32" in capsys.readouterr().out
+
+
+def test_a_network_into_onnx(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx")
+    import fastconv.onnx
+
+    net = fc.models.get("resnet20", num_classes=4).eval()
+    fc.save(net.state_dict(), tmp_path / "a.pth", format="torch")
+    call = ["convert", str(tmp_path / "a.pth"), str(tmp_path / "a.onnx")]
+    assert main(call) == 2
+    assert "does not say of which network: give --network NAME" in capsys.readouterr().err
+    assert main([*call, "--network", "resnet20"]) == 1  # ten classes, the file has four
+    assert not (tmp_path / "a.onnx").exists()
+    assert "as resnet20: " in capsys.readouterr().err
+    assert main([*call, "--network", "resnet20", "--num-classes", "4"]) == 0
+    back = fastconv.onnx.load(tmp_path / "a.onnx")
+    x = fc.randn(3, 3, 32, 32)
+    (got,) = back.run([np.asarray(x)])
+    np.testing.assert_allclose(got, net(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+    other = ["convert", str(tmp_path / "a.pth"), str(tmp_path / "b.npz"), "--network", "resnet20"]
+    assert main(other) == 2
+    assert "--network: is for onnx" in capsys.readouterr().err

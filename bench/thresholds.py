@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import fastconv
-from fastconv import backends, plan, rules, tuning
+from fastconv import plan, rules, tuning
 from fastconv.cli.measure import DIRECTIONS
 from fastconv.spec import ConvSpec, conv_spec
 
@@ -73,7 +73,7 @@ def sections() -> Iterator[tuple[str, list[tuple[str, ConvSpec]], tuple[str, ...
 def ratio(op: str, spec: ConvSpec, seconds: float) -> tuple[float, bool]:
     """The GEMM's time over Winograd's, and whether the planner takes Winograd."""
     found = [c for c in plan.candidates(op, "c") if c.algorithm in ("gemm", "winograd")]
-    calls = {c.algorithm: getattr(backends.load("c"), c.function) for c in found}
+    calls = {c.algorithm: plan.find("c", op, c.algorithm) for c in found}
     operands = tuning.arguments(op, spec, "float32")
     best = dict.fromkeys(calls, float("inf"))
     for name, call in calls.items():

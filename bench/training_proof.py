@@ -102,7 +102,7 @@ def algorithms_used(model: Any, images: np.ndarray) -> dict[str, int]:
     def counted(op: str, spec: Any, dtype: Any = None) -> Any:
         function = choose(op, spec, dtype)
         if op != "conv_backward_bias" and isinstance(spec, ConvSpec) and max(spec.kernel) > 1:
-            name = function.__name__.rpartition("_")[2]
+            name = function.algorithm
             calls[name] = calls.get(name, 0) + 1
         return function
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import backends, config, plan, tuning
+from fastconv.backends.kernel import find
 from fastconv.spec import ConvSpec, as_shape, conv_spec, conv_transpose_spec
 
 
@@ -101,7 +102,7 @@ def explain_spec(spec: ConvSpec, measure: bool = False, dtype: Any = np.float32)
                 verdict = f"backend not available: {missing}"
             elif reason:
                 verdict = f"declined: {reason}"
-            elif exact and c.algorithm in plan.TRANSFORMING:
+            elif exact and find(c.backend, op, c.algorithm).transforms:
                 verdict = "can run, left out: rounds more than a direct sum"
             elif slow:
                 verdict = f"can run, avoided: {slow}"

@@ -22,6 +22,7 @@ import numpy as np
 
 from fastconv import backends, config
 from fastconv._locks import make_rlock
+from fastconv.backends.kernel import find
 from fastconv.memory import empty
 from fastconv.spec import ConvSpec, NormSpec, PoolSpec
 
@@ -77,16 +78,19 @@ def times(
     Each runs once before, untimed: that compiles, and brings its memory in.
     """
     operands = arguments(op, spec, dtype)
-    calls = [getattr(backends.load(c.backend), c.function) for c in candidates]
+    rank = operands[0].ndim
+    calls = [
+        find(c.backend, op, c.algorithm).prepare(spec, np.dtype(dtype), rank) for c in candidates
+    ]
     for call in calls:
-        call(spec, *operands)
+        call(*operands)
     best = [float("inf")] * len(calls)
     end = time.perf_counter() + seconds * len(calls)
     rounds = 0
     while rounds < LEAST_ROUNDS or (rounds < most and time.perf_counter() < end):
         for i, call in enumerate(calls):
             start = time.perf_counter()
-            call(spec, *operands)
+            call(*operands)
             best[i] = min(best[i], time.perf_counter() - start)
         rounds += 1
     return best

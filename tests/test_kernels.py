@@ -72,7 +72,12 @@ def using(op: str, variant: Variant, threads: int | None = None) -> Iterator[Any
     if threads is not None:
         config.set_num_threads(threads)
     try:
-        yield getattr(module, _candidate(op, variant).function)
+        plain = op in plan.PLAIN
+        yield (
+            getattr(module, op)
+            if plain
+            else plan.find(variant.backend, op, _candidate(op, variant).algorithm)
+        )
     finally:
         config.set_num_threads(before)
         if isa is not None:

@@ -120,7 +120,7 @@ def test_forward_fused_and_packed(
         store = Packed(w) if packs else None
         for _ in range(2):  # packed now, and found
             if ready:
-                got = function.prepare(spec, np.dtype(dtype), 4)(x, w, b, finish, store)
+                got = function.prepare(spec, np.dtype(dtype), 4)(x, w, b, None, finish, store)
             else:
                 got = np.empty_like(want)
                 function(spec, x, w, b, got, finish=finish, packed=store)

@@ -16,13 +16,17 @@ needs_c = pytest.mark.skipif(backends.why_not("c") is not None, reason="no C ext
 
 
 @pytest.mark.parametrize("backend", backends.ORDER)
-def test_every_candidate_is_a_function_of_its_backend(backend):
+def test_every_candidate_is_a_kernel_of_its_backend(backend):
     if backends.why_not(backend):
         pytest.skip(backends.why_not(backend))
     module = backends.load(backend)
     for op in plan.CANDIDATES:
         for candidate in plan.candidates(op, backend):
-            assert callable(getattr(module, candidate.function))
+            if op in plan.PLAIN:
+                assert callable(getattr(module, op))
+            else:
+                found = plan.find(backend, op, candidate.algorithm)
+                assert (found.backend, found.operation) == (backend, op)
 
 
 @pytest.mark.parametrize("backend", backends.ORDER)

@@ -40,22 +40,20 @@ def test_convolution(shape: Shape, dtype: Any) -> None:
     w, b = values(w_shape, dtype, False), values((spec.out_channels,), dtype, False)
     residual = values(y_shape, dtype, True)
     coef = values((3, spec.out_channels), dtype, False)
-    module = backends.load("c")
     for c in plan.candidates("conv_forward", "c"):
-        function = getattr(module, c.function)
-        prepare = getattr(function, "prepare", None)
-        call = None if c.decline(spec) or prepare is None else prepare(spec, kind, nd + 2)
-        if call is None:
+        function = plan.find("c", "conv_forward", c.algorithm)
+        if c.decline(spec):
             continue
+        call = function.prepare(spec, kind, nd + 2)
         for last in (True, False):
             x = values(x_shape, dtype, last)
             for finish in (None, (0.0, 6.0, None, None), (0.1, math.inf, residual, coef)):
                 want = empty(y_shape, dtype, True)
                 function(spec, x, w, b, want, finish=finish)
-                np.testing.assert_array_equal(call(x, w, b, finish, None), want)
+                np.testing.assert_array_equal(call(x, w, b, None, finish), want)
                 t = fastconv.from_numpy(w).clone()
                 for _ in range(2):  # packed now, and kept
-                    found = call(x, t._array, b, finish, kept(t))
+                    found = call(x, t._array, b, None, finish, kept(t))
                     assert found.dtype == kind
                     want = empty(y_shape, dtype, True)
                     function(spec, x, t._array, b, want, finish=finish, packed=kept(t))
@@ -216,18 +214,18 @@ def test_errors() -> None:
     x, w, b = (np.zeros(s, np.float32) for s in ((1, 2, 5, 5), (3, 2, 3, 3), (3,)))
     call = conv.ready("conv_forward", spec, x.dtype, 4)
     assert call is not None
-    assert call(x, w, b, None, None).shape == (1, 3, 3, 3)
+    assert call(x, w, b).shape == (1, 3, 3, 3)
     with pytest.raises(ValueError, match=r"x must have shape \(1, 2, 5, 5\)"):
-        call(x[:, :, 1:], w, b, None, None)
+        call(x[:, :, 1:], w, b)
     with pytest.raises(ValueError, match="w must have shape"):
-        call(x, w[:2], b, None, None)
+        call(x, w[:2], b)
     with pytest.raises(ValueError, match="bias must have shape"):
-        call(x, w, b[:2], None, None)
+        call(x, w, b[:2])
     with pytest.raises(ValueError, match="residual must have shape"):
-        call(x, w, b, (1.0, math.inf, x, None), None)
+        call(x, w, b, None, (1.0, math.inf, x, None))
     for wrong in ((x.astype(float), w, b), (x, w.astype(float), b), (x, w, b.astype(float))):
         with pytest.raises(TypeError, match="must be float32"):
-            call(*wrong, None, None)
+            call(*wrong)
 
 
 @pytest.mark.parametrize("shape", AWKWARD, ids=lambda s: s.name)
@@ -235,16 +233,15 @@ def test_errors() -> None:
 def test_backward(shape: Shape, kind: Any) -> None:
     """Calls that are made ready give what the kernels give, whatever the formats."""
     spec = shape.spec()
-    module, rank = backends.load("c"), spec.ndim + 2
+    rank = spec.ndim + 2
     x_shape, w_shape, y_shape = spec.shapes[rank]
     w = values(w_shape, kind, False)
     for op in ("conv_backward_input", "conv_backward_weight"):
         for c in plan.candidates(op, "c"):
-            function = getattr(module, c.function)
-            prepare = getattr(function, "prepare", None)
-            call = None if c.decline(spec) or prepare is None else prepare(spec, kind, rank)
-            if call is None:
+            function = plan.find("c", op, c.algorithm)
+            if c.decline(spec):
                 continue
+            call = function.prepare(spec, np.dtype(kind), rank)
             for last in (True, False):
                 g, x = values(y_shape, kind, last), values(x_shape, kind, last)
                 other, shape_out = (x, w_shape) if op.endswith("weight") else (w, x_shape)

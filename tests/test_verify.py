@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastconv import backends, plan
+from fastconv import backends
 from fastconv.backends import naive
+from fastconv.backends.kernel import KERNELS, Kernel, find
 from fastconv.cli import main
 from fastconv.spec import ConvSpec, conv_spec
 from fastconv.verify import FAMILIES, Declined, Failure, family, parse
@@ -181,16 +182,24 @@ def test_the_first_lap_meets_what_a_named_shape_missed() -> None:
 
 
 def _plant(monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable[..., None]) -> None:
-    """Let a function of the C backend do something else after its work."""
-    module = backends.load("c")
-    real = getattr(module, name)
+    """Let a kernel of the C backend do something else after its work on arrays of the caller's."""
+    direction, _, algorithm = name.rpartition("_")
+    real = find("c", direction, algorithm)
+    count = 3 if direction == "conv_forward" else 2  # operands, before the result
 
-    def planted(spec: ConvSpec, *arrays: Any, **more: Any) -> None:
-        real(spec, *arrays, **more)
-        spoil(spec, *arrays)
+    def prepare(spec: ConvSpec, dtype: Any, rank: int) -> Callable[..., Any]:
+        call = real.prepare(spec, dtype, rank)
 
-    planted.__dict__.update(real.__dict__)
-    monkeypatch.setattr(module, name, planted)
+        def planted(*arrays: Any, **more: Any) -> Any:
+            result = call(*arrays, **more)
+            if len(arrays) > count and arrays[count] is not None:
+                spoil(spec, *arrays[: count + 1])
+            return result
+
+        return planted
+
+    found = Kernel("c", direction, algorithm, prepare, real.finishes, real.packs, real.transforms)
+    monkeypatch.setitem(KERNELS, ("c", direction, algorithm), found)
 
 
 def _one_wrong(spec: ConvSpec, *arrays: Any) -> None:
@@ -300,9 +309,8 @@ def test_projections_see_every_element(op: str, algorithm: str) -> None:
         spec = conv_spec((3, 8, 7, 8), (12, 4, 3, 3), 1, 1, 1, 2)
     values = operands(spec)
     a, b, *bias = (values[name] for name in ARGUMENTS[op])
-    candidate = next(c for c in plan.candidates(op, "c") if c.algorithm == algorithm)
     got = np.empty(reference(op, spec, a, b).shape)
-    getattr(backends.load("c"), candidate.function)(spec, a, b, *bias, got)
+    find("c", op, algorithm)(spec, a, b, *bias, got)
     extra = bias[0] if bias else None
 
     def look(result: np.ndarray) -> str | None:

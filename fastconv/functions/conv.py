@@ -22,9 +22,9 @@ def convolution(x: Any, weight: Any, bias: Any, spec: ConvSpec) -> Any:
     if _watch.recorder is None:
         a, rank = x._array, spec.ndim + 2
         call = ops.ready("conv_forward", spec, a.dtype, rank)
-        if call is not None and a.ndim == rank:
+        if a.ndim == rank:
             w, b = weight._array, None if bias is None else bias._array
-            result = wrap(call(a, w, b, None, kept(weight)))
+            result = wrap(call(a, w, b, None, None, kept(weight)))
             if mode.grad:
                 inputs = (x, weight) if bias is None else (x, weight, bias)
                 needs = tuple([t.requires_grad for t in inputs])

@@ -117,11 +117,10 @@ class ConvLater(Later):
         x, spec, residual = self.x, self.spec, self.residual
         if self.y is None and x.ndim == spec.ndim + 2:
             call = ops.ready("conv_forward", spec, self.dtype, x.ndim)
-            if call is not None:
-                finish: Any = slope, limit, residual, self.coef
-                if residual is None and self.coef is None and (slope, limit) == epilogue.NONE:
-                    finish = None
-                return call(x, self.weight, self.bias, finish, self.packed)  # type: ignore[no-any-return]
+            finish: Any = slope, limit, residual, self.coef
+            if residual is None and self.coef is None and (slope, limit) == epilogue.NONE:
+                finish = None
+            return call(x, self.weight, self.bias, None, finish, self.packed)  # type: ignore[no-any-return]
         token = quiet()
         try:
             if self.y is not None:

@@ -74,11 +74,7 @@ def _product(
             y += b
         return y if x.ndim < 3 else y.reshape(*x.shape[:-1], w.shape[0])
     rows = x if x.ndim == 2 else flat(x)
-    call = ops.ready("conv_forward", spec, x.dtype, 2)
-    if call is None:
-        y = matrix(ops.forward(spec, pixels(rows), w[:, :, None], b))
-    else:
-        y = call(rows, w, b, None, packed)
+    y = ops.ready("conv_forward", spec, x.dtype, 2)(rows, w, b, None, None, packed)
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
 
 

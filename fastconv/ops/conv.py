@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from fastconv import plan
 from fastconv.memory import empty
-from fastconv.ops import epilogue, norm
+from fastconv.ops import epilogue
 from fastconv.ops.check import float_arrays
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
 from fastconv.plan import ready
-from fastconv.spec import ConvSpec, as_shape, batch_norm_spec, conv_spec, conv_transpose_spec
+from fastconv.spec import ConvSpec, as_shape, conv_spec, conv_transpose_spec
 
 # ---------------------------------------------------------------- on specs
 
@@ -40,34 +37,17 @@ def forward(
     is added and an activation (slope below zero, upper limit) applied. `packed`: where packed forms
     of w are kept (fastconv.packed.Packed).
     """
-    dtype, rank = x.dtype, x.ndim
     finish = None
     if residual is not None or coef is not None or activation != epilogue.NONE:
         finish = *activation, residual, coef
-    if channels_last:
-        call = ready("conv_forward", spec, dtype, rank)
-        if call is not None:
-            return call(x, w, b, finish, packed)  # type: ignore[no-any-return]
-    function = plan.choose("conv_forward", spec, dtype)
-    if rank < 5 and not hasattr(function, "ranks"):
-        x, w = as_5d(x), as_5d(w)
-        residual = None if residual is None else as_5d(residual)
-        y = forward(spec, x, w, b, channels_last, activation, residual, packed, coef)
-        return drop_axes(y, spec.ndim)
-    if channels_last is None:
-        channels_last = is_channels_last(x)
-    out = empty(spec.shapes[rank][2], dtype, channels_last)
-    if not out.size:
-        return out
-    if hasattr(function, "finishes"):
-        function(spec, x, w, b, out, finish=finish, packed=packed)
-    else:
-        function(spec, x, w, b, out)
-        if coef is not None:
-            out = norm.apply(batch_norm_spec(out.shape), out, coef)
-        if finish is not None:
-            epilogue.apply(out, *activation, residual)
-    return out
+    out = None if channels_last else _result(spec, 2, x, channels_last)
+    return ready("conv_forward", spec, x.dtype, x.ndim)(x, w, b, out, finish, packed)  # type: ignore[no-any-return]
+
+
+def _result(spec: ConvSpec, which: int, operand: Array, channels_last: bool | None) -> Array:
+    """Memory for x (0) or y (2), in the format of the operand where `channels_last` is None."""
+    last = is_channels_last(operand) if channels_last is None else channels_last
+    return empty(spec.shapes[operand.ndim][which], operand.dtype, last)
 
 
 def backward_input(
@@ -83,25 +63,10 @@ def backward_input(
     With a bias it is the forward pass of a transposed convolution. Axes and `packed` as for
     `forward`.
     """
-    rank = g.ndim
-    if channels_last and b is None and packed is None:
-        call = ready("conv_backward_input", spec, g.dtype, rank)
-        if call is not None:
-            return call(g, w)  # type: ignore[no-any-return]
-    function = plan.choose("conv_backward_input", spec, g.dtype)
-    if rank < 5 and not hasattr(function, "ranks"):
-        out = backward_input(spec, as_5d(g), as_5d(w), b, channels_last, packed)
-        return drop_axes(out, spec.ndim)
-    if channels_last is None:
-        channels_last = is_channels_last(g)
-    out = empty(spec.shapes[rank][0], g.dtype, channels_last)
-    if out.size:
-        if packed is not None and hasattr(function, "packs"):
-            function(spec, g, w, out, packed=packed)
-        else:
-            function(spec, g, w, out)
+    out = None if channels_last else _result(spec, 0, g, channels_last)
+    out = ready("conv_backward_input", spec, g.dtype, g.ndim)(g, w, out, packed=packed)
     if b is not None:
-        out += b.reshape(-1, *(1,) * (rank - 2))
+        out += b.reshape(-1, *(1,) * (g.ndim - 2))
     return out
 
 
@@ -110,30 +75,12 @@ def backward_weight(spec: ConvSpec, g: Array, x: Array) -> Array:
 
     All of them have three spatial axes, or all the user's.
     """
-    rank = g.ndim
-    call = ready("conv_backward_weight", spec, x.dtype, rank)
-    if call is not None:
-        return call(g, x)  # type: ignore[no-any-return]
-    function = plan.choose("conv_backward_weight", spec, x.dtype)
-    if rank < 5 and not hasattr(function, "ranks"):
-        return drop_axes(backward_weight(spec, as_5d(g), as_5d(x)), spec.ndim)
-    out = empty(spec.shapes[rank][1], x.dtype)
-    if g.size:
-        function(spec, g, x, out)
-    else:
-        out.fill(0)
-    return out
+    return ready("conv_backward_weight", spec, x.dtype, g.ndim)(g, x)  # type: ignore[no-any-return]
 
 
 def backward_bias(spec: ConvSpec, g: Array) -> Array:
     """Gradient (K,) of the bias: the sum of g (N, K, *out) over all but its channels."""
-    out = np.empty(g.shape[1], g.dtype)
-    if g.size:
-        function = plan.choose("conv_backward_bias", spec)
-        function(spec, g if hasattr(function, "ranks") else as_5d(g), out)
-    else:
-        out.fill(0)
-    return out
+    return ready("conv_backward_bias", spec, g.dtype, g.ndim)(g)  # type: ignore[no-any-return]
 
 
 # ---------------------------------------------------------------- on PyTorch's arguments

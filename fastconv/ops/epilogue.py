@@ -1,6 +1,6 @@
 """What a convolution's result becomes on its way out: residual and activation; and the way back.
 
-The C kernels do it while the result is in cache; for the other backends it is a pass of NumPy's.
+The C kernels do it while the result is in cache; in the other backends it is a pass of its own.
 """
 
 from __future__ import annotations
@@ -40,18 +40,6 @@ def activation_of(name: str, activation: Any) -> tuple[float, float]:
         f"{name}(): activation must be None, one of {sorted(ACTIVATIONS)} or "
         f"('leaky_relu', slope), got {activation!r}"
     )
-
-
-def apply(y: Array, slope: float, limit: float, residual: Array | None) -> None:
-    """Change y to ``min(v < 0 ? slope * v : v, limit)`` with ``v = y + residual``."""
-    with np.errstate(all="ignore"):
-        if residual is not None:
-            y += residual
-        if slope != 1:
-            below = np.multiply(y, slope, where=y < 0, out=np.zeros_like(y)) if slope else 0
-            np.copyto(y, below, where=y < 0)
-        if limit != math.inf:
-            np.copyto(y, limit, where=y > limit)
 
 
 def activate(y: Array, slope: float, limit: float) -> Array:

@@ -39,18 +39,11 @@ def statistics(
     coef : ndarray
         (3, sets * C), of the array's type: centre, scale, shift.
     """
-    call = ready("norm_statistics", spec, x.dtype, x.ndim)
-    if call is not None:
+    if x.size:
+        call = ready("norm_statistics", spec, x.dtype, x.ndim)
         return call(x, weight, bias, eps, *running, momentum)  # type: ignore[no-any-return]
     size = (3, spec.sets * spec.channels)
-    stats, coef = np.empty(size), np.empty(size, x.dtype)
-    if x.size:
-        kernel = plan.choose("norm_statistics", spec)
-        kernel(spec, x, weight, bias, eps, *running, momentum, stats, coef)
-    else:
-        stats.fill(0)
-        coef.fill(0)
-    return stats, coef
+    return np.zeros(size), np.zeros(size, x.dtype)
 
 
 def constants(
@@ -104,15 +97,9 @@ def apply(
     limit: float = inf,
 ) -> Array:
     """y = (x - centre) * scale + shift, then + residual, then min(max(y, 0), limit)."""
-    call = ready("norm_apply", spec, x.dtype, x.ndim)
-    if call is not None:
-        found = call(x, coef, residual, relu, limit)
-        if found is not None:
-            return found  # type: ignore[no-any-return]
-    y = empty_like(x)
-    if x.size:
-        plan.choose("norm_apply", spec)(spec, x, coef, residual, relu, y, limit)
-    return y
+    if not x.size:
+        return empty_like(x)
+    return ready("norm_apply", spec, x.dtype, x.ndim)(x, coef, residual, relu, None, limit)  # type: ignore[no-any-return]
 
 
 def backward(
@@ -162,15 +149,9 @@ def backward(
     if wants_affine:
         weight_grad, bias_grad = (np.zeros(spec.channels, x.dtype) for _ in range(2))
     if x.size and (wants_x or wants_affine or passed is not g):
-        call = ready("norm_backward", spec, x.dtype, x.ndim)
-        if call is not None and call(
+        ready("norm_backward", spec, x.dtype, x.ndim)(
             g, x, y, relu, weight, stats, coef, constant, gx, passed if relu else None,
             weight_grad, bias_grad, limit,
-        ):  # fmt: skip
-            return gx, weight_grad, bias_grad, passed
-        plan.choose("norm_backward", spec)(
-            spec, g, x, y, relu, weight, stats, coef, constant, gx,
-            passed if relu else None, weight_grad, bias_grad, limit,
         )  # fmt: skip
     return gx, weight_grad, bias_grad, passed
 

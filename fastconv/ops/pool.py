@@ -36,7 +36,7 @@ def max_forward(spec: PoolSpec, x: Array) -> tuple[Array, Array]:
     out = empty(spec.y_shape, x.dtype, last)
     indices = empty(spec.y_shape, np.int64, last)
     if out.size:
-        plan.choose("max_pool_forward", spec)(spec, x, out, indices)
+        ready("max_pool_forward", spec, x.dtype, 5)(x, out, indices)
     return out, indices
 
 
@@ -46,7 +46,7 @@ def max_backward(spec: PoolSpec, g: Array, indices: Array) -> Array:
         g = np.where(spec.empty, g.dtype.type(0), g)
     out = empty(spec.x_shape, g.dtype, is_channels_last(indices))
     if out.size:
-        plan.choose("max_pool_backward", spec)(spec, g, indices, out)
+        ready("max_pool_backward", spec, g.dtype, 5)(g, indices, out)
     return out
 
 
@@ -59,21 +59,7 @@ def max_train(spec: PoolSpec, x: Array, keep: bool) -> tuple[Array, Array | None
 
     x and the maxima have three spatial axes, or all the user's `spec.ndim`; the bytes three.
     """
-    rank = x.ndim
-    call = ready("max_pool_taps_forward", spec, x.dtype, rank)
-    if call is not None:
-        found: tuple[Array, Array | None] | None = call(x, keep)
-        if found is not None:
-            return found
-    function = plan.choose("max_pool_taps_forward", spec)
-    if rank < 5 and not hasattr(function, "ranks"):
-        y, taps = max_train(spec, as_5d(x), keep)
-        return drop_axes(y, spec.ndim), taps
-    out = empty(spec.shapes[rank][1], x.dtype, is_channels_last(x))
-    taps = empty(spec.y_shape, np.uint8, True) if keep else None
-    if out.size:
-        function(spec, x, out, taps)
-    return out, taps
+    return ready("max_pool_taps_forward", spec, x.dtype, x.ndim)(x, keep=keep)  # type: ignore[no-any-return]
 
 
 def max_train_backward(spec: PoolSpec, g: Array, taps: Array, channels_last: bool) -> Array:
@@ -82,7 +68,7 @@ def max_train_backward(spec: PoolSpec, g: Array, taps: Array, channels_last: boo
         g = np.where(spec.empty, g.dtype.type(0), g)
     out = empty(spec.x_shape, g.dtype, channels_last)
     if out.size:
-        plan.choose("max_pool_taps_backward", spec)(spec, g, taps, out)
+        ready("max_pool_taps_backward", spec, g.dtype, 5)(g, taps, out)
     return out
 
 
@@ -102,18 +88,7 @@ def tap_positions(spec: PoolSpec, taps: Array) -> Array:
 
 def avg_forward(spec: PoolSpec, x: Array) -> Array:
     """Averages (N, C, *out) of x (N, C, *in); both with all the user's axes, or with five."""
-    rank = x.ndim
-    call = ready("avg_pool_forward", spec, x.dtype, rank)
-    if call is not None:
-        found: Array | None = call(x)
-        if found is not None:
-            return found
-    if rank < 5:
-        return drop_axes(avg_forward(spec, as_5d(x)), spec.ndim)
-    out = empty(spec.y_shape, x.dtype, is_channels_last(x))
-    if out.size:
-        plan.choose("avg_pool_forward", spec)(spec, x, out)
-    return out
+    return ready("avg_pool_forward", spec, x.dtype, x.ndim)(x)  # type: ignore[no-any-return]
 
 
 def avg_backward(spec: PoolSpec, g: Array, channels_last: bool | None = None) -> Array:
@@ -122,7 +97,7 @@ def avg_backward(spec: PoolSpec, g: Array, channels_last: bool | None = None) ->
         channels_last = is_channels_last(g)
     out = empty(spec.x_shape, g.dtype, channels_last)
     if out.size:
-        plan.choose("avg_pool_backward", spec)(spec, g, out)
+        ready("avg_pool_backward", spec, g.dtype, 5)(g, out)
     return out
 
 
@@ -161,27 +136,19 @@ def lp_backward(spec: PoolSpec, g: Array, x: Array, sums: Array, p: float, count
         return spread * np.copysign(np.abs(x) ** (p - 1), x)
 
 
-def _unpool_spec(shape: tuple[int, ...], size: tuple[int, int, int]) -> PoolSpec:
-    # The candidates only need somewhere to keep their choice; unpooling has no windows.
-    unit = np.ones((4, 1), np.int64)
-    return PoolSpec(3, shape[0], shape[1], size, (shape[2], shape[3], shape[4]), (unit,) * 3)
-
-
 def unpool_forward(x: Array, indices: Array, out_size: tuple[int, int, int]) -> Array:
     """Scatter x (N, C, *in) to its indices (checked by the caller) in zeros (N, C, *out_size)."""
     out = empty((*x.shape[:2], *out_size), x.dtype, is_channels_last(x))
     if out.size:
-        plan.choose("max_unpool_forward", _unpool_spec(x.shape, out_size))(x, indices, out)
+        plan.kernel("max_unpool_forward")(x, indices, out)
     return out
 
 
 def unpool_backward(g: Array, indices: Array) -> Array:
     """Gather g (N, C, *out) at the indices: gradient (N, C, *in) of the unpooled input."""
     out = empty(indices.shape, g.dtype, is_channels_last(indices))
-    size = (g.shape[2], g.shape[3], g.shape[4])
     if out.size:
-        spec = _unpool_spec(indices.shape, size)
-        plan.choose("max_unpool_backward", spec)(g, indices, out)
+        plan.kernel("max_unpool_backward")(g, indices, out)
     return out
 
 

@@ -7,6 +7,7 @@ C·kD·kH·kW channels does the work in all three directions; the image comes an
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from fastconv.backends.c.conv import (
     conv_backward_input_gemm,
@@ -15,51 +16,89 @@ from fastconv.backends.c.conv import (
 )
 from fastconv.backends.c.formats import to_contiguous, transpose
 from fastconv.backends.c.library import Array, check_same
+from fastconv.backends.kernel import Call, Finish, kernel, lifted, lowered
 from fastconv.memory import empty
 from fastconv.spec import ConvSpec, conv_spec
 
 
 def _linear(spec: ConvSpec) -> ConvSpec:
     """Geometry of the 1x1 convolution with all of a position's inputs as channels."""
-    kept: ConvSpec | None = spec.cache.get("whole")
-    if kept is None:
-        inputs, outputs = math.prod(spec.x_shape[1:]), spec.out_channels
-        kept = conv_spec((spec.batch, inputs, 1), (outputs, inputs, 1), ndim=1)
-        spec.cache["whole"] = kept
-    return kept
+    inputs, outputs = math.prod(spec.x_shape[1:]), spec.out_channels
+    return conv_spec((spec.batch, inputs, 1), (outputs, inputs, 1), ndim=1)
 
 
-def conv_forward_whole(spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array) -> None:
-    """Convolution forward where the kernel covers the input: x, w, bias or None -> out."""
+@kernel("c", "conv_forward", "whole", finishes=True)
+def conv_forward_whole(spec: ConvSpec, dtype: Any, rank: int) -> Call:
+    """Convolution forward where the kernel covers the input."""
+    if spec.kernel == (1, 1, 1):
+        return conv_forward_gemm.prepare(spec, dtype, rank)
     what, linear = "conv_forward_whole", _linear(spec)
-    check_same(what, "x", x, spec.x_shape, x.dtype)
-    check_same(what, "w", w, spec.w_shape, x.dtype)
-    check_same(what, "out", out, spec.y_shape, x.dtype)
-    flat = to_contiguous(x).reshape(linear.x_shape)
-    conv_forward_gemm(linear, flat, w.reshape(linear.w_shape), bias, out)
+    product = conv_forward_gemm.prepare(linear, dtype, 5)
+    x_shape, w_shape, y_shape = spec.shapes.get(rank) or spec.shapes[5]
+
+    def call(
+        x: Array, w: Array, bias: Array | None = None, out: Array | None = None,
+        finish: Finish | None = None, packed: Any = None,
+    ) -> Array:  # fmt: skip
+        check_same(what, "x", x, x_shape, dtype)
+        check_same(what, "w", w, w_shape, dtype)
+        if out is not None:
+            check_same(what, "out", out, y_shape, dtype)
+        if finish is not None:
+            finish = (*finish[:2], lifted(finish[2], rank), finish[3])
+        flat = to_contiguous(lifted(x, rank)).reshape(linear.x_shape)
+        y = product(flat, w.reshape(linear.w_shape), bias, lifted(out, rank), finish)
+        return lowered(y, rank) if out is None else out
+
+    return call
 
 
-def conv_backward_input_whole(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
-    """Convolution backward input where the kernel covers the input: grad_out, w -> out."""
+@kernel("c", "conv_backward_input", "whole")
+def conv_backward_input_whole(spec: ConvSpec, dtype: Any, rank: int) -> Call:
+    """Convolution backward input where the kernel covers the input."""
+    if spec.kernel == (1, 1, 1):
+        return conv_backward_input_gemm.prepare(spec, dtype, rank)
     what, linear = "conv_backward_input_whole", _linear(spec)
-    check_same(what, "grad_out", grad_out, spec.y_shape, grad_out.dtype)
-    check_same(what, "w", w, spec.w_shape, grad_out.dtype)
-    check_same(what, "out", out, spec.x_shape, grad_out.dtype)
-    plain = out if out.flags.c_contiguous else empty(out.shape, out.dtype)
-    flat = plain.reshape(linear.x_shape)
-    conv_backward_input_gemm(linear, grad_out, w.reshape(linear.w_shape), flat)
-    if plain is not out:
-        n, c, *space = out.shape
-        transpose(plain, n, c, math.prod(space), out.transpose(0, 2, 3, 4, 1))
+    product = conv_backward_input_gemm.prepare(linear, dtype, 5)
+    x_shape, w_shape, y_shape = spec.shapes.get(rank) or spec.shapes[5]
+
+    def call(g: Array, w: Array, out: Array | None = None, packed: Any = None) -> Array:
+        check_same(what, "grad_out", g, y_shape, dtype)
+        check_same(what, "w", w, w_shape, dtype)
+        if out is None:
+            out = empty(x_shape, dtype, True)
+        else:
+            check_same(what, "out", out, x_shape, dtype)
+        plain = out if out.flags.c_contiguous else empty(x_shape, dtype)
+        product(lifted(g, rank), w.reshape(linear.w_shape), plain.reshape(linear.x_shape))
+        if plain is not out:
+            n, c, *space = spec.x_shape
+            transpose(plain, n, c, math.prod(space), lifted(out, rank).transpose(0, 2, 3, 4, 1))
+        return out
+
+    return call
 
 
-def conv_backward_weight_whole(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
-    """Convolution backward weight where the kernel covers the input: grad_out, x -> out."""
+@kernel("c", "conv_backward_weight", "whole")
+def conv_backward_weight_whole(spec: ConvSpec, dtype: Any, rank: int) -> Call:
+    """Convolution backward weight where the kernel covers the input."""
+    if spec.kernel == (1, 1, 1):
+        return conv_backward_weight_gemm.prepare(spec, dtype, rank)
     what, linear = "conv_backward_weight_whole", _linear(spec)
-    check_same(what, "grad_out", grad_out, spec.y_shape, x.dtype)
-    check_same(what, "x", x, spec.x_shape, x.dtype)
-    check_same(what, "out", out, spec.w_shape, x.dtype)
-    if not out.flags.c_contiguous:
-        raise ValueError(f"{what}: out must be C-contiguous, got strides {out.strides}")
-    flat = to_contiguous(x).reshape(linear.x_shape)
-    conv_backward_weight_gemm(linear, grad_out, flat, out.reshape(linear.w_shape))
+    product = conv_backward_weight_gemm.prepare(linear, dtype, 5)
+    x_shape, w_shape, y_shape = spec.shapes.get(rank) or spec.shapes[5]
+
+    def call(g: Array, x: Array, out: Array | None = None) -> Array:
+        check_same(what, "grad_out", g, y_shape, dtype)
+        check_same(what, "x", x, x_shape, dtype)
+        if out is None:
+            out = empty(w_shape, dtype)
+        else:
+            check_same(what, "out", out, w_shape, dtype)
+            if not out.flags.c_contiguous:
+                raise ValueError(f"{what}: out must be C-contiguous, got strides {out.strides}")
+        flat = to_contiguous(lifted(x, rank)).reshape(linear.x_shape)
+        product(lifted(g, rank), flat, out.reshape(linear.w_shape))
+        return out
+
+    return call

@@ -64,6 +64,14 @@ def dtype_code(what: str, a: Array) -> int:
         raise TypeError(f"{what}: expected float32 or float64, got {a.dtype}") from None
 
 
+def type_code(what: str, dtype: Any) -> int:
+    """Return C's number of a type; TypeError where it has none."""
+    code = DTYPES.get(dtype)
+    if code is None:
+        raise TypeError(f"{what}: expected float32 or float64, got {np.dtype(dtype)}")
+    return code
+
+
 def raise_difference(what: str, dtype: Any, **operands: tuple[Array, tuple[int, ...]]) -> None:
     """Name the operand whose shape or type differs."""
     for argument, (a, shape) in operands.items():

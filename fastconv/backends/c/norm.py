@@ -1,4 +1,4 @@
-"""Normalisation: statistics and coefficients, the map, and its gradients: a call each."""
+"""Normalisation: statistics of the channels, the pass that applies them, and the gradients."""
 
 from __future__ import annotations
 
@@ -8,33 +8,37 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.backends.c.formats import LAST, NCHW, last_view
+from fastconv.backends.c.formats import dense_results, last_results, last_view
 from fastconv.backends.c.library import (
     NULL,
     SERIAL_ELEMENTS,
     Array,
     check_same,
     check_status,
-    dtype_code,
     ffi,
     from_buffer,
     lib,
     thread_count,
+    type_code,
 )
-from fastconv.backends.c.norm_ready import prepare_apply, prepare_backward, prepare_statistics
 from fastconv.backends.c.packing import dense_pointer
+from fastconv.backends.kernel import Call, kernel
 from fastconv.spec import NormSpec
 
 DOUBLE = np.dtype(np.float64)
 
 
-class _Norm:
-    """What is kept of a normalisation: the axes of channels-last memory, a geometry per format."""
+class Norm:
+    """What C's calls share of a normalisation: shapes, and a geometry for each memory format.
 
-    __slots__ = ("axes", "channels", "coef", "geometry", "parallel", "shape")
+    Pointers to whole arrays are in the format that `last` names; what lies otherwise is copied if
+    it is only read.
+    """
 
-    def __init__(self, spec: NormSpec) -> None:
-        self.shape = spec.shape
+    __slots__ = ("axes", "channels", "code", "coef", "geometry", "parallel", "shape", "what")
+
+    def __init__(self, what: str, spec: NormSpec, dtype: Any) -> None:
+        self.what, self.code, self.shape = what, type_code(what, dtype), spec.shape
         n = len(spec.shape)
         self.axes = (0, *range(2, n), 1)
         self.channels = (spec.channels,)
@@ -46,143 +50,143 @@ class _Norm:
             ffi.new("fc_norm_geom *", (*sizes, last)) for last in (int(rows), 1)
         ]  # fmt: skip
 
+    def input(self, x: Array, dtype: Any) -> tuple[bool, Any]:
+        """Whether x is channels-last, and its pointer; dense in neither format, it is copied."""
+        if x.shape != self.shape or x.dtype != dtype:
+            check_same(self.what, "x", x, self.shape, dtype)
+        if x.flags.c_contiguous:
+            return False, from_buffer(x)
+        try:
+            return True, from_buffer(x.transpose(self.axes))
+        except ValueError:
+            return False, from_buffer(np.ascontiguousarray(x))
 
-def _norm(spec: NormSpec) -> _Norm:
-    kept = spec.cache.get("c")
-    if kept is None:
-        kept = spec.cache["c"] = _Norm(spec)
-    return kept
+    def read(self, name: str, a: Array | None, last: bool, dtype: Any) -> Any:
+        """The pointer to an array in that format, copied where it has another."""
+        if a is None:
+            return NULL
+        if a.shape != self.shape or a.dtype != dtype:
+            check_same(self.what, name, a, self.shape, dtype)
+        try:
+            return from_buffer(a.transpose(self.axes) if last else a)
+        except ValueError:  # not dense in that format
+            if not last:
+                return from_buffer(np.ascontiguousarray(a))
+            return from_buffer(last_view(a.reshape(*a.shape[:2], 1, 1, -1)))
+
+    def write(self, name: str, a: Array | None, last: bool, dtype: Any) -> Any:
+        """The pointer to a result in that format."""
+        if a is None:
+            return NULL
+        if a.shape != self.shape or a.dtype != dtype:
+            check_same(self.what, name, a, self.shape, dtype)
+        try:
+            return from_buffer("char[]", a.transpose(self.axes) if last else a, True)
+        except ValueError:
+            raise ValueError(
+                f"{self.what}: {name} must be laid out as the input, and writable, "
+                f"got strides {a.strides}"
+            ) from None
+
+    def each(self, name: str, a: Array | None, dtype: Any, out: bool = False) -> Any:
+        """The pointer to values of the channels (C,), copied where they are only read."""
+        if a is None:
+            return NULL
+        if a.shape != self.channels or a.dtype != dtype:
+            check_same(self.what, name, a, self.channels, dtype)
+        if out:
+            return from_buffer("char[]", a, True)
+        try:
+            return from_buffer(a)
+        except ValueError:  # not dense
+            return dense_pointer(a)
+
+    def doubles(self, name: str, a: Array) -> Any:
+        """The pointer to statistics (3, sets * C), float64."""
+        if a.shape != self.coef or a.dtype != DOUBLE:
+            check_same(self.what, name, a, self.coef, DOUBLE)
+        return from_buffer("double[]", a, True)
+
+    def rows(self, name: str, a: Array, dtype: Any, out: bool = False) -> Any:
+        """The pointer to coefficients (3, sets * C)."""
+        if a.shape != self.coef or a.dtype != dtype:
+            check_same(self.what, name, a, self.coef, dtype)
+        return from_buffer("char[]", a, True) if out else dense_pointer(a)
 
 
-def _form(kept: _Norm, a: Array) -> int:
-    """Memory format of `a`; what is dense in neither will be copied to NCHW."""
-    if a.flags.c_contiguous:
-        return NCHW
-    return LAST if a.transpose(kept.axes).flags.c_contiguous else NCHW
-
-
-def _input(what: str, name: str, kept: _Norm, a: Array | None, form: int, dtype: Any) -> Any:
-    """The pointer to `a` in that format, copied where it has another."""
-    if a is None:
-        return NULL
-    if a.shape != kept.shape or a.dtype != dtype:
-        check_same(what, name, a, kept.shape, dtype)
-    try:
-        return from_buffer(a if form == NCHW else a.transpose(kept.axes))
-    except ValueError:  # not dense in that format
-        if form == NCHW:
-            return from_buffer(np.ascontiguousarray(a))
-        return from_buffer(last_view(a.reshape(*a.shape[:2], 1, 1, -1)))
-
-
-def _output(what: str, name: str, kept: _Norm, a: Array | None, form: int, dtype: Any) -> Any:
-    if a is None:
-        return NULL
-    if a.shape != kept.shape or a.dtype != dtype:
-        check_same(what, name, a, kept.shape, dtype)
-    view = a if form == NCHW else a.transpose(kept.axes)
-    if not view.flags.c_contiguous:
-        raise ValueError(f"{what}: {name} must be laid out as the input, got strides {a.strides}")
-    return from_buffer("char[]", view, True)
-
-
-def _channels(what: str, name: str, kept: _Norm, a: Array | None, dtype: Any, out: bool) -> Any:
-    """Values of the channels (C,): copied where they are not dense and only read."""
-    if a is None:
-        return NULL
-    if a.shape != kept.channels or a.dtype != dtype:
-        check_same(what, name, a, kept.channels, dtype)
-    return from_buffer("char[]", a, True) if out else dense_pointer(a)
-
-
-def _coefficients(what: str, kept: _Norm, a: Array, dtype: Any) -> Any:
-    if a.shape != kept.coef or a.dtype != dtype:
-        check_same(what, "coef", a, kept.coef, dtype)
-    return dense_pointer(a)
-
-
-def _stats(what: str, kept: _Norm, a: Array) -> Any:
-    if a.shape != kept.coef or a.dtype != DOUBLE:
-        check_same(what, "stats", a, kept.coef, DOUBLE)
-    return from_buffer("double[]", a, True)
-
-
-def norm_statistics(
-    spec: NormSpec,
-    x: Array,
-    weight: Array | None,
-    bias: Array | None,
-    eps: float,
-    running_mean: Array | None,
-    running_var: Array | None,
-    momentum: float,
-    stats: Array,
-    coef: Array,
-) -> None:
+@kernel("c", "norm_statistics")
+def norm_statistics(spec: NormSpec, dtype: Any, rank: int) -> Call:
     """Mean, biased variance and inverse deviation of every channel -> stats (3, sets * C), float64.
 
     coef (3, sets * C): centre, scale, shift. weight, bias, running statistics (C,): each may be
     None; the last are moved towards the average of the sets, the variance unbiased.
     """
-    what = "norm_statistics"
-    kept, code, dtype = _norm(spec), dtype_code(what, x), x.dtype
-    form = _form(kept, x)
-    if coef.shape != kept.coef or coef.dtype != dtype:
-        check_same(what, "coef", coef, kept.coef, dtype)
-    status = lib.fc_norm_statistics(
-        code, kept.geometry[form], _input(what, "x", kept, x, form, dtype),
-        _channels(what, "weight", kept, weight, dtype, False),
-        _channels(what, "bias", kept, bias, dtype, False), eps,
-        _channels(what, "running_mean", kept, running_mean, dtype, True),
-        _channels(what, "running_var", kept, running_var, dtype, True), momentum,
-        _stats(what, kept, stats), from_buffer("char[]", coef, True), thread_count(kept.parallel),
-    )  # fmt: skip
-    if status:
-        check_status(status, what)
+    norm = Norm("norm_statistics", spec, dtype)
+    code, size, new, run = norm.code, norm.coef, np.empty, lib.fc_norm_statistics
+    each = norm.each
+
+    def call(
+        x: Array, weight: Array | None, bias: Array | None, eps: float, running_mean: Array | None,
+        running_var: Array | None, momentum: float, stats: Array | None = None,
+        coef: Array | None = None,
+    ) -> tuple[Array, Array]:  # fmt: skip
+        if stats is None or coef is None:
+            stats, coef = new(size), new(size, dtype)
+            s, c = from_buffer("double[]", stats), from_buffer(coef)
+        else:
+            s, c = norm.doubles("stats", stats), norm.rows("coef", coef, dtype, True)
+        last, a = norm.input(x, dtype)
+        status = run(
+            code, norm.geometry[last], a,
+            each("weight", weight, dtype), each("bias", bias, dtype), eps,
+            each("running_mean", running_mean, dtype, True),
+            each("running_var", running_var, dtype, True), momentum, s, c,
+            thread_count(norm.parallel),
+        )  # fmt: skip
+        if status:
+            check_status(status, norm.what)
+        return stats, coef
+
+    return call
 
 
-def norm_apply(
-    spec: NormSpec,
-    x: Array,
-    coef: Array,
-    residual: Array | None,
-    relu: bool,
-    out: Array,
-    limit: float = inf,
-) -> None:
-    """``(x - centre) * scale + shift``, + residual, ReLU up to the limit -> out, laid out as x.
+@kernel("c", "norm_apply")
+def norm_apply(spec: NormSpec, dtype: Any, rank: int) -> Call:
+    """``(x - centre) * scale + shift``, + residual, ReLU up to the limit, laid out as x.
 
     `coef` (3, sets * C): centre, scale, shift.
     """
-    what = "norm_apply"
-    kept, code, dtype = _norm(spec), dtype_code(what, x), x.dtype
-    form = _form(kept, x)
-    status = lib.fc_norm_apply(
-        code, kept.geometry[form], _input(what, "x", kept, x, form, dtype),
-        _coefficients(what, kept, coef, dtype),
-        _input(what, "residual", kept, residual, form, dtype), relu, limit,
-        _output(what, "out", kept, out, form, dtype), thread_count(kept.parallel),
-    )  # fmt: skip
-    if status:
-        check_status(status, what)
+    norm = Norm("norm_apply", spec, dtype)
+    code, shape, run = norm.code, norm.shape, lib.fc_norm_apply
+    new = (dense_results(shape, dtype), last_results(shape, dtype) if 3 <= rank <= 5 else None)
+
+    def call(
+        x: Array, coef: Array, residual: Array | None = None, relu: bool = False,
+        out: Array | None = None, limit: float = inf,
+    ) -> Array:  # fmt: skip
+        last, a = norm.input(x, dtype)
+        c = norm.rows("coef", coef, dtype)
+        r = NULL if residual is None else norm.read("residual", residual, last, dtype)
+        if out is None:
+            make = new[last]
+            if make is None:
+                out = np.empty_like(x)
+                y = norm.write("out", out, last, dtype)
+            else:
+                out, y = make()
+        else:
+            y = norm.write("out", out, last, dtype)
+        geometry = norm.geometry[last]
+        status = run(code, geometry, a, c, r, relu, limit, y, thread_count(norm.parallel))
+        if status:
+            check_status(status, norm.what)
+        return out
+
+    return call
 
 
-def norm_backward(
-    spec: NormSpec,
-    grad_out: Array,
-    x: Array,
-    y: Array | None,
-    relu: bool,
-    weight: Array | None,
-    stats: Array,
-    coef: Array,
-    constant: bool,
-    out: Array | None,
-    passed: Array | None,
-    grad_weight: Array | None,
-    grad_bias: Array | None,
-    limit: float = inf,
-) -> None:
+@kernel("c", "norm_backward")
+def norm_backward(spec: NormSpec, dtype: Any, rank: int) -> Call:
     """Gradients of ``norm_apply`` with what ``norm_statistics`` left; each output may be None.
 
     d is grad_out, or with `relu` what of it passes: by the result `y`, needed where a residual was
@@ -190,23 +194,26 @@ def norm_backward(
     of d * xhat and d; out is the gradient of x, through the statistics unless `constant`. out or
     passed may be grad_out itself.
     """
-    what = "norm_backward"
-    kept, code, dtype = _norm(spec), dtype_code(what, grad_out), grad_out.dtype
-    form = _form(kept, next((a for a in (out, passed) if a is not None), x))
-    status = lib.fc_norm_backward(
-        code, kept.geometry[form], _input(what, "grad_out", kept, grad_out, form, dtype),
-        _input(what, "x", kept, x, form, dtype), _input(what, "y", kept, y, form, dtype),
-        relu, limit, _channels(what, "weight", kept, weight, dtype, False),
-        _stats(what, kept, stats), _coefficients(what, kept, coef, dtype), constant,
-        _output(what, "out", kept, out, form, dtype),
-        _output(what, "passed", kept, passed, form, dtype),
-        _channels(what, "grad_weight", kept, grad_weight, dtype, True),
-        _channels(what, "grad_bias", kept, grad_bias, dtype, True), thread_count(kept.parallel),
-    )  # fmt: skip
-    if status:
-        check_status(status, what)
+    norm = Norm("norm_backward", spec, dtype)
+    code, run, read, write, each = norm.code, lib.fc_norm_backward, norm.read, norm.write, norm.each
 
+    def call(
+        grad_out: Array, x: Array, y: Array | None, relu: bool, weight: Array | None, stats: Array,
+        coef: Array, constant: bool, out: Array | None, passed: Array | None,
+        grad_weight: Array | None, grad_bias: Array | None, limit: float = inf,
+    ) -> None:  # fmt: skip
+        first = x if passed is None else passed
+        last = not (first if out is None else out).flags.c_contiguous
+        status = run(
+            code, norm.geometry[last], read("grad_out", grad_out, last, dtype),
+            read("x", x, last, dtype), read("y", y, last, dtype), relu, limit,
+            each("weight", weight, dtype),
+            norm.doubles("stats", stats),
+            norm.rows("coef", coef, dtype), constant, write("out", out, last, dtype),
+            write("passed", passed, last, dtype), each("grad_weight", grad_weight, dtype, True),
+            each("grad_bias", grad_bias, dtype, True), thread_count(norm.parallel),
+        )  # fmt: skip
+        if status:
+            check_status(status, norm.what)
 
-norm_statistics.prepare = prepare_statistics(_norm, norm_statistics)  # type: ignore[attr-defined]
-norm_apply.prepare = prepare_apply(_norm)  # type: ignore[attr-defined]
-norm_backward.prepare = prepare_backward(_norm)  # type: ignore[attr-defined]
+    return call

@@ -17,11 +17,9 @@ from fastconv.backends.c.formats import (
     element_strides,
     last_pointer,
     last_results,
-    last_view,
     output_pointer,
 )
 from fastconv.backends.c.library import (
-    DTYPES,
     INT64,
     NULL,
     SERIAL_ELEMENTS,
@@ -33,15 +31,18 @@ from fastconv.backends.c.library import (
     from_buffer,
     lib,
     thread_count,
+    type_code,
 )
+from fastconv.backends.kernel import Call, Kernel, kernel
 from fastconv.caches import cached
+from fastconv.memory import empty
 from fastconv.spec import PoolSpec
 
 UINT8 = np.dtype(np.uint8)
 
 
 class _Pool:
-    """What is kept of a pooling: shapes, window tables, one geometry per set of formats."""
+    """What C's calls share of a pooling: shapes, window tables, a geometry per set of formats."""
 
     __slots__ = ("divisor", "geometry", "parallel", "windows", "x_shape", "y_shape")
 
@@ -78,187 +79,180 @@ class _Pool:
 
 
 def _pool(spec: PoolSpec) -> _Pool:
-    kept = spec.cache.get("c")
-    if kept is None:
+    pool = spec.cache.get("c")
+    if pool is None:
         for axis, table in enumerate(spec.windows):
             if table.shape != (4, spec.out_size[axis]):
                 raise ValueError(
                     f"windows[{axis}] must be (4, {spec.out_size[axis]}): {table.shape}"
                 )
-        kept = _Pool(spec.x_shape, spec.y_shape, spec.windows, spec.divisor_override)
-        spec.cache["c"] = kept
-    return kept
+        pool = _Pool(spec.x_shape, spec.y_shape, spec.windows, spec.divisor_override)
+        spec.cache["c"] = pool
+    return pool  # type: ignore[no-any-return]
 
 
-def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> None:
+@kernel("c", "max_pool_forward")
+def max_pool_forward(spec: PoolSpec, dtype: Any, rank: int) -> Call:
     """Maxima of x (N, C, *in) -> out (N, C, *out), and where they were -> indices (int64)."""
     what = "max_pool_forward"
-    kept = _pool(spec)
-    code = dtype_code(what, x)
-    check_same(what, "x", x, kept.x_shape, x.dtype)
-    check_same(what, "out", out, kept.y_shape, x.dtype)
-    check_same(what, "indices", indices, kept.y_shape, INT64)
-    if not out.size:
-        return
-    y, i = compute_target(what, out), compute_target(what, indices)
-    status = lib.fc_max_pool_forward(
-        code, kept.at(LAST, LAST, LAST), from_buffer(last_view(x)), output_pointer(what, y)[1],
-        ffi.cast("int64_t *", output_pointer(what, i)[1]), thread_count(kept.parallel),
-    )  # fmt: skip
-    if status:
-        check_status(status, what)
-    bring_home(y, out)
-    bring_home(i, indices)
+    pool, code = _pool(spec), type_code(what, dtype)
+
+    def call(x: Array, out: Array, indices: Array) -> tuple[Array, Array]:
+        check_same(what, "x", x, pool.x_shape, dtype)
+        check_same(what, "out", out, pool.y_shape, dtype)
+        check_same(what, "indices", indices, pool.y_shape, INT64)
+        if not out.size:
+            return out, indices
+        y, i = compute_target(what, out), compute_target(what, indices)
+        status = lib.fc_max_pool_forward(
+            code, pool.at(LAST, LAST, LAST), last_pointer(x), output_pointer(what, y)[1],
+            ffi.cast("int64_t *", output_pointer(what, i)[1]), thread_count(pool.parallel),
+        )  # fmt: skip
+        if status:
+            check_status(status, what)
+        bring_home(y, out)
+        bring_home(i, indices)
+        return out, indices
+
+    return call
 
 
-def _taps(what: str, kept: _Pool, taps: Array) -> Array:
-    check_same(what, "taps", taps, kept.y_shape, UINT8)
+def _taps(what: str, pool: _Pool, taps: Array) -> Array:
+    check_same(what, "taps", taps, pool.y_shape, UINT8)
     view = taps.transpose(0, 2, 3, 4, 1)
     if not view.flags.c_contiguous:
         raise ValueError(f"{what}: taps must be channels-last, got strides {taps.strides}")
     return view
 
 
-def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | None) -> None:
-    """Maxima of x (N, C, *in) -> out (N, C, *out); numbers of their taps -> taps (uint8), if any.
+def _forward(what: str, run: Callable[..., int], numbered: bool) -> Kernel:
+    """Return a pooling that writes its result in the format of x.
 
-    A tap's number is ``(kd * KH + kh) * KW + kw`` in its window, with `spec.taps` (KD, KH, KW).
-    """
-    what = "max_pool_taps_forward"
-    kept, dtype = spec.cache.get("c") or _pool(spec), x.dtype
-    code = DTYPES[dtype] if dtype in DTYPES else dtype_code(what, x)
-    shapes = x.shape, out.shape
-    wanted = spec.shapes.get(len(shapes[0])) or spec.shapes[5]
-    if shapes != wanted or out.dtype != dtype:
-        check_same(what, "x", x, wanted[0], dtype)
-        check_same(what, "out", out, wanted[1], dtype)
-    where = NULL if taps is None else from_buffer("uint8_t[]", _taps(what, kept, taps), True)
-    if not out.size:
-        return
-    y = compute_target(what, out)
-    status = lib.fc_max_pool_taps_forward(
-        code, kept.at(LAST, LAST), last_pointer(x), output_pointer(what, y)[1], where,
-        thread_count(kept.parallel),
-    )  # fmt: skip
-    if status:
-        check_status(status, what)
-    bring_home(y, out)
-
-
-max_pool_taps_forward.ranks = True  # type: ignore[attr-defined]
-
-
-def _prepare(what: str, kernel: Callable[..., int], numbered: bool) -> Callable[..., Any]:
-    """Return what makes a pooling ready for a geometry, a type and a rank.
-
-    The call takes a channels-last x and gives the result, with what `numbered` poolings note of
-    their taps or None; it gives None where x lies otherwise.
+    `numbered`: ``(x, out, taps, keep) -> out, taps``, with the numbers of the maxima's taps in
+    bytes where `taps` is given or `keep` asks for it. Otherwise ``(x, out) -> out``.
     """
 
-    def prepare(spec: PoolSpec, dtype: Any, rank: int) -> Callable[..., Any] | None:
-        kept, code = _pool(spec), DTYPES.get(dtype)
+    def prepare(spec: PoolSpec, dtype: Any, rank: int) -> Call:
+        pool, code = _pool(spec), type_code(what, dtype)
         x_shape, y_shape = spec.shapes.get(rank) or spec.shapes[5]
-        if code is None or not math.prod(y_shape):
-            return None
-        if numbered and math.prod(spec.taps) > 256:  # more than a byte can number
-            return None
-        geometry, parallel, order = kept.at(LAST, LAST), kept.parallel, TO_LAST[rank]
-        new, new_taps = last_results(y_shape, dtype), last_results(kept.y_shape, UINT8)
+        geometry, parallel, order = pool.at(LAST, LAST), pool.parallel, TO_LAST[len(x_shape)]
+        new, new_taps = last_results(y_shape, dtype), last_results(pool.y_shape, UINT8)
+        nothing = not math.prod(y_shape)
 
-        def call(x: Array, keep: bool = False) -> Any:
+        def call(
+            x: Array, out: Array | None = None, taps: Array | None = None, keep: bool = False
+        ) -> Any:
             if x.shape != x_shape or x.dtype != dtype:
                 check_same(what, "x", x, x_shape, dtype)
             try:
                 a = from_buffer(x.transpose(order))
-            except ValueError:
-                return None
-            out, y = new()
-            threads = thread_count(True) if parallel else 1
-            if numbered:
-                taps, where = new_taps() if keep else (None, NULL)
-                status = kernel(code, geometry, a, y, where, threads)
+            except ValueError:  # not channels-last, nor will the result be
+                a = last_pointer(x)
+                if out is None:
+                    out = empty(y_shape, dtype)
+            if out is None:
+                target, y = new()
             else:
-                status = kernel(code, geometry, a, y, threads)
+                check_same(what, "out", out, y_shape, dtype)
+                target = compute_target(what, out)
+                y = output_pointer(what, target)[1]
+            threads = thread_count(True) if parallel else 1
+            if not numbered:
+                status = 0 if nothing else run(code, geometry, a, y, threads)
+            else:
+                where = NULL
+                if taps is not None:
+                    where = from_buffer("uint8_t[]", _taps(what, pool, taps), True)
+                elif keep:
+                    taps, where = new_taps()
+                status = 0 if nothing else run(code, geometry, a, y, where, threads)
             if status:
                 check_status(status, what)
+            if out is None or target is out:
+                out = target
+            else:
+                bring_home(target, out)
             return (out, taps) if numbered else out
 
         return call
 
-    return prepare
+    return kernel("c", what)(prepare)
 
 
-max_pool_taps_forward.prepare = _prepare(  # type: ignore[attr-defined]
-    "max_pool_taps_forward", lib.fc_max_pool_taps_forward, True
-)
+#: A tap's number is ``(kd * KH + kh) * KW + kw`` in its window, with `spec.taps` (KD, KH, KW).
+max_pool_taps_forward = _forward("max_pool_taps_forward", lib.fc_max_pool_taps_forward, True)
+avg_pool_forward = _forward("avg_pool_forward", lib.fc_avg_pool_forward, False)
 
 
 def _gather(
-    what: str, kernel: Callable[..., int], spec: PoolSpec, grad_out: Array, out: Array, *places: Any
-) -> None:
-    """Gather grad_out (N, C, *out) into out (N, C, *in), through channels-last memory."""
-    kept = _pool(spec)
-    code = dtype_code(what, grad_out)
-    check_same(what, "grad_out", grad_out, kept.y_shape, grad_out.dtype)
-    check_same(what, "out", out, kept.x_shape, grad_out.dtype)
-    if not grad_out.size:
+    what: str, run: Callable[..., int], pool: _Pool, code: int, g: Array, out: Array, *places: Any
+) -> Array:
+    """Gather g (N, C, *out) into out (N, C, *in), through channels-last memory."""
+    check_same(what, "out", out, pool.x_shape, g.dtype)
+    if not g.size:
         out[...] = 0
-        return
+        return out
     x = compute_target(what, out)
-    status = kernel(
-        code, kept.at(LAST, LAST), from_buffer(last_view(grad_out)), *places,
-        output_pointer(what, x)[1], thread_count(kept.parallel),
+    status = run(
+        code, pool.at(LAST, LAST), last_pointer(g), *places, output_pointer(what, x)[1],
+        thread_count(pool.parallel),
     )  # fmt: skip
     if status:
         check_status(status, what)
     bring_home(x, out)
+    return out
 
 
-def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Array) -> None:
+@kernel("c", "max_pool_taps_backward")
+def max_pool_taps_backward(spec: PoolSpec, dtype: Any, rank: int) -> Call:
     """Gradient of max pooling: grad_out and taps (N, C, *out) -> out (N, C, *in)."""
     what = "max_pool_taps_backward"
-    where = from_buffer("uint8_t[]", _taps(what, _pool(spec), taps))
-    _gather(what, lib.fc_max_pool_taps_backward, spec, grad_out, out, where)
+    pool, code = _pool(spec), type_code(what, dtype)
+
+    def call(g: Array, taps: Array, out: Array) -> Array:
+        check_same(what, "grad_out", g, pool.y_shape, dtype)
+        where = from_buffer("uint8_t[]", _taps(what, pool, taps))
+        return _gather(what, lib.fc_max_pool_taps_backward, pool, code, g, out, where)
+
+    return call
 
 
-def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
-    """Averages of x (N, C, *in) -> out (N, C, *out)."""
-    what = "avg_pool_forward"
-    kept = _pool(spec)
-    code = dtype_code(what, x)
-    check_same(what, "x", x, kept.x_shape, x.dtype)
-    check_same(what, "out", out, kept.y_shape, x.dtype)
-    if not out.size:
-        return
-    y = compute_target(what, out)
-    status = lib.fc_avg_pool_forward(
-        code, kept.at(LAST, LAST), from_buffer(last_view(x)), output_pointer(what, y)[1],
-        thread_count(kept.parallel),
-    )  # fmt: skip
-    if status:
-        check_status(status, what)
-    bring_home(y, out)
-
-
-avg_pool_forward.prepare = _prepare(  # type: ignore[attr-defined]
-    "avg_pool_forward", lib.fc_avg_pool_forward, False
-)
-
-
-def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
+@kernel("c", "avg_pool_backward")
+def avg_pool_backward(spec: PoolSpec, dtype: Any, rank: int) -> Call:
     """Gradient of averaging: grad_out (N, C, *out) -> out (N, C, *in)."""
-    _gather("avg_pool_backward", lib.fc_avg_pool_backward, spec, grad_out, out)
+    what = "avg_pool_backward"
+    pool, code = _pool(spec), type_code(what, dtype)
+
+    def call(g: Array, out: Array) -> Array:
+        check_same(what, "grad_out", g, pool.y_shape, dtype)
+        return _gather(what, lib.fc_avg_pool_backward, pool, code, g, out)
+
+    return call
+
+
+@kernel("c", "max_pool_backward")
+def max_pool_backward(spec: PoolSpec, dtype: Any, rank: int) -> Call:
+    """Add grad_out (N, C, *out) at its indices into zeros -> out (N, C, *in)."""
+    pool = _pool(spec)
+
+    def call(g: Array, indices: Array, out: Array) -> Array:
+        _by_index(
+            "max_pool_backward", lib.FC_MAX_POOL_BACKWARD, pool, g, indices, out, gather=False
+        )
+        return out
+
+    return call
 
 
 def _by_index(
-    what: str, kernel: int, kept: _Pool, a: Array, indices: Array, out: Array, gather: bool
+    what: str, number: int, pool: _Pool, a: Array, indices: Array, out: Array, gather: bool
 ) -> None:
     """Scatter y-sided `a` to x-sided `out` at the indices, or gather the other way."""
     code = dtype_code(what, a)
     y, x = (out, a) if gather else (a, out)
-    check_same(what, "out" if gather else "values", y, kept.y_shape, a.dtype)
-    check_same(what, "grad_out" if gather else "out", x, kept.x_shape, a.dtype)
-    check_same(what, "indices", indices, kept.y_shape, INT64)
+    check_same(what, "out" if gather else "values", y, pool.y_shape, a.dtype)
+    check_same(what, "grad_out" if gather else "out", x, pool.x_shape, a.dtype)
+    check_same(what, "indices", indices, pool.y_shape, INT64)
     if not a.size or not indices.size:
         out[...] = 0
         return
@@ -267,17 +261,11 @@ def _by_index(
     out_form, pointer = output_pointer(what, out)
     x_form, y_form = (a_form, out_form) if gather else (out_form, a_form)
     status = lib.fc_index_pool(
-        kernel, code, kept.at(x_form, y_form, i_form), from_buffer(a),
-        from_buffer("int64_t[]", i), pointer, thread_count(kept.parallel),
+        number, code, pool.at(x_form, y_form, i_form), from_buffer(a),
+        from_buffer("int64_t[]", i), pointer, thread_count(pool.parallel),
     )  # fmt: skip
     if status:
         check_status(status, what)
-
-
-def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Array) -> None:
-    """Add grad_out (N, C, *out) at its indices into zeros -> out (N, C, *in)."""
-    kernel = lib.FC_MAX_POOL_BACKWARD
-    _by_index("max_pool_backward", kernel, _pool(spec), grad_out, indices, out, False)
 
 
 @cached(256)
@@ -289,11 +277,11 @@ def _unpool(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> _Pool:
 
 def max_unpool_forward(x: Array, indices: Array, out: Array) -> None:
     """Put x (N, C, *in) at its indices into zeros -> out (N, C, *out); the last one wins."""
-    kernel = lib.FC_MAX_UNPOOL_FORWARD
-    _by_index("max_unpool_forward", kernel, _unpool(out.shape, x.shape), x, indices, out, False)
+    number, pool = lib.FC_MAX_UNPOOL_FORWARD, _unpool(out.shape, x.shape)
+    _by_index("max_unpool_forward", number, pool, x, indices, out, False)
 
 
 def max_unpool_backward(grad_out: Array, indices: Array, out: Array) -> None:
     """Fetch grad_out (N, C, *out) at the indices -> out (N, C, *in)."""
-    kernel, kept = lib.FC_MAX_UNPOOL_BACKWARD, _unpool(grad_out.shape, out.shape)
-    _by_index("max_unpool_backward", kernel, kept, grad_out, indices, out, True)
+    number, pool = lib.FC_MAX_UNPOOL_BACKWARD, _unpool(grad_out.shape, out.shape)
+    _by_index("max_unpool_backward", number, pool, grad_out, indices, out, True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastconv.backends.c.conv_kept import conv_of
+from fastconv.backends.c.geometry import conv_of
 from fastconv.backends.c.library import Array, check_same, check_status, ffi, lib
 from fastconv.spec import ConvSpec
 

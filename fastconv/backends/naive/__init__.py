@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv.backends.kernel import adapted
 from fastconv.backends.naive.elementwise import (
     add,
     clamp,
@@ -173,6 +174,7 @@ def conv_backward_weight_at(
 
 
 @_quiet
+@adapted("naive", "conv_forward")
 def conv_forward(spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array) -> None:
     """Convolution of `x` ``spec.x_shape`` with `w` ``spec.w_shape`` into `out` ``spec.y_shape``."""
     for at in _positions(spec.y_shape):
@@ -180,6 +182,7 @@ def conv_forward(spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Ar
 
 
 @_quiet
+@adapted("naive", "conv_backward_input")
 def conv_backward_input(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
     """Gradient in the input, `out` ``spec.x_shape``, from `grad_out` ``spec.y_shape``."""
     for at in _positions(spec.x_shape):
@@ -187,6 +190,7 @@ def conv_backward_input(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -
 
 
 @_quiet
+@adapted("naive", "conv_backward_weight")
 def conv_backward_weight(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
     """Gradient in the weight, `out` ``spec.w_shape``, from `grad_out` ``spec.y_shape``."""
     for at in _positions(spec.w_shape):
@@ -194,6 +198,7 @@ def conv_backward_weight(spec: ConvSpec, grad_out: Array, x: Array, out: Array) 
 
 
 @_quiet
+@adapted("naive", "conv_backward_bias")
 def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:
     """Gradient in the bias, `out` ``(K,)``: the sum of `grad_out` over batch and positions."""
     gs = grad_out.data
@@ -268,6 +273,7 @@ def avg_pool_forward_at(spec: PoolSpec, x: Array, n: int, c: int, at: Position) 
     return total / _divisor(spec, at)
 
 
+@adapted("naive", "max_pool_forward")
 def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> None:
     """Maximum of every window into `out`, its flat index in the input into `indices`."""
     for at in _positions(out.shape):
@@ -275,6 +281,7 @@ def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> No
 
 
 @_quiet
+@adapted("naive", "max_pool_backward")
 def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Array) -> None:
     """``out[n, c, indices[n, c, o]] += grad_out[n, c, o]``, zero elsewhere."""
     total = np.zeros(out.shape, np.float64)
@@ -293,6 +300,7 @@ def _tap_of(spec: PoolSpec, at: Position, index: int) -> int:
     return number
 
 
+@adapted("naive", "max_pool_taps_forward")
 def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | None) -> None:
     """Maximum of every window into `out`, the number of its tap in the window into `taps`.
 
@@ -305,6 +313,7 @@ def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | No
 
 
 @_quiet
+@adapted("naive", "max_pool_taps_backward")
 def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Array) -> None:
     """As `max_pool_backward`, from the numbers of the taps."""
     total = np.zeros(out.shape, np.float64)
@@ -320,6 +329,7 @@ def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Ar
 
 
 @_quiet
+@adapted("naive", "avg_pool_forward")
 def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
     """Mean of every window into `out`."""
     for at in _positions(out.shape):
@@ -327,6 +337,7 @@ def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
 
 
 @_quiet
+@adapted("naive", "avg_pool_backward")
 def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
     """``out[n, c, i] += grad_out[n, c, o] / divisor(o)`` for every `i` in the window of `o`."""
     total = np.zeros(out.shape, np.float64)

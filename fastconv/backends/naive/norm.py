@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastconv.backends.kernel import adapted
 from fastconv.spec import NormSpec
 
 Array = NDArray[Any]
@@ -30,6 +31,7 @@ def _total(values: list[float]) -> float:
 
 
 @_quiet
+@adapted("naive", "norm_statistics")
 def norm_statistics(
     spec: NormSpec,
     x: Array,
@@ -70,6 +72,7 @@ def norm_statistics(
 
 
 @_quiet
+@adapted("naive", "norm_apply")
 def norm_apply(
     spec: NormSpec,
     x: Array,
@@ -98,6 +101,7 @@ def _cut(y: Any, limit: float) -> bool:
 
 
 @_quiet
+@adapted("naive", "norm_backward")
 def norm_backward(
     spec: NormSpec,
     grad_out: Array,

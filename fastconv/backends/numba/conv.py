@@ -19,6 +19,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from fastconv.backends.kernel import adapted
 from fastconv.backends.numba.geometry import Correlation, correlation
 from fastconv.backends.numba.layout import aligned_empty, channels_last, flat, flat_copy_if_needed
 from fastconv.backends.numba.runtime import Kernel, compiled
@@ -51,6 +52,7 @@ def _aligned_zeros(rows, width, like):
 # --- forward and backward-input ---
 
 
+@adapted("numba", "conv_forward")
 def conv_forward_direct(spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array) -> None:
     """Convolution of `x` ``spec.x_shape`` with `w` ``spec.w_shape`` into `out` ``spec.y_shape``."""
     taps = spec.kernel[0] * spec.kernel[1] * spec.kernel[2]
@@ -59,6 +61,7 @@ def conv_forward_direct(spec: ConvSpec, x: Array, w: Array, bias: Array | None, 
     _correlation(spec, correlation(spec, False), x, w, strides, depth, columns, bias, out)
 
 
+@adapted("numba", "conv_backward_input")
 def conv_backward_input_direct(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
     """Gradient in the input, `out` ``spec.x_shape``, from `grad_out` ``spec.y_shape``."""
     taps = spec.kernel[0] * spec.kernel[1] * spec.kernel[2]
@@ -243,6 +246,7 @@ def _correlate_chunk(
 # --- backward-weight ---
 
 
+@adapted("numba", "conv_backward_weight")
 def conv_backward_weight_direct(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
     """Gradient in the weight, `out` ``spec.w_shape``, from `grad_out` ``spec.y_shape``."""
     result = out.reshape(-1)
@@ -366,6 +370,7 @@ def _weight_gradient(g, x, base, out, run_offset, run_taps, groups, depth, colum
 # --- bias ---
 
 
+@adapted("numba", "conv_backward_bias")
 def conv_backward_bias(spec: ConvSpec, grad_out: Array, out: Array) -> None:
     """Gradient in the bias, `out` ``(K,)``: the sum of `grad_out` over batch and positions."""
     _column_sums(channels_last(grad_out), out)

@@ -15,6 +15,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from fastconv import caches
+from fastconv.backends.kernel import adapted
 from fastconv.backends.numba.layout import channels_last, flat, flat_copy_if_needed
 from fastconv.backends.numba.runtime import Kernel, compiled
 from fastconv.spec import ConvSpec
@@ -68,6 +69,7 @@ def _axis_table(spec: ConvSpec, axis: int, backward: bool) -> AxisTable:
 # --- forward and backward-input ---
 
 
+@adapted("numba", "conv_forward", "depthwise")
 def conv_forward_depthwise(
     spec: ConvSpec, x: Array, w: Array, bias: Array | None, out: Array
 ) -> None:
@@ -76,6 +78,7 @@ def conv_forward_depthwise(
     _gathered(spec, False, _spread(x, spec), w, add, out)
 
 
+@adapted("numba", "conv_backward_input", "depthwise")
 def conv_backward_input_depthwise(spec: ConvSpec, grad_out: Array, w: Array, out: Array) -> None:
     """Gradient in the input, `out` ``spec.x_shape``, from `grad_out` ``spec.y_shape``."""
     add = np.empty(0, out.dtype)
@@ -173,6 +176,7 @@ def _gather(
 # --- backward-weight ---
 
 
+@adapted("numba", "conv_backward_weight", "depthwise")
 def conv_backward_weight_depthwise(spec: ConvSpec, grad_out: Array, x: Array, out: Array) -> None:
     """Gradient in the weight, `out` ``(K, 1, *kernel)``, from `grad_out` ``spec.y_shape``."""
     result = out.reshape(-1)

@@ -10,6 +10,7 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from fastconv.backends.kernel import adapted
 from fastconv.backends.numba.runtime import Kernel
 from fastconv.spec import NormSpec
 
@@ -146,6 +147,7 @@ def _moments(spec: NormSpec, x: Array, mean: Array, var: Array) -> None:
 
 
 @np.errstate(all="ignore")
+@adapted("numba", "norm_statistics")
 def norm_statistics(
     spec: NormSpec,
     x: Array,
@@ -200,6 +202,7 @@ def _apply(x, coef, residual, relu, limit, out, rows, channels, space, last):
             out[start + j] = v
 
 
+@adapted("numba", "norm_apply")
 def norm_apply(
     spec: NormSpec,
     x: Array,
@@ -242,6 +245,7 @@ def _backward(kind, gy, x, y, stop, coef, constant, out, passed, rows, channels,
 
 
 @np.errstate(all="ignore")
+@adapted("numba", "norm_backward")
 def norm_backward(
     spec: NormSpec,
     grad_out: Array,

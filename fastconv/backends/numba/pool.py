@@ -14,6 +14,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from fastconv import caches
+from fastconv.backends.kernel import adapted
 from fastconv.backends.numba.layout import channels_last, flat, flat_copy_if_needed, readable
 from fastconv.backends.numba.runtime import Kernel, compiled
 from fastconv.spec import PoolSpec
@@ -33,6 +34,7 @@ def _windows(spec: PoolSpec) -> tuple[Array, Array, Array]:
     return tables  # type: ignore[no-any-return]
 
 
+@adapted("numba", "max_pool_forward")
 def max_pool_forward(spec: PoolSpec, x: Array, out: Array, indices: Array) -> None:
     """Maximum of every window into `out`, its flat index in the input into `indices`."""
     if out.size == 0:
@@ -87,6 +89,7 @@ def _max_forward(x, out, strides, indices, index_strides, batch, channels, size,
                 indices[index_to + k * index_strides[1]] = where[k]
 
 
+@adapted("numba", "max_pool_taps_forward")
 def max_pool_taps_forward(spec: PoolSpec, x: Array, out: Array, taps: Array | None) -> None:
     """Maximum of every window into `out`, the number of its tap (uint8) into `taps`, if given."""
     if out.size == 0:
@@ -131,6 +134,7 @@ def _max_taps_forward(
                 taps[taps_to + k * taps_strides[1]] = where[k]
 
 
+@adapted("numba", "max_pool_taps_backward")
 def max_pool_taps_backward(spec: PoolSpec, grad_out: Array, taps: Array, out: Array) -> None:
     """Gradient of max pooling from the numbers of the taps."""
     if out.size == 0:
@@ -171,6 +175,7 @@ def _taps_backward(
                         out[n * strides[0] + at * strides[2] + k * strides[1]] += value
 
 
+@adapted("numba", "avg_pool_forward")
 def avg_pool_forward(spec: PoolSpec, x: Array, out: Array) -> None:
     """Sum of every window over its divisor into `out`."""
     if out.size == 0:
@@ -215,6 +220,7 @@ def _avg_forward(x, out, strides, batch, channels, size, out_size, windows, over
                 out[to + k * strides[1]] = total[k] / divisor
 
 
+@adapted("numba", "avg_pool_backward")
 def avg_pool_backward(spec: PoolSpec, grad_out: Array, out: Array) -> None:
     """``out[n, c, i] += grad_out[n, c, o] / divisor(o)`` for every `i` in the window of `o`."""
     if out.size == 0:
@@ -260,6 +266,7 @@ def _avg_backward(g, out, strides, batch, channels, size, out_size, windows, ove
 # --- through indices ---
 
 
+@adapted("numba", "max_pool_backward")
 def max_pool_backward(spec: PoolSpec, grad_out: Array, indices: Array, out: Array) -> None:
     """``out[n, c, indices[n, c, o]] += grad_out[n, c, o]``, zero elsewhere."""
     _scattered(grad_out, indices, out, True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastconv import backends, config, plan
+from fastconv.backends.kernel import find
 from fastconv.ops import conv as ops
 from fastconv.packed import Packed
 from fastconv.spec import ConvSpec
@@ -78,10 +78,9 @@ class _Run:
         self.problem, self.spec, self.algorithm = problem, spec, chosen.algorithm
         self.dtype = np.dtype(problem.dtype)
         self.op = "conv_" + problem.op
-        self.kernel = getattr(backends.load(chosen.backend), chosen.function)
+        self.kernel = find(chosen.backend, self.op, chosen.algorithm)
         self.shapes = spec.shapes.get(problem.rank)
-        ranks = hasattr(self.kernel, "ranks") or problem.route == "ops"
-        if self.shapes is None or (problem.rank != 5 and not ranks):
+        if self.shapes is None:
             raise Declined(f"{problem.on} takes no arrays of rank {problem.rank}")
         compare.threads_at_once(problem, spec)
         self.out: Placed | None = None
@@ -197,7 +196,7 @@ class _Run:
             ("finish", "finishes", self.finish), ("packed", "packs", self.packed)
         ):  # fmt: skip
             if value is not None:
-                if not hasattr(self.kernel, mark):
+                if not getattr(self.kernel, mark):
                     raise Declined(f"{problem.on} takes no {name}")
                 more[name] = value
         arrays: list[Any] = [self.a] if self.b is None else [self.a, self.b]
@@ -208,15 +207,10 @@ class _Run:
 
     def ready(self) -> Array:
         """What the kernel's `prepare` makes."""
-        prepare = getattr(self.kernel, "prepare", None)
-        call: Callable[..., Array] | None = None
-        if prepare is not None:
-            call = prepare(self.spec, self.dtype, self.problem.rank)
-        if call is None:
-            raise Declined(f"{self.problem.on} cannot be made ready")
+        call = self.kernel.prepare(self.spec, self.dtype, self.problem.rank)
         if self.problem.op == "forward":
-            return call(self.a, self.b, self.bias, self.finish, self.packed)
-        return call(self.a, self.b)
+            return call(self.a, self.b, self.bias, None, self.finish, self.packed)  # type: ignore[no-any-return]
+        return call(self.a) if self.b is None else call(self.a, self.b)  # type: ignore[no-any-return]
 
     def ops(self) -> Array:
         """`fastconv.ops` on the spec, with the planner told which kernel to take."""

@@ -72,7 +72,7 @@ def using(problem: ConvProblem) -> Iterator[None]:
 def threads_at_once(problem: ConvProblem, spec: ConvSpec) -> None:
     """Let the C kernels use the problem's threads however little there is to do."""
     if problem.on.startswith("c/") and problem.threads > 1:
-        from fastconv.backends.c.conv_kept import conv_of
+        from fastconv.backends.c.geometry import conv_of
 
         conv_of(spec).parallel = True
 

@@ -26,7 +26,7 @@ def routes(kernel: Kernel) -> tuple[str, ...]:
     """Ways to reach the kernel."""
     if kernel.op in GRAPHS:
         return ("graph",)
-    return ("function", "ops", "ready") if kernel.has("prepare") else ("function", "ops")
+    return ("function", "ops", "ready")
 
 
 @cache

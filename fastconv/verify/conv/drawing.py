@@ -120,7 +120,6 @@ def _call(kernel: Kernel, draft: Draft, part: str) -> dict[str, object]:
         route = "ops"
     if after and residual == "none" and some("residual", 0.4):
         residual = rng.choice(RESIDUALS)
-    ranks = kernel.has("ranks") or route == "ops"
     packed = kernel.has("packs") and not (route == "ready" and not forward)
     if kernel.op in ("backward_weight", "backward_bias"):
         to = "plain"
@@ -128,7 +127,7 @@ def _call(kernel: Kernel, draft: Draft, part: str) -> dict[str, object]:
         to = "last" if route == "ready" else layouts.get("to") or rng.choice(("last", "plain"))
     act = part[4:] if part.startswith("act=") else rng.choice(tuple(ACTIVATIONS))
     return {
-        "route": route, "rank": len(draft.axes()) + 2 if ranks and rng.random() < 0.5 else 5,
+        "route": route, "rank": len(draft.axes()) + 2 if rng.random() < 0.5 else 5,
         "r": residual, "to": to, "bias": forward and some("bias", 0.5),
         "coef": after and some("coef", 0.3), "act": act if after else "none",
         "packed": packed and some("packed", 0.35), "values": "real" if real else "integers",

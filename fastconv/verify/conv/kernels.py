@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from fastconv import backends, plan
+from fastconv.backends.kernel import find
 from fastconv.verify.conv.draft import Draft
 
 __all__ = ["GRAPHS", "Kernel", "demand", "kernels", "suit"]
@@ -40,8 +41,8 @@ class Kernel(NamedTuple):
         return self.on.startswith("naive/")
 
     def has(self, mark: str) -> bool:
-        """Whether the backend's function has this attribute."""
-        return hasattr(_function(self), mark)
+        """Whether the backend's kernel can do this."""
+        return bool(getattr(_kernel(self), mark, False))
 
 
 def _isas() -> list[str]:
@@ -69,11 +70,11 @@ def kernels() -> tuple[Kernel, ...]:
 
 
 @cache
-def _function(kernel: Kernel) -> Any:
-    """The backend's function of a kernel; None in the graph."""
+def _kernel(kernel: Kernel) -> Any:
+    """The backend's kernel of this name; None in the graph."""
     for c in plan.CANDIDATES.get("conv_" + kernel.op, ()):
         if kernel.on == f"{c.backend}/{c.algorithm}":
-            return getattr(backends.load(c.backend), c.function)
+            return find(c.backend, "conv_" + kernel.op, c.algorithm)
     return None
 
 

@@ -1,10 +1,10 @@
-"""What the convolutions keep with their geometry, and pointers to what goes with the arrays."""
+"""A convolution as C sees it: its geometry in each memory format, and its packed weights."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fastconv.backends.c.formats import element_strides, last_pointer
+from fastconv.backends.c.formats import LAST, element_strides, last_pointer
 from fastconv.backends.c.library import (
     NULL,
     SERIAL_FLOPS,
@@ -15,15 +15,15 @@ from fastconv.backends.c.library import (
     lib,
 )
 from fastconv.backends.c.packing import Layout, dense_pointer, layout_of, pack
+from fastconv.backends.kernel import Finish
 from fastconv.packed import Form, Packed
 from fastconv.spec import ConvSpec
 
-Finish = tuple[float, float, Array | None, Array | None]
 NO_FINISH = (0.0, 0.0, NULL, NULL)
 
 
 class Conv:
-    """What is kept of a convolution: its shapes, whether threads pay, one geometry per format."""
+    """What C's calls share of a convolution: shapes, whether threads pay, a struct per format."""
 
     __slots__ = (
         "b_shape",
@@ -67,33 +67,33 @@ def _geometry_fields(spec: ConvSpec) -> dict[str, Any]:
 
 
 def conv_of(spec: ConvSpec) -> Conv:
-    kept = spec.cache.get("c")
-    if kept is None:
-        kept = spec.cache["c"] = Conv(spec)
-    return kept
+    """Return what C's calls share of this convolution, made when it is first asked for."""
+    conv = spec.cache.get("c")
+    if conv is None:
+        conv = spec.cache["c"] = Conv(spec)
+    return conv  # type: ignore[no-any-return]
 
 
 def form_of(
-    what: str, spec: ConvSpec, kernel: int, code: int, kept: Conv, forms: tuple[int, int],
-    w: Array, store: Packed,
-) -> tuple[Layout, Form | None]:  # fmt: skip
-    """How the kernel packs these weights, and its form of them in `store`, packed now if need be.
+    what: str, spec: ConvSpec, number: int, code: int, conv: Conv, w: Array, store: Packed
+) -> tuple[Layout, Form | None]:
+    """How a kernel packs these weights, and its form of them in `store`, packed now if need be.
 
     None where it reads them as they lie, or where there is no room.
     """
-    geometry = kept.at(*forms)
-    key = (lib.fc_get_isa(), kernel, code)
-    layout = kept.layouts.get(key)
+    geometry = conv.at(LAST, LAST)
+    key = (lib.fc_get_isa(), number, code)
+    layout = conv.layouts.get(key)
     if layout is None:
-        layout = kept.layouts[key] = layout_of(what, spec, *key, geometry)
+        layout = conv.layouts[key] = layout_of(what, spec, *key, geometry)
     if not layout.size:
         return layout, None
     form = store.forms.get(layout)
-    return layout, form or pack(what, store, layout, kernel, code, geometry, w, kept.parallel)
+    return layout, form or pack(what, store, layout, number, code, geometry, w, conv.parallel)
 
 
 def finish_pointers(
-    what: str, kept: Conv, finish: Finish | None, shape: tuple[int, ...], dtype: Any, form: int
+    what: str, conv: Conv, finish: Finish | None, shape: tuple[int, ...], dtype: Any, form: int
 ) -> tuple[float, float, Any, Any]:
     """Slope, limit, and the pointers to residual (of this shape) and coefficients or NULL."""
     if finish is None:
@@ -101,8 +101,8 @@ def finish_pointers(
     slope, limit, residual, coef = finish
     r = c = NULL
     if coef is not None:
-        if coef.shape != kept.coef_shape or coef.dtype != dtype:
-            check_same(what, "coef", coef, kept.coef_shape, dtype)
+        if coef.shape != conv.coef_shape or coef.dtype != dtype:
+            check_same(what, "coef", coef, conv.coef_shape, dtype)
         c = from_buffer(coef)
     if residual is not None:
         if residual.shape != shape or residual.dtype != dtype:

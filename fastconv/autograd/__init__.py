@@ -266,9 +266,17 @@ class Op:
     owned = False  # set before backward: nobody else has the gradient's memory
     copies_output = False  # a saved output is copied before an in-place operation changes it
 
+    #: `forward` in two, of operations that can say them apart: ``compute(arguments)`` is the
+    #: result, an ndarray, and all that runs without a graph; ``remember(ctx, result, arguments)``
+    #: keeps what backward needs.
+    compute: Any = None
+    remember: Any = None
+
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Any:
-        raise NotImplementedError
+        result = ctx.compute(args)
+        ctx.remember(result, args)
+        return result
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
@@ -281,7 +289,6 @@ class Op:
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Compute the operation, and record it if an input requires a gradient."""
-        ctx = cls()
         inputs = []
         values = []
         for a in args:
@@ -290,14 +297,30 @@ class Op:
                 values.append(a._array)
             else:
                 values.append(a)
-        graph = False
+        return cls.of(inputs, values)
+
+    @classmethod
+    def of(cls, inputs: Sequence[TensorBase], values: Sequence[Any]) -> Any:
+        """``apply`` where the Tensors are known, and `values` holds their arrays."""
+        compute = cls.compute if _watch.recorder is None else None
         if mode.grad:
-            ctx.needs = needs = tuple(
-                [t._requires if t._view is None else t.requires_grad for t in inputs]
-            )
+            needs = tuple([t._requires if t._view is None else t.requires_grad for t in inputs])
             graph = True in needs
+        elif compute is not None:
+            return wrap(compute(values))
         else:
-            ctx.needs = _NO_NEEDS[len(inputs)] if len(inputs) < 16 else (False,) * len(inputs)
+            needs = _NO_NEEDS[len(inputs)] if len(inputs) < 16 else (False,) * len(inputs)
+            graph = False
+        if compute is not None and not graph:
+            return wrap(compute(values))
+        ctx = cls()
+        ctx.needs = needs
+        if compute is not None and cls.remember is not None:
+            out = compute(values)
+            ctx.remember(out, values)
+            result = wrap(out)
+            ctx.record(inputs, (result,))
+            return result
         out = ctx.run_forward(values)
         if type(out) is tuple:
             results = tuple([wrap(o) for o in out])

@@ -10,7 +10,6 @@ from .. import _watch
 from .._grad_mode import mode
 from ..autograd import Op, wrap
 from ..ops import conv as ops
-from ..packed import Packed
 from ..spec import ConvSpec
 from .kept import kept
 
@@ -18,23 +17,12 @@ Array = np.ndarray
 
 
 def convolution(x: Any, weight: Any, bias: Any, spec: ConvSpec) -> Any:
-    """The convolution of Tensors; without a watcher, nothing but the call and the node."""
-    if _watch.recorder is None:
-        a, rank = x._array, spec.ndim + 2
-        call = ops.ready("conv_forward", spec, a.dtype, rank)
-        if a.ndim == rank:
-            w, b = weight._array, None if bias is None else bias._array
-            result = wrap(call(a, w, b, None, None, kept(weight)))
-            if mode.grad:
-                inputs = (x, weight) if bias is None else (x, weight, bias)
-                needs = tuple([t.requires_grad for t in inputs])
-                if True in needs:
-                    node = Convolution()
-                    node.needs = needs
-                    node.prepare(a, w, b, spec)
-                    node.record(inputs, (result,))
-            return result
-    return Convolution.apply(x, weight, bias, spec, kept(weight))
+    """The convolution of Tensors."""
+    b = None if bias is None else bias._array
+    values = x._array, weight._array, b, spec, kept(weight)
+    if not mode.grad and _watch.recorder is None:
+        return wrap(Convolution.compute(values))
+    return Convolution.of((x, weight) if bias is None else (x, weight, bias), values)
 
 
 class Convolution(Op):
@@ -48,20 +36,20 @@ class Convolution(Op):
     single: bool  # whether x came without its batch axis
     biased: bool
 
-    def prepare(self, x: Array, w: Array, b: Array | None, spec: ConvSpec) -> None:
-        """Keep what backward needs."""
-        self.spec, self.single, self.biased = spec, x.ndim == spec.ndim + 1, b is not None
-        self.save(x if self.needs[1] else None, w if self.needs[0] else None)
-
     @staticmethod
-    def forward(
-        ctx: Any, x: Array, w: Array, b: Array | None, spec: ConvSpec, packed: Packed | None = None
-    ) -> Array:
-        if True in ctx.needs:
-            ctx.prepare(x, w, b, spec)
-        if x.ndim == spec.ndim + 1:
-            return ops.forward(spec, x[None], w, b, packed=packed)[0]
-        return ops.forward(spec, x, w, b, packed=packed)
+    def compute(arguments: Any) -> Array:
+        x, w, b, spec, packed = arguments
+        rank = spec.ndim + 2
+        call = ops.ready("conv_forward", spec, x.dtype, rank)
+        if x.ndim != rank:
+            return call(x[None], w, b, None, None, packed)[0]  # type: ignore[no-any-return]
+        return call(x, w, b, None, None, packed)  # type: ignore[no-any-return]
+
+    def remember(self, y: Array | None, arguments: Any) -> None:
+        x, w, b, spec, _ = arguments
+        needs = self.needs
+        self.spec, self.single, self.biased = spec, x.ndim == spec.ndim + 1, b is not None
+        self.saved = (x if needs[1] else None, w if needs[0] else None)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:
@@ -93,14 +81,16 @@ class ConvTranspose(Op):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Array, w: Array, b: Array | None, spec: ConvSpec, packed: Packed | None = None
-    ) -> Array:
-        ctx.spec = spec
-        ctx.single = x.ndim == spec.ndim + 1
-        ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
-        y = ops.backward_input(spec, x[None] if ctx.single else x, w, b, packed=packed)
-        return y[0] if ctx.single else y
+    def compute(arguments: Any) -> Array:
+        x, w, b, spec, packed = arguments
+        if x.ndim == spec.ndim + 1:
+            return ops.backward_input(spec, x[None], w, b, packed=packed)[0]
+        return ops.backward_input(spec, x, w, b, packed=packed)
+
+    def remember(self, y: Array, arguments: Any) -> None:
+        x, w, _, spec, _ = arguments
+        self.spec, self.single = spec, x.ndim == spec.ndim + 1
+        self.saved = (x if self.needs[1] else None, w if self.needs[0] else None)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:

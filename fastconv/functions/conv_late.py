@@ -54,7 +54,7 @@ def conv_late(x: Any, weight: Any, bias: Any, spec: ConvSpec) -> Any:
         return None
     node = Convolution()
     node.needs = needs
-    node.prepare(x._array, weight._array, b, spec)
+    node.remember(None, (x._array, weight._array, b, spec, packed))
     later = ConvLater(spec, x._array, weight._array, b, packed)
     later.node, later.place = node, place
     if unseen or place.exposed:

@@ -34,7 +34,7 @@ class Binary(Op):
     """
 
     ufunc: Any
-    compute: Any = None  # the same with kernels for large arrays
+    large: Any = None  # the same with kernels for large arrays
     da: Callable[..., Any]
     db: Callable[..., Any]
     a_in = (False, False)
@@ -54,7 +54,7 @@ class Binary(Op):
             keep_b = (na and b_in[0]) or (nb and b_in[1])
             if keep_a or keep_b:
                 ctx.saved = (a if keep_a else None, b if keep_b else None)
-        compute = ctx.compute or ctx.ufunc
+        compute = ctx.large or ctx.ufunc
         try:
             return compute(a, b)
         except ValueError as error:
@@ -86,21 +86,21 @@ def broadcasting(error: ValueError, name: str, a: Any, b: Any) -> ValueError:
 
 class Add(Binary):
     ufunc = np.add
-    compute = staticmethod(ops.add)
+    large = staticmethod(ops.add)
     da = staticmethod(lambda g, a, b: g)
     db = staticmethod(lambda g, a, b: g)
 
 
 class Sub(Binary):
     ufunc = np.subtract
-    compute = staticmethod(ops.sub)
+    large = staticmethod(ops.sub)
     da = staticmethod(lambda g, a, b: g)
     db = staticmethod(lambda g, a, b: -g)
 
 
 class Mul(Binary):
     ufunc = np.multiply
-    compute = staticmethod(ops.mul)
+    large = staticmethod(ops.mul)
     da = staticmethod(lambda g, a, b: ops.mul(g, b))
     db = staticmethod(lambda g, a, b: ops.mul(g, a))
     a_in = (False, True)
@@ -212,13 +212,13 @@ def binary(op: type[Binary], a: Any, b: Any) -> Any:
                 joined = _add_late(a, b)
                 if joined is not None:
                     return joined
-            kind = a._array.dtype
-            if kind is b._array.dtype and kind.kind == "f":
-                return op.apply(a, b)
+            x, y = a._array, b._array
+            if x.dtype is y.dtype and x.dtype.kind == "f":
+                return op.of((a, b), (x, y))
         elif b._array.dtype.kind == "f" and type(a) in (int, float):
-            return op.apply(a, b)
+            return op.of((b,), (a, b._array))
     elif type(b) in (int, float) and isinstance(a, TensorBase) and a._array.dtype.kind == "f":
-        return op.apply(a, b)
+        return op.of((a,), (a._array, b))
     a, b = operand(a), operand(b)
     if a is NotImplemented or b is NotImplemented:
         return NotImplemented

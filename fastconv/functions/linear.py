@@ -21,7 +21,6 @@ from ..config import switches
 from ..ops import contract
 from ..ops import conv as ops
 from ..ops.reduce import total
-from ..packed import Packed
 from ..spec import ConvSpec, conv_spec
 from .kept import kept
 
@@ -64,48 +63,43 @@ def _line(rows: int, ins: int, outs: int) -> ConvSpec:
     return conv_spec((1, ins, rows), (outs, ins, 1), ndim=1, name="linear")
 
 
-def _product(
-    x: Array, w: Array, b: Array | None, packed: Packed | None, spec: ConvSpec | None
-) -> Array:
-    if spec is None:
-        rows = x if x.ndim < 3 else flat(x)
-        y = _dot(rows, w.T)
-        if b is not None:
-            y += b
-        return y if x.ndim < 3 else y.reshape(*x.shape[:-1], w.shape[0])
-    rows = x if x.ndim == 2 else flat(x)
-    y = ops.ready("conv_forward", spec, x.dtype, 2)(rows, w, b, None, None, packed)
-    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
-
-
 def _dot(a: Array, b: Array) -> Array:
     """Two matrices' product by NumPy: `dot`, whose outer product is five times as fast as `@`."""
     return np.dot(a, b) if len(b) <= contract.LONG else contract.matmul(a, b)
 
 
 def linear(x: Any, weight: Any, bias: Any) -> Any:
-    """The products of Tensors; without a graph and a watcher, nothing but them."""
-    if mode.grad or _watch.recorder is not None:
-        return LinearOp.apply(x, weight, bias, kept(weight))
+    """The products of Tensors."""
     a, w, b = x._array, weight._array, None if bias is None else bias._array
-    token = quiet()
-    try:
-        return wrap(_product(a, w, b, kept(weight), _spec(a, w)))
-    finally:
-        unquiet(token)
+    values = a, w, b, _spec(a, w), kept(weight)
+    if not mode.grad and _watch.recorder is None:
+        return wrap(LinearOp.compute(values))
+    return LinearOp.of((x, weight) if bias is None else (x, weight, bias), values)
 
 
 class LinearOp(Op):
     """y (*, out) = x (*, in) · w (out, in)ᵀ + b (out,)."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Array, w: Array, b: Array | None, packed: Packed | None = None
-    ) -> Array:
-        if True in ctx.needs:
-            ctx.save(x if ctx.needs[1] else None, w if ctx.needs[0] else None)
-        ctx.shape, ctx.spec = x.shape, _spec(x, w)
-        return _product(x, w, b, packed, ctx.spec)
+    def compute(arguments: Any) -> Array:
+        x, w, b, spec, packed = arguments
+        rows = x if x.ndim < 3 else flat(x)
+        if spec is None:
+            token = quiet()
+            try:
+                y = _dot(rows, w.T)
+                if b is not None:
+                    y += b
+            finally:
+                unquiet(token)
+        else:
+            y = ops.ready("conv_forward", spec, x.dtype, 2)(rows, w, b, None, None, packed)
+        return y if x.ndim < 3 else y.reshape(*x.shape[:-1], w.shape[0])
+
+    def remember(self, y: Array, arguments: Any) -> None:
+        x, w, _, spec, _ = arguments
+        self.saved = (x if self.needs[1] else None, w if self.needs[0] else None)
+        self.shape, self.spec = x.shape, spec
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> tuple[Array | None, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -21,22 +20,20 @@ def max_pool(x: Any, spec: PoolSpec, return_indices: bool) -> Any:
     """Max pooling of a Tensor; with int64 flat indices if asked for, else the maxima."""
     if return_indices:
         return MaxPool.apply(x, spec)
-    a = x._array
-    if not mode.grad and _watch.recorder is None and a.ndim == spec.ndim + 2:
-        call = ops.ready("max_pool_taps_forward", spec, a.dtype, a.ndim)
-        return wrap(call(a)[0])
-    if math.prod(spec.taps) <= ops.TAPS:
-        return MaxPoolOnly.apply(x, spec)
-    return MaxPool.apply(x, spec)[0]
+    if not spec.numbered:
+        return MaxPool.apply(x, spec)[0]
+    values = x._array, spec
+    if not mode.grad and _watch.recorder is None:
+        return wrap(MaxPoolOnly.compute(values))
+    return MaxPoolOnly.of((x,), values)
 
 
 def avg_pool(x: Any, spec: PoolSpec) -> Any:
-    """Average pooling of a Tensor; without a graph and a watcher, nothing but the call."""
-    a = x._array
-    if not mode.grad and _watch.recorder is None and a.ndim == spec.ndim + 2:
-        call = ops.ready("avg_pool_forward", spec, a.dtype, a.ndim)
-        return wrap(call(a))
-    return AvgPool.apply(x, spec)
+    """Average pooling of a Tensor."""
+    values = x._array, spec
+    if not mode.grad and _watch.recorder is None:
+        return wrap(AvgPool.compute(values))
+    return AvgPool.of((x,), values)
 
 
 def five(a: Array, single: bool) -> Array:
@@ -68,7 +65,14 @@ class MaxPool(Op):
 
 
 class MaxPoolOnly(Op):
-    """Maxima of x's windows, of at most `TAPS` elements; a byte per maximum is kept."""
+    """Maxima of x's windows, where a byte can number their elements; backward needs the numbers."""
+
+    @staticmethod
+    def compute(arguments: Any) -> Array:
+        x, spec = arguments
+        rank = spec.ndim + 2
+        call = ops.ready("max_pool_taps_forward", spec, x.dtype, rank)
+        return call(x)[0] if x.ndim == rank else call(x[None])[0][0]  # type: ignore[no-any-return]
 
     @staticmethod
     def forward(ctx: Any, x: Array, spec: PoolSpec) -> Array:
@@ -93,13 +97,17 @@ class AvgPool(Op):
     """Averages of x's windows."""
 
     @staticmethod
-    def forward(ctx: Any, x: Array, spec: PoolSpec) -> Array:
-        ctx.spec, ctx.single = spec, x.ndim == spec.ndim + 1
-        if ctx.single:
-            x = x[None]
-        ctx.last = is_channels_last(x)  # g does not show it where one position is left
-        y = ops.avg_forward(spec, x)
-        return y[0] if ctx.single else y
+    def compute(arguments: Any) -> Array:
+        x, spec = arguments
+        rank = spec.ndim + 2
+        call = ops.ready("avg_pool_forward", spec, x.dtype, rank)
+        return call(x) if x.ndim == rank else call(x[None])[0]  # type: ignore[no-any-return]
+
+    def remember(self, y: Array, arguments: Any) -> None:
+        x, spec = arguments
+        self.spec, self.single = spec, x.ndim == spec.ndim + 1
+        # g does not show it where one position is left
+        self.last = is_channels_last(x[None] if self.single else x)
 
     @staticmethod
     def backward(ctx: Any, g: Array) -> Array:

@@ -170,7 +170,7 @@ class Relu(Unary):
 def rectified(input: Any) -> Any:
     """The ReLU of a floating-point Tensor; without a graph and a watcher, nothing but that."""
     if mode.grad or _watch.recorder is not None:
-        return Relu.apply(input)
+        return Relu.of((input,), (input._array,))
     token = quiet()
     try:
         return wrap(ops.relu(input._array))

@@ -50,10 +50,6 @@ def max_backward(spec: PoolSpec, g: Array, indices: Array) -> Array:
     return out
 
 
-#: Windows of more taps than a byte can number keep flat indices instead.
-TAPS = 256
-
-
 def max_train(spec: PoolSpec, x: Array, keep: bool) -> tuple[Array, Array | None]:
     """Maxima (N, C, *out) of x, and the bytes that `max_train_backward` needs, if kept.
 

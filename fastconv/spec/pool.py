@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,14 @@ class PoolSpec:
             5: five,
         }
         self.cache: dict[Any, Any] = {}
+
+    @property
+    def numbered(self) -> bool:
+        """Whether a byte can number the elements of a window; else flat indices are kept."""
+        found = self.cache.get("numbered")
+        if found is None:
+            found = self.cache["numbered"] = math.prod(self.taps) <= 256
+        return found  # type: ignore[no-any-return]
 
     @property
     def taps(self) -> Triple:

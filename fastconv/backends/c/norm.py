@@ -61,45 +61,54 @@ class Norm:
         except ValueError:
             return False, from_buffer(np.ascontiguousarray(x))
 
-    def read(self, name: str, a: Array | None, last: bool, dtype: Any) -> Any:
-        """The pointer to an array in that format, copied where it has another."""
-        if a is None:
-            return NULL
-        if a.shape != self.shape or a.dtype != dtype:
-            check_same(self.what, name, a, self.shape, dtype)
-        try:
-            return from_buffer(a.transpose(self.axes) if last else a)
-        except ValueError:  # not dense in that format
-            if not last:
-                return from_buffer(np.ascontiguousarray(a))
-            return from_buffer(last_view(a.reshape(*a.shape[:2], 1, 1, -1)))
+    def read(self, last: bool, dtype: Any, **arrays: Array | None) -> list[Any]:
+        """Pointers to arrays in that format, copied where they have another."""
+        found = []
+        for name, a in arrays.items():
+            if a is None:
+                found.append(NULL)
+                continue
+            if a.shape != self.shape or a.dtype != dtype:
+                check_same(self.what, name, a, self.shape, dtype)
+            try:
+                found.append(from_buffer(a.transpose(self.axes) if last else a))
+            except ValueError:  # not dense in that format
+                dense = last_view(a.reshape(*a.shape[:2], 1, 1, -1)) if last else None
+                found.append(from_buffer(np.ascontiguousarray(a) if dense is None else dense))
+        return found
 
-    def write(self, name: str, a: Array | None, last: bool, dtype: Any) -> Any:
-        """The pointer to a result in that format."""
-        if a is None:
-            return NULL
-        if a.shape != self.shape or a.dtype != dtype:
-            check_same(self.what, name, a, self.shape, dtype)
-        try:
-            return from_buffer("char[]", a.transpose(self.axes) if last else a, True)
-        except ValueError:
-            raise ValueError(
-                f"{self.what}: {name} must be laid out as the input, and writable, "
-                f"got strides {a.strides}"
-            ) from None
+    def write(self, last: bool, dtype: Any, **arrays: Array | None) -> list[Any]:
+        """Pointers to results in that format."""
+        found = []
+        for name, a in arrays.items():
+            if a is None:
+                found.append(NULL)
+                continue
+            if a.shape != self.shape or a.dtype != dtype:
+                check_same(self.what, name, a, self.shape, dtype)
+            try:
+                found.append(from_buffer("char[]", a.transpose(self.axes) if last else a, True))
+            except ValueError:
+                raise ValueError(
+                    f"{self.what}: {name} must be laid out as the input, and writable, "
+                    f"got strides {a.strides}"
+                ) from None
+        return found
 
-    def each(self, name: str, a: Array | None, dtype: Any, out: bool = False) -> Any:
-        """The pointer to values of the channels (C,), copied where they are only read."""
-        if a is None:
-            return NULL
-        if a.shape != self.channels or a.dtype != dtype:
-            check_same(self.what, name, a, self.channels, dtype)
-        if out:
-            return from_buffer("char[]", a, True)
-        try:
-            return from_buffer(a)
-        except ValueError:  # not dense
-            return dense_pointer(a)
+    def each(self, dtype: Any, out: bool = False, **values: Array | None) -> list[Any]:
+        """Pointers to values of the channels (C,), copied where they are only read."""
+        found = []
+        for name, a in values.items():
+            if a is None:
+                found.append(NULL)
+                continue
+            if a.shape != self.channels or a.dtype != dtype:
+                check_same(self.what, name, a, self.channels, dtype)
+            if out:
+                found.append(from_buffer("char[]", a, True))
+            else:
+                found.append(from_buffer(a) if a.flags.c_contiguous else dense_pointer(a))
+        return found
 
     def doubles(self, name: str, a: Array) -> Any:
         """The pointer to statistics (3, sets * C), float64."""
@@ -136,11 +145,10 @@ def norm_statistics(spec: NormSpec, dtype: Any, rank: int) -> Call:
         else:
             s, c = norm.doubles("stats", stats), norm.rows("coef", coef, dtype, True)
         last, a = norm.input(x, dtype)
+        w, b = each(dtype, weight=weight, bias=bias)
+        mean, var = each(dtype, True, running_mean=running_mean, running_var=running_var)
         status = run(
-            code, norm.geometry[last], a,
-            each("weight", weight, dtype), each("bias", bias, dtype), eps,
-            each("running_mean", running_mean, dtype, True),
-            each("running_var", running_var, dtype, True), momentum, s, c,
+            code, norm.geometry[last], a, w, b, eps, mean, var, momentum, s, c,
             thread_count(norm.parallel),
         )  # fmt: skip
         if status:
@@ -166,16 +174,13 @@ def norm_apply(spec: NormSpec, dtype: Any, rank: int) -> Call:
     ) -> Array:  # fmt: skip
         last, a = norm.input(x, dtype)
         c = norm.rows("coef", coef, dtype)
-        r = NULL if residual is None else norm.read("residual", residual, last, dtype)
-        if out is None:
-            make = new[last]
-            if make is None:
-                out = np.empty_like(x)
-                y = norm.write("out", out, last, dtype)
-            else:
-                out, y = make()
+        (r,) = norm.read(last, dtype, residual=residual)
+        make = new[last] if out is None else None
+        if make is not None:
+            out, y = make()
         else:
-            y = norm.write("out", out, last, dtype)
+            out = np.empty_like(x) if out is None else out
+            (y,) = norm.write(last, dtype, out=out)
         geometry = norm.geometry[last]
         status = run(code, geometry, a, c, r, relu, limit, y, thread_count(norm.parallel))
         if status:
@@ -195,7 +200,7 @@ def norm_backward(spec: NormSpec, dtype: Any, rank: int) -> Call:
     passed may be grad_out itself.
     """
     norm = Norm("norm_backward", spec, dtype)
-    code, run, read, write, each = norm.code, lib.fc_norm_backward, norm.read, norm.write, norm.each
+    code, run, each = norm.code, lib.fc_norm_backward, norm.each
 
     def call(
         grad_out: Array, x: Array, y: Array | None, relu: bool, weight: Array | None, stats: Array,
@@ -204,14 +209,13 @@ def norm_backward(spec: NormSpec, dtype: Any, rank: int) -> Call:
     ) -> None:  # fmt: skip
         first = x if passed is None else passed
         last = not (first if out is None else out).flags.c_contiguous
+        (w,) = each(dtype, weight=weight)
+        dw, db = each(dtype, True, grad_weight=grad_weight, grad_bias=grad_bias)
+        dy, a, b = norm.read(last, dtype, grad_out=grad_out, x=x, y=y)
+        dx, dr = norm.write(last, dtype, out=out, passed=passed)
         status = run(
-            code, norm.geometry[last], read("grad_out", grad_out, last, dtype),
-            read("x", x, last, dtype), read("y", y, last, dtype), relu, limit,
-            each("weight", weight, dtype),
-            norm.doubles("stats", stats),
-            norm.rows("coef", coef, dtype), constant, write("out", out, last, dtype),
-            write("passed", passed, last, dtype), each("grad_weight", grad_weight, dtype, True),
-            each("grad_bias", grad_bias, dtype, True), thread_count(norm.parallel),
+            code, norm.geometry[last], dy, a, b, relu, limit, w, norm.doubles("stats", stats),
+            norm.rows("coef", coef, dtype), constant, dx, dr, dw, db, thread_count(norm.parallel),
         )  # fmt: skip
         if status:
             check_status(status, norm.what)

@@ -51,8 +51,12 @@ class BackwardWeight(Op):
 def _backward_weight(node: Any, gw: Any) -> Any:
     g, x = node.saved
     return (
-        Convolution.apply(argument(node, 1, x), gw, None, node.spec) if node.needs[0] else None,
-        ConvTranspose.apply(argument(node, 0, g), gw, None, node.spec) if node.needs[1] else None,
+        Convolution.apply(argument(node, 1, x), gw, None, node.spec, None)
+        if node.needs[0]
+        else None,
+        ConvTranspose.apply(argument(node, 0, g), gw, None, node.spec, None)
+        if node.needs[1]
+        else None,
     )
 
 
@@ -69,7 +73,7 @@ def _convolution(node: Any, g: Any) -> tuple[Any, ...]:
         g = g.unsqueeze(0)
     gx = gw = None
     if needs[0]:
-        gx = ConvTranspose.apply(g, argument(node, 1, w), None, spec)
+        gx = ConvTranspose.apply(g, argument(node, 1, w), None, spec, None)
         gx = gx.squeeze(0) if single else gx
     if needs[1]:
         t = argument(node, 0, x)
@@ -104,7 +108,7 @@ def _conv_transpose(node: Any, g: Any) -> Any:
         g = g.unsqueeze(0)
     found: list[Any] = [None] * len(node.needs)
     if node.needs[0]:
-        gx = Convolution.apply(g, argument(node, 1, w), None, spec)
+        gx = Convolution.apply(g, argument(node, 1, w), None, spec, None)
         found[0] = gx.squeeze(0) if single else gx
     if node.needs[1]:
         t = argument(node, 0, x)

@@ -199,8 +199,8 @@ def _by_shapes(
         if len(fitting) > 1:
             raise ValueError(
                 f"load_weights: {', '.join(fitting)} of {entry.name} in the file have equal "
-                f"shapes, and their order does not say which of them {layer.name} of {model.name} is, as "
-                "some may have been frozen. Give the layers inside the file's names (name=…), or "
+                f"shapes, and their order does not say which of them {layer.name} of {model.name} "
+                "is, as some may have been frozen. Give the layers inside the file's names (name=…), or "
                 "write the file with Keras's model.save, which describes the network"
             )
         if not fitting:

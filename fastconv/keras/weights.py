@@ -200,7 +200,8 @@ def _by_shapes(
             raise ValueError(
                 f"load_weights: {', '.join(fitting)} of {entry.name} in the file have equal "
                 f"shapes, and their order does not say which of them {layer.name} of {model.name} "
-                "is, as some may have been frozen. Give the layers inside the file's names (name=…), or "
+                "is, as some may be frozen. Give the layers inside the file's names (name=…), "
+                "or "
                 "write the file with Keras's model.save, which describes the network"
             )
         if not fitting:

@@ -61,6 +61,15 @@ class Module(RareMethods):
         fields["_forward_pre_hooks"] = HookDict()
         fields["_backward_hooks"] = HookDict()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes, for copies; a weight that a hook computes comes without its graph."""
+        state = dict(self.__dict__)
+        for hook, _ in state["_forward_pre_hooks"].values():
+            name = getattr(hook, "computes", "")
+            if isinstance(state.get(name), Tensor):  # made again before the next call
+                state[name] = state[name].detach()
+        return state
+
     # -- calling ---------------------------------------------------------------------------------
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

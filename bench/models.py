@@ -17,8 +17,8 @@ from fastconv.text import grouped
 from tests.models_table import NETWORKS, OTHER_PAPERS, PAPERS
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
-#: Networks with layers of their own, which `summary` does not count.
-UNCOUNTED = {"neocognitron", "lenet5_original", "siamese"}
+#: Networks of which one image says nothing.
+UNCOUNTED = {"siamese"}
 FAMILY = {name: family for family, (names, _) in models.FAMILIES.items() for name in names}
 HEAD = """\
 # Networks
@@ -32,7 +32,7 @@ Weights are drawn as in the paper; nothing is downloaded. A file that you have i
   (GoogLeNet without its auxiliary classifiers, as it is usually counted). `tests/models_table.py`
   has the source of each figure.
 - *multiply-adds* are millions for one image of the given size, as `fastconv.summary` counts
-  them; it does not know layers that a network brings itself, nor pairs of images (–).
+  them; of pairs of images there are none (–).
 - *torchvision*: names, shapes and order of the `state_dict` are torchvision's, so that its files
   load, and with the same weights the outputs are the same.
 

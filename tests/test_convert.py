@@ -97,3 +97,28 @@ def test_a_network_into_onnx(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     other = ["convert", str(tmp_path / "a.pth"), str(tmp_path / "b.npz"), "--network", "resnet20"]
     assert main(other) == 2
     assert "--network: is for onnx" in capsys.readouterr().err
+
+
+def test_what_train_wrote_into_onnx(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Network, classes and size are in the file of ``fastconv train``."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("PIL", reason="reads pictures with Pillow")
+    import fastconv.onnx
+    from fastconv.cli import checkpoint
+    from tests.pictures import draw
+
+    draw(tmp_path / "shapes of two kinds", 8)
+    run = tmp_path / "a run"
+    train = ["train", "resnet20", "--data", str(tmp_path / "shapes of two kinds"), "--epochs", "1"]
+    assert main([*train, "--batch-size", "4", "--image-size", "24", "--out", str(run)]) == 0
+    target = tmp_path / "best é.onnx"
+    assert main(["convert", str(run / "best.fc"), str(target)]) == 0
+    model, known = checkpoint.read(run / "best.fc")
+    proto = fastconv.onnx.load(target)
+    x = fc.randn(3, known.channels, known.image_size, known.image_size)
+    with fc.no_grad():
+        want = model(x).numpy()
+    (got,) = proto.run([x.numpy()])
+    assert got.shape == (3, len(known.classes)) == (3, 2) and known.image_size == 24
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    capsys.readouterr()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -176,6 +178,89 @@ def test_files_of_keras_2(pieces: bool, tmp_path: Path) -> None:
     model.load_weights(tmp_path / "old.h5")
     for got, want in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(got, want)
+
+
+#: Layers of a network inside, and whether each is frozen; the two convolutions are alike.
+INSIDE = (("conv2d_4", False), ("batch_normalization", False), ("conv2d_2", False),
+          ("batch_normalization_1", False))  # fmt: skip
+
+
+def frozen_file(path: Path, frozen: tuple[bool, ...], described: bool, names: Any = None) -> Any:
+    """As Keras 2 writes a network inside another: what is trained, then what is not."""
+    rng = np.random.default_rng(0)
+    names = names or [name for name, _ in INSIDE]
+    parts: list[dict[str, np.ndarray]] = []
+    for name in names:
+        keys = ["kernel", "bias"] if "norm" not in name else ["gamma", "beta", "moving_mean",
+                                                              "moving_variance"]  # fmt: skip
+        parts.append({
+            f"{name}/{k}:0": rng.uniform(1, 2, (3, 3, 2, 2) if k == "kernel" else 2).astype("f")
+            for k in keys
+        })  # fmt: skip
+    trained = [
+        [] if still else [k for k in part if "moving" not in k]
+        for part, still in zip(parts, frozen)
+    ]
+    first = [k for keys in trained for k in keys]
+    order = first + [k for part in parts for k in part if k not in first]
+    every = {k: v for part in parts for k, v in part.items()}
+    with h5py.File(path, "w") as file:
+        if described:
+            layers = [{"class_name": "Layer", "config": {"name": name}} for name in names]
+            inner = {"class_name": "Sequential", "config": {"name": "base", "layers": layers}}
+            config = {"class_name": "Sequential", "config": {"name": "m", "layers": [inner]}}
+            file.attrs["model_config"] = json.dumps(config)
+        root = file.create_group("model_weights") if described else file
+        root.attrs["layer_names"] = [b"base"]
+        group = root.create_group("base")
+        group.attrs["weight_names"] = [k.encode() for k in order]
+        for key in order:
+            group.create_dataset(key, data=every[key])
+    return list(every.values())
+
+
+def inside(names: Any = (None,) * 4) -> Any:
+    L = keras.layers
+    base = keras.Sequential([
+        keras.Input((6, 6, 2)), L.Conv2D(2, 3, padding="same", name=names[0]),
+        L.BatchNormalization(name=names[1]), L.Conv2D(2, 3, padding="same", name=names[2]),
+        L.BatchNormalization(name=names[3]),
+    ])  # fmt: skip
+    return keras.Sequential([keras.Input((6, 6, 2)), base])
+
+
+@pytest.mark.parametrize("frozen", list(itertools.product([False, True], repeat=4)))
+def test_networks_inside_that_were_frozen(frozen: tuple[bool, ...], tmp_path: Path) -> None:
+    path = tmp_path / "x.h5"
+    want = frozen_file(path, frozen, True)
+    model = inside()
+    model.load_weights(path)
+    for got, wanted in zip(model.get_weights(), want, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    # the weights alone: by names that are given, else there is a doubt
+    names = ("one", "norm_one", "two", "norm_two")
+    want = frozen_file(path, frozen, False, names)
+    model = inside(names)
+    model.load_weights(path)
+    for got, wanted in zip(model.get_weights(), want, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    model, before = inside(), inside().get_weights()
+    model.set_weights(before)
+    with pytest.raises(
+        ValueError, match=r"(one, two|two, one) of base in the file have equal.*name="
+    ):
+        model.load_weights(path)
+    for got, kept in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(got, kept)
+
+
+def test_descriptions_that_are_damaged_are_none(tmp_path: Path) -> None:
+    for text in ("{", "[" * 5000, "3", '{"config": {"layers": [1]}}', '{"config": {"layers": 2}}'):
+        frozen_file(tmp_path / "x.h5", (True, False, False, False), True)
+        with h5py.File(tmp_path / "x.h5", "a") as file:
+            file.attrs["model_config"] = text
+        with pytest.raises(ValueError, match="have equal shapes"):
+            inside().load_weights(tmp_path / "x.h5")
 
 
 def test_our_own_weights_are_read_as_before(tmp_path: Path) -> None:

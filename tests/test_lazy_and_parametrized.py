@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -485,3 +487,23 @@ def test_variable_is_a_tensor():
         fc.autograd.Variable(t, volatile=True)
     with pytest.raises(TypeError, match="Tensor"):
         fc.autograd.Variable([1.0])
+
+
+@pytest.mark.parametrize("norm", [utils.weight_norm, utils.spectral_norm])
+def test_copies_of_layers_whose_weight_a_hook_computes(norm: Any) -> None:
+    layer, x = norm(fnn.Conv2d(2, 3, 3)), fc.randn(1, 2, 5, 5)
+    layer(x).sum().backward()
+    layer.eval()
+    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert np.array_equal(copied(x).detach().numpy(), layer(x).detach().numpy())
+        part = next(name for name, _ in copied.named_parameters() if name.startswith("weight"))
+        with fc.no_grad():
+            getattr(copied, part).mul_(2.0).add_(1.0)
+        copied.zero_grad()
+        copied(x).sum().backward()
+        assert getattr(copied, part).grad is not None
+        assert not np.array_equal(copied(x).detach().numpy(), layer(x).detach().numpy())
+        if norm is utils.weight_norm:
+            utils.remove_weight_norm(copied)
+            assert "weight" in dict(copied.named_parameters())
+    assert len(layer._forward_pre_hooks) == 1

@@ -81,3 +81,60 @@ def test_a_known_network() -> None:
 def test_errors(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fc.summary(nn.Linear(3, 3), **{"input_size": (1, 3), "verbose": 0, **options})
+
+
+def test_products_that_a_module_runs_itself() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = nn.Parameter(fc.randn(4, 3, 3, 3))
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x: Any) -> Any:
+            y = nn.functional.conv2d(x, self.kernel, padding=1).mean((2, 3))
+            return nn.functional.linear(y, self.head.weight) @ fc.ones(2, 5)
+
+    found = fc.summary(Own(), (2, 3, 6, 6), verbose=0)
+    assert [row.kind for row in found.rows] == ["Own"]
+    assert found.total_mult_adds == 2 * (36 * 4 * 27 + 2 * 4 + 2 * 5)
+
+
+def test_attention_recurrence_and_computed_weights() -> None:
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    x = fc.randn(3, 5, 8)
+    found = fc.summary(attention, input_data=(x, x, x), verbose=0)
+    # three projections and the last one with their biases; queries by keys, shares by values
+    assert found.total_mult_adds == 3 * 5 * (4 * 8 * 9) + 2 * 3 * 5 * 5 * 8
+    for kind, gates in ((nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)):
+        cell = kind(4, 6, batch_first=True)
+        found = fc.summary(cell, (2, 7, 4), verbose=0)
+        assert found.total_mult_adds == 2 * 7 * gates * 6 * (4 + 6 + 2), kind
+    plain = fc.summary(nn.Conv2d(3, 8, 3), (1, 3, 5, 5), verbose=0).total_mult_adds
+    for norm in (nn.utils.weight_norm, nn.utils.parametrizations.weight_norm):
+        found = fc.summary(norm(nn.Conv2d(3, 8, 3)), (1, 3, 5, 5), verbose=0)
+        assert found.total_mult_adds == plain == 9 * 8 * 28
+
+
+def test_networks_with_layers_of_their_own() -> None:
+    found = fc.summary(models.lenet5_original(), (1, 1, 32, 32), verbose=0)
+    rows = [row for row in found.rows if row.kind == "SparseConv2d"]
+    assert rows[0].mult_adds == 100 * 16 * (6 * 25 + 1)
+    assert fc.summary(models.neocognitron(), (1, 1, 28, 28), verbose=0).total_mult_adds > 1e6
+    pair = [(1, 1, 105, 105)] * 2
+    one = fc.summary(models.siamese(), pair, verbose=0)
+    assert one.total_mult_adds > 2e8 and sum(row.again for row in one.rows) > 5
+
+
+def test_inputs_of_integers() -> None:
+    model = nn.Sequential(nn.Embedding(7, 3), nn.Linear(3, 2))
+    assert fc.summary(model, (2, 5), dtype=fc.int64, verbose=0).rows[-1].output_size == [2, 5, 2]
+    with pytest.raises(ValueError, match="2 types for 1 inputs"):
+        fc.summary(model, (2, 5), dtype=[fc.int64, fc.int64], verbose=0)
+
+
+def test_a_profile_that_runs_goes_on() -> None:
+    with fc.profile() as seen:
+        fc.summary(nn.Linear(3, 2), (1, 3), verbose=0)
+        fc.ones(2) + 1
+    keys = {row.key for row in seen.key_averages()}
+    assert {"LinearOp", "Add"} <= keys and fc._watch.recorder is None

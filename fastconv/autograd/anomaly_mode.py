@@ -7,8 +7,7 @@ gradient; where it is off, nothing is paid.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,29 +17,22 @@ from .. import _watch
 __all__ = ["detect_anomaly", "is_anomaly_enabled", "set_detect_anomaly"]
 
 
-class _Watcher:
+class _Watcher(_watch.Passing):
     """What `_watch.recorder` is while the mode is on; hands on to the one before, a profiler."""
 
     def __init__(self, before: Any, check_nan: bool) -> None:
-        self.before, self.check_nan = before, check_nan
-        own = SimpleNamespace(spent=0)
-        self.inside: Any = own if before is None else before.inside
-        self.events: list[Any] = [] if before is None else before.events
+        super().__init__(before)
+        self.check_nan = check_nan
 
     def forward(self, cls: Any, ctx: Any, args: Sequence[Any]) -> Any:
         """Note the stack, then run an operation's ``forward``."""
         ctx.__dict__["called_from"] = traceback.format_stack()[:-4]
-        if self.before is not None:
-            return self.before.forward(cls, ctx, args)
-        return cls.forward(ctx, *args)
+        return super().forward(cls, ctx, args)
 
     def backward(self, node: Any, grads: Sequence[Any], retain: bool) -> Any:
         """Run a node of the graph and look at what it returns."""
         stack = node.__dict__.get("called_from")
-        if self.before is not None:
-            found = self.before.backward(node, grads, retain)
-        else:
-            found = node.run(grads, retain)
+        found = super().backward(node, grads, retain)
         if self.check_nan:
             for i, g in enumerate(found):
                 array = getattr(g, "_array", g)
@@ -53,14 +45,6 @@ class _Watcher:
                         f"Called from:\n{where}"
                     )
         return found
-
-    def measure(
-        self, name: str, phase: str, args: Sequence[Any], call: Callable[..., Any], *given: Any
-    ) -> Any:
-        """Run what is no operation of its own."""
-        if self.before is not None:
-            return self.before.measure(name, phase, args, call, *given)
-        return call(*given)
 
 
 def is_anomaly_enabled() -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._watch import whole
 from ..autograd import Op, TensorBase, wrap
 from ..ops.reduce import add_at
 from ..spec.arguments import as_int
@@ -267,6 +268,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
 
 
 @named
+@whole("ArgSort")
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """The positions that sort `input` along `dim`; NaN counts as the largest."""
     check_tensor(input, "input", "argsort")
@@ -284,6 +286,7 @@ def _order(a: ndarray, d: int, descending: bool) -> ndarray:
 
 
 @named
+@whole("Sort")
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Sort:
     """The elements in order along `dim`, and where they were.
 
@@ -300,6 +303,7 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Fal
 
 
 @named
+@whole("TopK")
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> TopK:
     """The `k` largest (or smallest) elements along `dim` in order, and where they were.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._grad_mode import mode
+from .._watch import whole
 from ..autograd import Op, TensorBase, changed, forget, wrap
 from ..ops.reduce import add_at, total
 from ..spec.arguments import as_int
@@ -280,7 +281,7 @@ def masked_select(input: Any, mask: Any) -> Any:
     if mask._array.dtype.kind != "b":
         raise TypeError(f"masked_select: mask must be a bool tensor, got {mask._array.dtype}")
     shape = np.broadcast_shapes(input._array.shape, mask._array.shape)
-    return Take.apply(input.expand(shape), (np.broadcast_to(mask._array, shape),))
+    return Take.apply(input.expand(shape), (mask.expand(shape)._array,))
 
 
 @named
@@ -338,6 +339,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 
 @named
+@whole("NonZero")
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The positions of non-zero elements: (count, axes), or one tensor per axis."""
     check_tensor(input, "input", "nonzero")

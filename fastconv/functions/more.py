@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._watch import whole
 from ..autograd import TensorBase, wrap
 from ..spec.arguments import as_int
 from ._named import named
@@ -406,6 +407,7 @@ def bucketize(input: Any, boundaries: Any, *, right: bool = False, **_: Any) -> 
 
 
 @named
+@whole("KthValue")
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     """The k-th smallest value along an axis, and where it is."""
     check_tensor(input, "input", "kthvalue")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from .._watch import whole
 from ..autograd import Op, TensorBase, wrap
 from ..ops import reduce as ops
 from ._named import named
@@ -426,6 +427,7 @@ def _pick(input: Any, indices: ndarray, d: int, keepdim: bool) -> tuple[Any, Any
     return values.squeeze(d), wrap(np.squeeze(indices, d))
 
 
+@whole("Along")
 def _along(input: Any, f: Any, dim: Any, keepdim: bool, name: str) -> tuple[Any, Any]:
     a = input._array
     d = axis(dim, a.ndim, name)

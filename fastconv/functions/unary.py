@@ -527,7 +527,9 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
         check_tensor(condition, "condition", "where")
         mask = condition._array
         if input is None and other is None:
-            return tuple(wrap(i) for i in np.nonzero(mask))
+            from .index import nonzero
+
+            return nonzero(condition, as_tuple=True)
         if mask.dtype.kind not in "bu":
             raise TypeError(f"where: condition must be a bool tensor, got {mask.dtype}")
         if mask.dtype.kind == "u":

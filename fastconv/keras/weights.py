@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..serialization.keras_h5 import Entry
 from .base import Layer
 from .functional import KerasTensor
 from .models import Model, Sequential
@@ -125,37 +126,91 @@ def _has_arrays(group: Any) -> bool:
     return not isinstance(group, dict) or any(map(_has_arrays, group.values()))
 
 
-def _match_list(model: Model, entries: list[tuple[str, list[np.ndarray]]], found: Found) -> None:
+def _match_list(model: Model, entries: list[Entry], found: Found) -> None:
     """The layers of Keras 2, one after the other; those without weights do not count."""
     own = [layer for layer in keras_order(model) if layer.get_weights()]
-    given = [(name, arrays) for name, arrays in entries if arrays]
+    given = [entry for entry in entries if entry.arrays]
     if len(own) != len(given):
         raise ValueError(
             f"load_weights: the network has {len(own)} layers with weights "
             f"({', '.join(layer.name for layer in own)}), the file {len(given)} "
-            f"({', '.join(name for name, _ in given)})"
+            f"({', '.join(entry.name for entry in given)})"
         )
-    for layer, (_, arrays) in zip(own, given, strict=True):
+    for layer, entry in zip(own, given, strict=True):
         if isinstance(layer, Model):
-            _split(layer, arrays, found)
+            _split(layer, entry, found)
         else:
-            found.append((layer, arrays))
+            found.append((layer, entry.arrays))
 
 
-def _split(model: Model, arrays: list[np.ndarray], found: Found) -> None:
-    """The weights of a network inside another: all that are trained, then all statistics."""
-    leaves = _leaves(model)
-    counts = [len(layer.get_weights()) for layer in leaves]
-    fixed = [len(layer.non_trainable_weights) for layer in leaves]
-    if sum(counts) != len(arrays):
+def _split(model: Model, entry: Entry, found: Found) -> None:
+    """The weights of a network inside another.
+
+    Keras 2 writes all that were trained, then all that were not; so those of a frozen layer stand
+    behind the others. Which layer a weight is of, its name says. The order of the layers is that of
+    the model's description in the file, else what names and shapes leave no doubt about.
+    """
+    leaves = [layer for layer in _leaves(model) if layer.get_weights()]
+    groups: dict[str, list[np.ndarray]] = {}
+    for name, array in zip(entry.names, entry.arrays, strict=True):
+        groups.setdefault(name.rpartition("/")[0], []).append(array)
+    if len(groups) != len(leaves):
         raise ValueError(
-            f"load_weights: {model.name} has {sum(counts)} weights, the file {len(arrays)}"
+            f"load_weights: {model.name} has {len(leaves)} layers with weights "
+            f"({', '.join(layer.name for layer in leaves)}), {entry.name} of the file "
+            f"{len(groups)} ({', '.join(groups)})"
         )
-    trained, rest = 0, sum(counts) - sum(fixed)
-    for layer, count, still in zip(leaves, counts, fixed, strict=True):
-        part = arrays[trained : trained + count - still] + arrays[rest : rest + still]
-        trained, rest = trained + count - still, rest + still
-        found.append((layer, part))
+    places = _by_names(groups, entry.inside) if entry.inside is not None else None
+    if places is None:
+        chosen = [layer.name for layer in leaves if not _numbered(layer)]
+        if len(chosen) == len(leaves):  # names that were given, not made from classes
+            places = _by_names(groups, chosen)
+    if places is None:
+        places = _by_shapes(model, leaves, groups, entry)
+    found += [(layer, groups[name]) for layer, name in zip(leaves, places, strict=True)]
+
+
+def _numbered(layer: Layer) -> bool:
+    """Whether a layer's name may be made from its class and a number."""
+    kind = keras_name(layer)
+    return re.fullmatch(rf"{kind}(_\d+)?", layer.name) is not None
+
+
+def _by_names(groups: dict[str, Any], order: list[str]) -> list[str] | None:
+    """The groups in the order of layers; None where they are not just those."""
+    at: dict[str, str] = {}
+    for name in groups:
+        layer = next((part for part in reversed(name.split("/")) if part in order), None)
+        if layer is None or layer in at:
+            return None
+        at[layer] = name
+    return [at[layer] for layer in order if layer in at]
+
+
+def _by_shapes(
+    model: Model, leaves: list[Layer], groups: dict[str, list[np.ndarray]], entry: Entry
+) -> list[str]:
+    """The groups that have the shapes of the layers, where no two are alike."""
+    shapes = {name: tuple(a.shape for a in arrays) for name, arrays in groups.items()}
+    places = []
+    for layer in leaves:
+        want = tuple(w.shape for w in layer.get_weights())
+        fitting = [name for name, have in shapes.items() if have == want]
+        if len(fitting) > 1:
+            raise ValueError(
+                f"load_weights: {', '.join(fitting)} of {entry.name} in the file have equal "
+                f"shapes, and their order does not say which of them {layer.name} of {model.name} "
+                "is, as some may be frozen. Give the layers inside the file's names (name=…), "
+                "or "
+                "write the file with Keras's model.save, which describes the network"
+            )
+        if not fitting:
+            raise ValueError(
+                f"load_weights: {layer.name} ({type(layer).__name__}) has weights of shapes "
+                f"{list(want)}, {entry.name} of the file has {list(shapes.values())}"
+            )
+        places.append(fitting[0])
+    return places
 
 
 def _leaves(model: Model) -> list[Layer]:

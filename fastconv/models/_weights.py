@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ..nn import Module
 from ..nn.init import undrawn
+from ..nn.modules.construction import explained
 
 M = TypeVar("M", bound=Module)
 
@@ -55,19 +56,33 @@ def build(
             raise TypeError(f"{name}: {count} must be an integer, got {value!r:.80}")
         if value < 1:
             raise ValueError(f"{name}: {count} must be positive, got {value}")
-    try:
-        if weights is None:
-            return network(**fixed, **given)
-        state = read_weights(name, weights)
-        with undrawn():
-            made = network(**fixed, **given)
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):
-            option = str(error).rpartition("argument ")[2]
-            raise TypeError(f"{name}: there is no option {option}") from None
-        raise
+    if weights is None:
+        return _made(name, network, given, fixed)
+    state = read_weights(name, weights)
+    with undrawn():
+        made = _made(name, network, given, fixed)
     made.load_state_dict(state)
     return made
+
+
+def _made(
+    name: str, network: Callable[..., M], given: Mapping[str, Any], fixed: Mapping[str, Any]
+) -> M:
+    """The network; errors name the builder, not the class that it calls."""
+    try:
+        return network(**fixed, **given)
+    except Exception as error:
+        if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+            option = str(error).partition("unexpected keyword argument ")[2].partition(" (")[0]
+            raise TypeError(f"{name}: there is no option {option}") from None
+        own = f"{getattr(network, '__name__', name)}: "
+        text = str(error)
+        if type(error).__module__ == "builtins" and text.startswith(own):
+            raise type(error)(f"{name}: {text[len(own) :]}") from error
+        better = explained(error, name, network, (), {**given})
+        if better is error:
+            raise
+        raise better from error
 
 
 def read_weights(name: str, weights: Any) -> Mapping[str, Any]:

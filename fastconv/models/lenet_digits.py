@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..nn import BatchNorm2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from ._weights import build
 
 
 class LeNetDigits(Sequential):
@@ -38,4 +39,5 @@ class LeNetDigits(Sequential):
 
 def lenet_digits(num_classes: int = 10, in_channels: int = 1, dropout: float = 0.5) -> LeNetDigits:
     """LeNetDigits for 8×8 digits."""
-    return LeNetDigits(num_classes, in_channels, dropout)
+    options = {"num_classes": num_classes, "in_channels": in_channels, "dropout": dropout}
+    return build("lenet_digits", LeNetDigits, None, options)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import zipfile
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,25 @@ MAX_DEPTH, MAX_NAMES = 64, 1 << 16
 FILTERS = (1, 2, 3)
 
 
+class Entry(NamedTuple):
+    """A layer of a Keras 2 file.
+
+    Attributes
+    ----------
+    name : str
+    arrays : list of ndarray
+    names : list of str
+        Of the arrays: the name of a layer within a network inside, a stroke, "kernel:0".
+    inside : list of str, optional
+        The layers of a network inside, in its order, where the file has the model's description.
+    """
+
+    name: str
+    arrays: list[np.ndarray]
+    names: list[str]
+    inside: list[str] | None
+
+
 def read(stream: IO[bytes]) -> dict[str, Any]:
     """Groups as dicts, datasets as arrays."""
     with opened(stream) as file:
@@ -40,7 +60,7 @@ def layers(path: Any) -> tuple[str, Any] | None:
     Returns
     -------
     ("tree", dict) or ("list", list)
-        Keras 3: groups as dicts. Keras 2: (layer's name, its arrays) in the model's order.
+        Keras 3: groups as dicts. Keras 2: an :class:`Entry` for each layer, in the model's order.
     """
     with open(path, "rb") as stream, told(os.fspath(path)):
         magic = stream.read(8)
@@ -109,6 +129,10 @@ class File:
     def layers(self) -> tuple[str, Any]:
         """See :func:`layers`."""
         root = self._root
+        text = None
+        if "model_config" in root.attrs and root.attrs.get_id("model_config").shape == ():
+            text = root.attrs["model_config"]
+        described = _described(text)
         if "layer_names" not in root.attrs and "layer_names0" not in root.attrs:
             if "model_weights" not in root:
                 return "tree", self.tree()
@@ -116,11 +140,9 @@ class File:
         found = []
         for name in self._names(root, "layer_names"):
             group = self._child(root, name)
-            arrays = [
-                self._array(self._child(group, weight), weight)
-                for weight in self._names(group, "weight_names")
-            ]
-            found.append((name, arrays))
+            names = self._names(group, "weight_names")
+            arrays = [self._array(self._child(group, weight), weight) for weight in names]
+            found.append(Entry(name, arrays, names, described.get(name)))
         return "list", found
 
     def _names(self, group: Any, attribute: str) -> list[str]:
@@ -194,3 +216,28 @@ class File:
         if array.size:
             data.read_direct(array)
         return array
+
+
+def _described(text: Any) -> dict[str, list[str]]:
+    """The layers inside each network of a model's description, by the network's name."""
+    try:
+        data = json.loads(text if isinstance(text, (str, bytes)) else "null")
+        return {name: _leaves(layer) for name, layer in _layers(data) if _layers(layer)}
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return {}
+
+
+def _layers(model: Any) -> list[tuple[str, Any]]:
+    """The layers of a model in JSON; of another layer none."""
+    config = model.get("config") if isinstance(model, dict) else None
+    inside = config.get("layers") if isinstance(config, dict) else config
+    if not isinstance(inside, list):
+        return []
+    return [(str(layer["config"]["name"]), layer) for layer in inside]
+
+
+def _leaves(model: Any) -> list[str]:
+    found: list[str] = []
+    for name, layer in _layers(model):
+        found += _leaves(layer) if _layers(layer) else [name]
+    return found

@@ -42,13 +42,16 @@ class PoolSpec:
     empty : bool ndarray of `out_size`, or None
         The outputs whose window lies in the padding alone, which dilation can bring about: a
         maximum of nothing is -inf, and no gradient comes back from it. None where there are none.
+    window : tuple or None
+        What the windows were made from: kernel_size, stride, padding, dilation, ceil_mode,
+        count_include_pad. None of adaptive pooling.
     shapes : dict of int to two tuples of int
         Those two by their rank: 5, and with the user's axes only, `ndim` + 2.
     """
 
     __slots__ = (
         "ndim", "batch", "channels", "in_size", "out_size", "windows", "divisor_override",
-        "empty", "x_shape", "y_shape", "shapes", "cache",
+        "empty", "x_shape", "y_shape", "shapes", "cache", "window",
     )  # fmt: skip
 
     def __init__(
@@ -60,8 +63,10 @@ class PoolSpec:
         out_size: Triple,
         windows: tuple[np.ndarray, np.ndarray, np.ndarray],
         divisor_override: int | None = None,
+        window: tuple[Any, ...] | None = None,
     ) -> None:
         self.ndim = ndim
+        self.window = window
         self.batch = batch
         self.channels = channels
         self.in_size = in_size
@@ -221,6 +226,7 @@ def _pool_spec(
     return PoolSpec(
         ndim, x_shape[0], x_shape[1], three(x_shape[2:], 1), three(tuple(outs), 1),
         _three_windows(windows), divisor_override,
+        (kernel, stride_, pad, dilation_, ceil_mode, count_include_pad),
     )  # fmt: skip
 
 

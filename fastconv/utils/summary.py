@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from .. import nn
+from .. import _watch, nn
 from ..autograd import no_grad
+from ..config import fusion
 from ..dtypes import get_default_dtype
 from ..random import get_rng_state, set_rng_state
 from ..tensor import Tensor, wrap
@@ -161,19 +163,64 @@ def _bytes(value: Any) -> int:
     return sum(_bytes(v) for v in value) if isinstance(value, (tuple, list)) else 0
 
 
-def _multiply_adds(module: Any, output: Any) -> int:
-    """Products of a module's own parameters, as torchinfo counts them."""
-    own = sum(p.numel() for p in module.parameters(recurse=False))
-    if not own or not isinstance(output, Tensor) or not output.ndim:
-        return 0
-    shape = output.shape
-    if isinstance(module, nn.modules.conv._ConvNd):
-        batched = len(shape) == module.weight.ndim
-        spatial = shape[2:] if batched else shape[1:]
-        return own * math.prod(spatial) * (shape[0] if batched else 1)
-    if isinstance(module, nn.Linear):
-        return own * math.prod(shape[:-1])
-    return own * shape[0]
+class _Products(_watch.Passing):
+    """Counts the products of convolutions and matrices, for the module that runs them itself.
+
+    Attributes
+    ----------
+    counts : list of int
+        Of each module that is running, the innermost last.
+    """
+
+    def __init__(self, before: Any) -> None:
+        super().__init__(before)
+        self.counts: list[int] = []
+        self.thread = threading.get_ident()
+
+    def forward(self, cls: Any, ctx: Any, args: Sequence[Any]) -> Any:
+        """Run an operation and count it."""
+        found = super().forward(cls, ctx, args)
+        count = PRODUCTS.get(cls.__name__)
+        if count is not None and self.counts and threading.get_ident() == self.thread:
+            self.counts[-1] += int(count(args, found))
+        return found
+
+
+def _with_bias(products: int, bias: Any, out: Any) -> int:
+    return products + (0 if bias is None else out.size)
+
+
+def _letters(args: Sequence[Any], _: Any) -> int:
+    """Of a sum over letters: all combinations of them, for each array after the first."""
+    names, _, *arrays = args
+    sizes = {k: n for name, a in zip(names, arrays, strict=True) for k, n in zip(name, a.shape)}
+    return math.prod(sizes.values()) * (len(arrays) - 1)
+
+
+#: Products and additions of an operation, from its arrays and its result.
+PRODUCTS: dict[str, Callable[[Sequence[Any], Any], int]] = {
+    "Convolution": lambda a, y: _with_bias(y.size * math.prod(a[1].shape[1:]), a[2], y),
+    "ConvTranspose": lambda a, y: _with_bias(a[0].size * math.prod(a[1].shape[1:]), a[2], y),
+    "LinearOp": lambda a, y: _with_bias(y.size * a[1].shape[-1], a[2], y),
+    "MatMul": lambda a, y: y.size * a[0].shape[-1],
+    "Einsum": _letters,
+}
+
+
+def _multiply_adds(module: Any, output: Any, products: int) -> int:
+    """Products of a module itself: of known layers as torchinfo counts them, else what it ran."""
+    weight, bias = (getattr(module, name, None) for name in ("weight", "bias"))
+    shape = output.shape if isinstance(output, Tensor) else ()
+    if shape and isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
+        # not of the parameters, which may be others that the weight is computed from
+        own = sum(t._array.size for t in (weight, bias) if isinstance(t, Tensor))
+        if isinstance(module, nn.Linear):
+            return own * math.prod(shape[:-1])
+        batched = len(shape) == weight.ndim  # type: ignore[union-attr]
+        return own * math.prod(shape[2:] if batched else shape[1:]) * (shape[0] if batched else 1)
+    if products or not shape:
+        return products
+    return shape[0] * sum(p.numel() for p in module.parameters(recurse=False))
 
 
 def _inputs(model: Any, input_size: Any, input_data: Any, dtype: Any) -> tuple[Any, ...]:
@@ -184,13 +231,26 @@ def _inputs(model: Any, input_size: Any, input_data: Any, dtype: Any) -> tuple[A
     sizes = (
         [input_size] if all(isinstance(n, (int, np.integer)) for n in input_size) else input_size
     )
-    kind = (dtype or _dtype_of(model)).dtype
+    several = isinstance(dtype, (list, tuple))
+    kinds = list(dtype) if several else [dtype or _dtype_of(model)] * len(sizes)
+    if len(kinds) != len(sizes):
+        raise ValueError(f"summary: dtype has {len(kinds)} types for {len(sizes)} inputs")
     found = []
-    for size in sizes:
+    for size, kind in zip(sizes, [k.dtype for k in kinds], strict=True):
         if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in size):
             raise ValueError(f"summary: input_size must hold sizes, got {tuple(size)!r}")
-        found.append(wrap(np.random.default_rng(0).standard_normal(tuple(size)).astype(kind)))
+        if kind.kind == "f":
+            found.append(wrap(np.random.default_rng(0).standard_normal(tuple(size)).astype(kind)))
+        else:  # indices, which 0 always is one of
+            found.append(wrap(np.zeros(tuple(size), kind)))
     return tuple(found)
+
+
+def _called(model: Any) -> list[Any]:
+    """The modules of the network but for those that compute a weight of another."""
+    weights = (name for name, _ in model.named_modules() if name.endswith("parametrizations"))
+    hidden = {id(m) for name in weights for m in model.get_submodule(name).modules()}
+    return [m for m in model.modules() if id(m) not in hidden]
 
 
 def _dtype_of(model: Any) -> Any:
@@ -225,8 +285,8 @@ def summary(
         How many levels of modules are shown.
     col_names : sequence of str
         Any of "input_size", "output_size", "num_params", "kernel_size", "mult_adds", "trainable".
-    dtype : dtype, optional
-        Of the input; that of the parameters when not given.
+    dtype : dtype or sequence of dtype, optional
+        Of the input, or of each; that of the parameters when not given. Integers are zeros.
     mode : "eval", "train" or "same"
     verbose : int
         0 does not print.
@@ -236,7 +296,8 @@ def summary(
     Returns
     -------
     ModelSummary
-        Columns and totals are those of torchinfo.
+        Columns and totals are those of torchinfo. Convolutions and products of matrices that a
+        module runs itself, rather than by a layer inside it, are its own multiply-adds.
 
     Raises
     ------
@@ -258,8 +319,12 @@ def summary(
     inputs = _inputs(model, input_size, input_data, dtype)
     rows, open_rows, counted = [], [], set()  # type: ignore[var-annotated]
     outputs = 0
-    names = {id(child): name for m in model.modules() for name, child in m.named_children()}
+    names: dict[int, str] = {}
+    for m in model.modules():
+        for name, child in m.named_children():
+            names.setdefault(id(child), name)
     handles = []
+    watch = _Products(_watch.recorder)
 
     def before(module: Any, args: Any, keywords: Any) -> None:
         row = Row(names.get(id(module), ""), module, len(open_rows))
@@ -268,26 +333,29 @@ def summary(
         row.input_size = _shapes((*args, *keywords.values()))
         rows.append(row)
         open_rows.append(row)
+        watch.counts.append(0)
 
     def after(module: Any, args: Any, keywords: Any, out: Any) -> None:
         nonlocal outputs
         row = open_rows.pop()
         row.output_size = _shapes(out)
-        row.mult_adds = _multiply_adds(module, out)
+        row.mult_adds = _multiply_adds(module, out, watch.counts.pop())
         if row.leaf or row.own_params:
             outputs += _bytes(out)
 
     state = {name: value.clone() for name, value in model.named_buffers()}
     random, modes = get_rng_state(), [(m, m.training) for m in model.modules()]
     try:
-        for module in model.modules():
+        for module in _called(model):
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
             handles.append(module.register_forward_hook(after, with_kwargs=True))
         if mode != "same":
             model.train(mode == "train")
-        with no_grad():
+        _watch.recorder = watch
+        with no_grad(), fusion(False):
             model(*inputs, **kwargs)
     finally:
+        _watch.recorder = watch.before
         for handle in handles:
             handle.remove()
         for module, training in modes:

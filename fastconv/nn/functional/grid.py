@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._watch import whole
 from ...functions.unary import where
 from ...spec import as_int
 from ...tensor import Tensor, wrap
@@ -188,6 +189,7 @@ def _cubic(
     return total  # type: ignore[no-any-return]
 
 
+@whole("GridSample")
 def grid_sample(
     input: Tensor,
     grid: Tensor,

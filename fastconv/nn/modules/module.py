@@ -14,6 +14,7 @@ from ...autograd import move
 from ...dtypes import device, memory_format, to_numpy_dtype
 from ...tensor import Tensor, wrap
 from ..parameter import Parameter
+from .construction import told
 from .hooks import BackwardCall, Hook, HookDict, RemovableHandle
 from .rare import RareMethods
 from .state import IncompatibleKeys, load_state, state_of
@@ -38,6 +39,14 @@ class Module(RareMethods):
     _forward_pre_hooks: HookDict
     _backward_hooks: HookDict
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        init: Any = cls.__init__  # its own, or of a class beside Module
+        if init is Module.__init__ or hasattr(init, "tells"):
+            return
+        if cls.__module__.startswith("fastconv."):
+            cls.__init__ = told(init)  # type: ignore[method-assign]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args or kwargs:
             given = [repr(a) for a in args] + list(kwargs)
@@ -51,6 +60,15 @@ class Module(RareMethods):
         fields["_forward_hooks"] = HookDict()
         fields["_forward_pre_hooks"] = HookDict()
         fields["_backward_hooks"] = HookDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes, for copies; a weight that a hook computes comes without its graph."""
+        state = dict(self.__dict__)
+        for hook, _ in state["_forward_pre_hooks"].values():
+            name = getattr(hook, "computes", "")
+            if isinstance(state.get(name), Tensor):  # made again before the next call
+                state[name] = state[name].detach()
+        return state
 
     # -- calling ---------------------------------------------------------------------------------
 

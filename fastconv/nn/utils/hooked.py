@@ -26,7 +26,11 @@ class _Hooked:
     def __init__(self, name: str, dim: int | None) -> None:
         self.name = name
         self.dim = dim
-        self.handle: Any = None
+
+    @property
+    def computes(self) -> str:
+        """The attribute that is set, for copies of the module."""
+        return self.name
 
     def compute(self, module: Any) -> Tensor:
         """The weight from its parts."""
@@ -46,7 +50,7 @@ class _Hooked:
             raise ValueError(
                 f"{function}(): {type(module).__name__} has no parameter `{self.name}`"
             )
-        self.handle = module.register_forward_pre_hook(self)
+        module.register_forward_pre_hook(self)
         return weight
 
 
@@ -136,13 +140,13 @@ def spectral_norm(
 
 def _removed(module: Any, name: str, kind: type[_Hooked], parts: tuple[str, ...]) -> Module:
     check_module("remove", module)
-    for hook, _ in tuple(module._forward_pre_hooks.values()):
+    for key, (hook, _) in tuple(module._forward_pre_hooks.items()):
         if isinstance(hook, kind) and hook.name == name:
             with no_grad():
                 training, module.training = module.training, False
                 weight = hook.compute(module).detach()
                 module.training = training
-            hook.handle.remove()
+            del module._forward_pre_hooks[key]
             delattr(module, name)
             for part in parts:
                 delattr(module, f"{name}_{part}")

@@ -306,13 +306,18 @@ def _reduce_extreme(w: Writer, call: Call, twin: Call) -> Any:
 @rule("Var")
 def _var(w: Writer, call: Call, twin: Call) -> Any:
     x, dims, correction, keep, root = call.args
-    count = math.prod([x.shape[d] for d in dims])
-    if count != math.prod([twin.args[0].shape[d] for d in dims]):
-        raise w.fail("a variance over the batch depends on its size; use dynamic_batch=False")
+    sizes, others = ([t.args[0].shape[d] for d in dims] for t in (call, twin))
     name = first(w, call, twin)
     centred = w.node("Sub", [name, w.reduce("ReduceMean", name, dims, True)])
     total = w.reduce("ReduceSum", w.node("Mul", [centred, centred]), dims, bool(keep))
-    y = w.node("Div", [total, scalar(w, call, max(count - correction, 0))])
+    if sizes == others:
+        count = scalar(w, call, max(math.prod(sizes) - correction, 0))
+    else:
+        rest = w.node(
+            "Sub", [w.cast(w.product(sizes, others), x.dtype), scalar(w, call, correction)]
+        )
+        count = w.node("Squeeze", [w.node("Max", [rest, scalar(w, call, 0)]), w.ints(0)])
+    y = w.node("Div", [total, count])
     return w.node("Sqrt", [y]) if root else y
 
 

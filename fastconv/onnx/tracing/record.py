@@ -2,14 +2,16 @@
 
 Every operation of the graph goes through ``Op.apply``, which asks `_watch.recorder`; while a
 network is exported the recorder is the one here. Comparisons, which are no operations of the graph,
-are noted by their methods (`METHODS`). An array is known by its identity: it is what an operation
-made, an input, a tensor of the network's state, or else a constant.
+are noted by their methods (`METHODS`), as are functions that stand for one operation
+(`_watch.whole`), whose inside is not looked at. An array is known by its identity: it is what an
+operation made, an input, a tensor of the network's state, or else a constant.
 """
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,6 +84,7 @@ class Recorder:
         self.alive: list[Any] = []  # so that no id comes again
         self.stale: dict[int, str] = {}  # arrays changed through a view of them
         self.constants = 0
+        self.inside = False  # of a function that is noted as one operation
         self.thread = threading.get_ident()
         for name, t in state.items():
             array = t._array
@@ -138,13 +141,19 @@ class Recorder:
             return self.value(a, what)
         if type(a) in (tuple, list):
             return tuple([self.argument(x, what) for x in a])
+        if type(a) is dict:
+            return {k: self.argument(x, what) for k, x in a.items()}
         return a
+
+    def watches(self) -> bool:
+        """Whether what runs now is to be noted."""
+        return not self.inside and threading.get_ident() == self.thread
 
     # -- the interface of recorders ----------------------------------------------------------------
 
     def forward(self, cls: Any, ctx: Any, args: Sequence[Any]) -> Any:
         """Run an operation's ``forward`` and note it."""
-        if threading.get_ident() != self.thread:
+        if not self.watches():
             return cls.forward(ctx, *args)
         given = [self.argument(a, cls.__name__) for a in args]
         found = cls.forward(ctx, *args)
@@ -154,6 +163,28 @@ class Recorder:
         ]
         self.note(cls.__name__, given, outs)
         return tuple(outs) if several else outs[0]
+
+    def whole(
+        self, kind: str, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Run a function that is one operation: its argument is a dict of the function's."""
+        if not self.watches():
+            return function(*args, **kwargs)
+        try:
+            bound = inspect.signature(function).bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # which says what is wrong
+        bound.apply_defaults()
+        arrays = {k: getattr(v, "_array", v) for k, v in bound.arguments.items()}
+        given = self.argument(arrays, kind)
+        self.inside = True
+        try:
+            result = function(*args, **kwargs)
+        finally:
+            self.inside = False
+        made = result if isinstance(result, tuple) else (result,)
+        self.note(kind, [given], [t._array for t in made])
+        return result
 
     def backward(self, node: Any, grads: Sequence[Any], retain: bool) -> Any:
         """Run a node of the graph."""
@@ -209,7 +240,7 @@ def record(run: Any, inputs: Sequence[Array], state: dict[str, Any]) -> tuple[Re
 
         def apply_(cls: Any, target: Any, *args: Any) -> Any:
             result = original.__func__(cls, target, *args)
-            if threading.get_ident() == recorder.thread:
+            if recorder.watches():
                 recorder.written(cls, target)
             return result
 
@@ -252,7 +283,7 @@ def _noting(recorder: Recorder, kind: str, method: Any) -> Any:
 
     def noted(self: Any, *args: Any, **named: Any) -> Any:
         result = method(self, *args, **named)
-        if threading.get_ident() == recorder.thread and hasattr(result, "_array"):
+        if recorder.watches() and hasattr(result, "_array"):
             given = [a._array if hasattr(a, "_array") else a for a in (self, *args)]
             values = [recorder.argument(a, kind) for a in given]
             recorder.note(kind, [*values, named], [result._array])

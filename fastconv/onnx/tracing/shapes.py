@@ -1,4 +1,4 @@
-"""Rules of shapes: views, joining, cutting, repeating, padding and picking."""
+"""Rules of shapes: views, joining, cutting, repeating, and padding."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _clone(w: Writer, call: Call, twin: Call) -> str:
 @rule("Expand")
 def _expand(w: Writer, call: Call, twin: Call) -> Any:
     x = first(w, call, twin)
-    if call.made[0].shape == call.args[0].shape:
+    if call.made[0].shape == call.args[0].shape and twin.made[0].shape == twin.args[0].shape:
         return x
     return w.node("Expand", [x, w.shape(call.made[0].shape, twin.made[0].shape)])
 
@@ -48,7 +48,15 @@ def _repeat(w: Writer, call: Call, twin: Call) -> Any:
 def _repeat_interleave(w: Writer, call: Call, twin: Call) -> Any:
     x, counts, dim = call.args
     if x.shape[dim] != twin.args[0].shape[dim]:
-        raise w.fail("repeats along the batch are not written; use dynamic_batch=False")
+        if isinstance(counts, Value) and counts.array.size > 1:
+            raise w.fail(f"repeats along an axis that varies are not written; {w.remedy()}")
+        each = int(counts.array.reshape(-1)[0]) if isinstance(counts, Value) else int(counts)
+        wide = w.node("Unsqueeze", [first(w, call, twin), w.ints(dim + 1)])
+        tiles = [1] * (len(x.shape) + 1)
+        tiles[dim + 1] = each
+        return w.reshape(
+            w.node("Tile", [wide, w.ints(*tiles)]), call.made[0].shape, twin.made[0].shape
+        )
     times = counts.array if isinstance(counts, Value) else counts
     index = np.repeat(np.arange(x.shape[dim]), times)
     return w.node("Gather", [first(w, call, twin), w.constant(index, np.int64)], axis=int(dim))
@@ -74,12 +82,16 @@ def _roll(w: Writer, call: Call, twin: Call) -> Any:
     dims = dims if isinstance(dims, tuple) else (dims,)
     name = first(w, call, twin)
     for shift, dim in zip(shifts, dims, strict=True):
-        size = x.shape[dim]
-        if size != twin.args[0].shape[dim]:
-            raise w.fail("rolling the batch is not written; use dynamic_batch=False")
+        size, other = x.shape[dim], twin.args[0].shape[dim]
         cut = -shift % max(size, 1)
+        if size != other:
+            if abs(shift) >= min(size, other):
+                raise w.fail(f"a shift of {shift} past an axis that varies; {w.remedy()}")
+            cut = -shift  # a negative one counts from the end
         head = w.node("Slice", [name, w.ints(cut), w.ints(END), w.ints(dim)])
         tail = w.node("Slice", [name, w.ints(0), w.ints(cut), w.ints(dim)])
+        if cut == 0:
+            continue
         name = w.node("Concat", [head, tail], axis=int(dim))
     return name
 
@@ -124,13 +136,12 @@ def _full(index: tuple[Any, ...], rank: int) -> list[Any]:
     return out
 
 
-def _bound(w: Writer, value: Any, other: Any, size: int, twin_size: int) -> int:
-    """A start or stop; the size of the batch is the end."""
-    if value == other:
-        return int(value)
-    if value == size and other == twin_size:
-        return END
-    raise w.fail(f"a bound of a slice, {value}, depends on the batch size")
+def _bound(w: Writer, value: Any, other: Any, size: int, twin_size: int) -> tuple[int, int]:
+    """A start or stop in both runs; the size of the batch is the end."""
+    batch = all(a.step for a in w.axes)  # another axis may only happen to be as long in both runs
+    if value != other and (value, other) == (size, twin_size) and batch:
+        return END, END
+    return int(value), int(other)
 
 
 @rule("Slice")
@@ -148,9 +159,10 @@ def _slice(w: Writer, call: Call, twin: Call) -> Any:
         size, other = sizes[axis], others[axis]
         if isinstance(i, slice):
             start = _bound(w, i.start or 0, j.start or 0, size, other)
-            stop = END if i.stop is None else _bound(w, i.stop, j.stop, size, other)
+            stop = (END, END) if i.stop is None else _bound(w, i.stop, j.stop, size, other)
             step = 1 if i.step is None else int(i.step)
-            if (start, step) != (0, 1) or (stop != END and stop != size) or size != other != stop:
+            whole = stop == (END, END) or (size == other and stop[0] >= size)
+            if (start, step) != ((0, 0), 1) or not whole:
                 starts.append(start)
                 ends.append(stop)
                 axes.append(axis)
@@ -158,10 +170,10 @@ def _slice(w: Writer, call: Call, twin: Call) -> Any:
             at += 1
         else:
             if int(i) != int(j):
-                raise w.fail(f"an index, {i}, depends on the batch size")
+                raise w.fail(f"an index is {i}, and {j} where {w.grown()}; {w.remedy()}")
             k = int(i)
-            starts.append(k)
-            ends.append(k + 1 if k != -1 else END)
+            starts.append((k, k))
+            ends.append((k + 1, k + 1) if k != -1 else (END, END))
             axes.append(axis)
             steps.append(1)
             gone.append(axis)
@@ -170,7 +182,13 @@ def _slice(w: Writer, call: Call, twin: Call) -> Any:
         same = all(s == 1 for s in steps)
         name = w.node(
             "Slice",
-            [name, w.ints(*starts), w.ints(*ends), w.ints(*axes), "" if same else w.ints(*steps)],
+            [
+                name,
+                w.shape(*zip(*starts)),
+                w.shape(*zip(*ends)),
+                w.ints(*axes),
+                "" if same else w.ints(*steps),
+            ],
         )
     if gone:
         name = w.node("Squeeze", [name, w.ints(*gone)])
@@ -179,13 +197,11 @@ def _slice(w: Writer, call: Call, twin: Call) -> Any:
 
 @rule("Crop")
 def _crop(w: Writer, call: Call, twin: Call) -> Any:
-    x, shape = call.args
-    axes = [k for k, (n, m) in enumerate(zip(x.shape, shape)) if n != m]
-    zeros = [0] * len(axes)
-    return w.node(
-        "Slice",
-        [first(w, call, twin), w.ints(*zeros), w.ints(*[shape[k] for k in axes]), w.ints(*axes)],
-    )
+    (x, shape), (y, other) = call.args, twin.args
+    rows = list(zip(x.shape, shape, y.shape, other, strict=True))
+    axes = [k for k, (n, m, u, v) in enumerate(rows) if (n, u) != (m, v)]
+    ends = w.shape([shape[k] for k in axes], [other[k] for k in axes])
+    return w.node("Slice", [first(w, call, twin), w.ints(*[0] * len(axes)), ends, w.ints(*axes)])
 
 
 @rule("Triangle")
@@ -203,8 +219,19 @@ def _triangle(w: Writer, call: Call, twin: Call) -> Any:
 def _pad(w: Writer, call: Call, twin: Call) -> Any:
     x, pads, mode, value = call.args
     name, rank = first(w, call, twin), len(x.shape)
+    if tuple(map(tuple, pads)) != tuple(map(tuple, twin.args[1])):
+        raise w.fail(f"its padding is {pads}, and {twin.args[1]} where {w.grown()}; {w.remedy()}")
     if mode == "circular":
         for axis, before, after in pads:
+            if x.shape[axis] != twin.args[0].shape[axis]:
+                parts = [name]
+                if before:
+                    parts = [w.node("Slice", [name, w.ints(-before), w.ints(END), w.ints(axis)]),
+                             name]  # fmt: skip
+                if after:
+                    parts.append(w.node("Slice", [name, w.ints(0), w.ints(after), w.ints(axis)]))
+                name = w.node("Concat", parts, axis=int(axis))
+                continue
             index = np.arange(-before, x.shape[axis] + after) % x.shape[axis]
             name = w.node("Gather", [name, w.constant(index, np.int64)], axis=int(axis))
         return name
@@ -215,60 +242,3 @@ def _pad(w: Writer, call: Call, twin: Call) -> Any:
     kind = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}[mode]
     fill = scalar(w, call, value) if mode == "constant" else ""
     return w.node("Pad", [name, w.ints(*flat), fill], mode=kind)
-
-
-# -- picking ---------------------------------------------------------------------------------------
-
-
-def _integer(w: Writer, index: Value, twin: Value, size: int) -> str:
-    """The name of an index array, which must hold integers."""
-    if index.dtype.kind not in "iu":
-        raise w.fail(f"an index of type {index.dtype}: masks pick as many elements as they hold, "
-                     "which a graph cannot know")  # fmt: skip
-    if index.origin == "constant" and index.dtype != np.int64:
-        return w.constant(index.array, np.int64)
-    return w.name(index, twin)
-
-
-@rule("Take")
-def _take(w: Writer, call: Call, twin: Call) -> Any:
-    x, index = call.args[:2]
-    entries = [i for i in index if i is not Ellipsis]
-    where = [k for k, i in enumerate(entries) if isinstance(i, Value)]
-    plain = all(
-        isinstance(i, Value) or (isinstance(i, slice) and i == slice(None)) for i in entries
-    )
-    other = [i for i in twin.args[1] if i is not Ellipsis]
-    if not plain or not where:
-        raise w.fail("an index of arrays together with numbers or slices is not written")
-    names = [_integer(w, entries[k], other[k], x.shape[k]) for k in where]
-    if len(where) == 1:
-        return w.node("Gather", [first(w, call, twin), names[0]], axis=where[0])
-    if where != list(range(len(where))) or len({entries[k].shape for k in where}) > 1:
-        raise w.fail("several index arrays are written only for the leading axes, of one shape")
-    rank = len(entries[0].shape)
-    columns = [w.node("Unsqueeze", [name, w.ints(rank)]) for name in names]
-    return w.node("GatherND", [first(w, call, twin), w.node("Concat", columns, axis=rank)])
-
-
-@rule("Gather")
-def _gather(w: Writer, call: Call, twin: Call) -> Any:
-    """Along one axis: of the index grid, the entry that is no counting grid (see `grid`)."""
-    _, index = call.args[:2]
-    shape = np.broadcast_shapes(*[i.shape for i in index])
-    axis = next(
-        (
-            k for k, i in enumerate(index)
-            if i.origin != "constant" or i.shape != _counting(k, shape).shape
-            or not (i.array == _counting(k, shape)).all()
-        ),
-        0,
-    )  # fmt: skip
-    name = _integer(w, index[axis], twin.args[1][axis], 0)
-    return w.node("GatherElements", [first(w, call, twin), name], axis=axis)
-
-
-def _counting(k: int, shape: tuple[int, ...]) -> np.ndarray:
-    sizes = [1] * len(shape)
-    sizes[k] = shape[k]
-    return np.arange(shape[k]).reshape(sizes)

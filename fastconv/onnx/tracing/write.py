@@ -10,8 +10,10 @@ import numpy as np
 from ...autograd import TensorBase, no_grad
 from ...files import atomic_path
 from ..errors import ExportError, OnnxError, need_onnx
+from .axes import Axis, batch_axis, choices, declared, labels, named_axes, resized
+from .picking import COUNTING
 from .record import Recorder, Value, record
-from .writer import Writer, write_calls
+from .writer import Writer, arrays_in, write_calls
 
 __all__ = ["export"]
 OLDEST = 17
@@ -36,9 +38,10 @@ def export(
 
     The network runs on the example, and what it does is recorded, operation by operation. So the
     file holds one way through the Python code: branches, loops and numbers computed with ``item()``
-    or NumPy are frozen as they were. With `dynamic_batch` it runs a second time with one example
-    more in the batch, and sizes that differ between the two runs go with the batch; other sizes
-    are fixed. A network in training is put into evaluation for the run, and back afterwards.
+    or NumPy are frozen as they were. It runs a second time with other sizes on the axes that may
+    vary (one example more in the batch, larger pictures), and sizes that differ between the two
+    runs are computed in the file; other sizes are fixed. A network in training is put into
+    evaluation for the runs, and back afterwards.
 
     Parameters
     ----------
@@ -55,13 +58,15 @@ def export(
     dynamic_batch : bool
         Whether axis 0 of inputs and outputs may have any size.
     check : bool
-        Run the file with fastconv on other numbers (and another batch size), and compare it with
-        the network: this finds what was frozen and should not have been.
+        Run the file with fastconv on other numbers (and other sizes of the axes that vary), and
+        compare it with the network: this finds what was frozen and should not have been.
     opset_version : int, optional
         PyTorch's name for `opset`.
     dynamic_axes : dict, optional
-        PyTorch's way to say `dynamic_batch`: for each name the axes that vary, of which only axis 0
-        can. An empty one means none.
+        In place of `dynamic_batch`, as PyTorch has it: the axes that vary of each input, as a list,
+        ``{"input": [0, 2, 3]}``, or with their names, ``{"input": {0: "batch", 2: "height"}}``.
+        One name is one size, in all inputs. An empty dict means none. Outputs may be named too;
+        which of their axes vary follows from the network.
 
     Returns
     -------
@@ -70,34 +75,29 @@ def export(
     Raises
     ------
     ExportError
-        For an operation that has no rule, naming it; for what cannot be recorded; where the file
-        does not do what the network does.
+        For an operation that has no rule, or none for sizes that vary, naming it; for what cannot
+        be recorded; where the file does not do what the network does.
     ModuleNotFoundError
         If the onnx package is missing.
     """
     onnx = need_onnx()
     opset = opset if opset_version is None else opset_version
-    if dynamic_axes is not None:
-        if any(set(axes) - {0} for axes in dict(dynamic_axes).values()):
-            raise ExportError(f"export(): only axis 0 can vary, got dynamic_axes={dynamic_axes}")
-        dynamic_batch = any(len(axes) for axes in dynamic_axes.values())
     newest = onnx.defs.onnx_opset_version()
     if type(opset) is not int or not OLDEST <= opset <= newest:
         raise ExportError(f"export(): opset must be from {OLDEST} to {newest}, got {opset!r}")
     inputs = _arrays(example)
     names = _names("input", input_names, len(inputs))
-    if dynamic_batch and (not all(a.ndim for a in inputs) or len({len(a) for a in inputs}) > 1):
-        raise ExportError(
-            f"export(): inputs of shapes {[a.shape for a in inputs]} have no batch along axis 0 "
-            "in common; use dynamic_batch=False"
-        )
+    if dynamic_axes is not None:
+        axes = named_axes(dynamic_axes, inputs, names, output_names)
+    else:
+        axes = batch_axis(inputs) if dynamic_batch else []
     training = [m for m in model.modules() if m.training] if hasattr(model, "modules") else []
     for m in training:
         m.training = False
     try:
-        proto = _export(model, inputs, opset, names, output_names, dynamic_batch)
+        proto, axes = _export(model, inputs, opset, names, output_names, axes, dynamic_axes or {})
         if check:
-            _compare(model, inputs, proto, dynamic_batch)
+            _compare(model, inputs, proto, axes)
     finally:
         for m in training:
             m.training = True
@@ -141,35 +141,56 @@ def _flat(result: Any) -> list[Any]:
     raise ExportError(f"export(): the network returns a {type(result).__name__}, not tensors")
 
 
-def _more(a: np.ndarray) -> np.ndarray:
-    """The example with its first image once more at the end."""
-    return np.concatenate([a, a[:1]])
-
-
 def _export(
     model: Any, inputs: list[np.ndarray], opset: int, names: list[str], output_names: Any,
-    dynamic: bool,
-) -> Any:  # fmt: skip
+    axes: list[Axis], given: Any,
+) -> tuple[Any, list[Axis]]:  # fmt: skip
+    """The ModelProto, and the axes that vary with the sizes of the second run."""
     state = model.state_dict() if hasattr(model, "state_dict") else {}
     state = _own(model, state)
     if sum(t._array.nbytes for t in state.values()) > LARGEST:
         raise ExportError("export(): the weights have more than 2 GB, which a file cannot hold")
     first, result = record(model, [a.copy() for a in inputs], state)
     second, again = first, result
-    if dynamic:
-        second, again = record(model, [_more(a) for a in inputs], state)
-    batch = len(inputs[0]) if inputs[0].ndim else 0
-    writer = Writer(opset, names, (batch, batch + dynamic))
-    write_calls(writer, first, second)
+    if axes:
+        second, again, axes = _second(model, inputs, state, axes)
+    elif any(call.kind in COUNTING for call in first.calls):
+        second, again = record(model, _other(inputs), state)
+    writer = Writer(opset, names, axes)
     outputs, others = _flat(result), _flat(again)
     if len(outputs) != len(others):
-        raise ExportError("export(): the number of results depends on the batch size")
+        raise ExportError(
+            f"export(): there are {len(outputs)} results, and {len(others)} where {writer.grown()}"
+        )
+    found = [first.values.get(id(t._array)) for t in outputs]
+    kept = [v for call in first.calls for v in arrays_in(call.args)] + [v for v in found if v]
+    writer.used = {v.key for v in kept if v.origin == "made"}
+    write_calls(writer, first, second)
     out_names = _names("output", output_names, len(outputs))
     infos = [
-        _output(writer, first, t, u, name, dynamic)
+        _output(writer, first, t, u, name, given.get(name, {}))
         for t, u, name in zip(outputs, others, out_names, strict=True)
     ]
-    return _model(writer, inputs, names, infos, dynamic, type(model).__name__)
+    return _model(writer, inputs, infos, type(model).__name__), axes
+
+
+def _second(
+    model: Any, inputs: list[np.ndarray], state: dict[str, Any], axes: list[Axis]
+) -> tuple[Recorder, Any, list[Axis]]:
+    """A run with other sizes on the axes that vary: the first ones that the network takes."""
+    said: Exception | None = None
+    for choice in choices(axes):
+        try:
+            return (*record(model, resized(inputs, choice), state), choice)
+        except ExportError:
+            raise
+        except Exception as error:
+            said = said or error
+            grown = " and ".join(f"{a.name} from {a.size} to {a.other}" for a in choice)
+    raise ExportError(
+        f"export(): the network takes the example, but not {grown}: {said}; leave what cannot vary "
+        "out of dynamic_axes, or use dynamic_batch=False"
+    ) from said
 
 
 def _own(model: Any, state: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +205,7 @@ def _own(model: Any, state: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _output(writer: Writer, recorder: Recorder, t: Any, twin: Any, name: str, dynamic: bool) -> Any:
+def _output(writer: Writer, recorder: Recorder, t: Any, twin: Any, name: str, given: Any) -> Any:
     """An output: renamed where it is a node's, through an Identity where it is not."""
     a, b = t._array, twin._array
     if id(a) in recorder.stale:
@@ -194,7 +215,7 @@ def _output(writer: Writer, recorder: Recorder, t: Any, twin: Any, name: str, dy
         if v is None or v.origin == "constant":
             raise ExportError(
                 f"output {name!r} of shape {a.shape} was made by no recorded operation: it would "
-                "be a constant (sort, topk, int(), item() and NumPy are not recorded)"
+                "be a constant (int(), item() and NumPy are not recorded)"
             )
         writer.taken.add(name)
         writer.nodes.append(
@@ -206,19 +227,24 @@ def _output(writer: Writer, recorder: Recorder, t: Any, twin: Any, name: str, dy
         writer.nodes.append(
             writer.onnx.helper.make_node("Identity", [source], [name], name=f"{name}_node")
         )
+    if a.ndim != b.ndim:
+        raise ExportError(
+            f"output {name!r} has the shape {a.shape}, and {b.shape} where {writer.grown()}"
+        )
     dims: list[Any] = list(a.shape)
+    own = labels(name, given, a.ndim)
     for k, (n, m) in enumerate(zip(a.shape, b.shape, strict=True)):
         if n != m:
-            times = writer.size(n, m)
-            dims[k] = "batch" if times == 1 else f"batch_{times}"
+            found = writer.source(n, m)
+            dims[k] = own.get(k) or f"{name}_axis_{k}"
+            if found is not None and not own.get(k):
+                axis, times = found
+                dims[k] = axis.name if times == 1 else f"{axis.name}_{times}"
     kind = writer.onnx.helper.np_dtype_to_tensor_dtype(a.dtype)
     return writer.onnx.helper.make_tensor_value_info(name, kind, dims)
 
 
-def _model(
-    writer: Writer, inputs: list[np.ndarray], names: list[str], outputs: list[Any], dynamic: bool,
-    title: str,
-) -> Any:  # fmt: skip
+def _model(writer: Writer, inputs: list[np.ndarray], outputs: list[Any], title: str) -> Any:
     """The ModelProto, checked."""
     onnx = writer.onnx
     used = {i for node in writer.nodes for i in node.input}
@@ -231,9 +257,9 @@ def _model(
         onnx.helper.make_tensor_value_info(
             name,
             onnx.helper.np_dtype_to_tensor_dtype(a.dtype),
-            ["batch", *a.shape[1:]] if dynamic else a.shape,
+            declared(writer.axes, k, a.shape),
         )
-        for name, a in zip(names, inputs, strict=True)
+        for k, (name, a) in enumerate(zip(writer.input_names, inputs, strict=True))
     ]
     graph = onnx.helper.make_graph(_live(writer.nodes, outputs), title, infos, outputs, tensors)
     from ... import __version__
@@ -263,28 +289,53 @@ def _live(nodes: list[Any], outputs: list[Any]) -> list[Any]:
     return kept[::-1]
 
 
-def _compare(model: Any, inputs: list[np.ndarray], proto: Any, dynamic: bool) -> None:
-    """Run the file and the network on other numbers.
+def _other(inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """Other numbers of the same spread, so that nothing leaves its range."""
+    rng = np.random.default_rng(0)
+    others = []
+    for a in inputs:
+        b = a.copy()
+        if b.dtype.kind == "f":
+            b = b * rng.uniform(0.5, 1, b.shape) + 0.1 * rng.normal(size=b.shape) * b.std()
+        elif b.size:
+            b = rng.permutation(b.reshape(-1)).reshape(b.shape)
+        others.append(np.ascontiguousarray(b, a.dtype).reshape(a.shape))
+    return others
+
+
+def _compare(model: Any, inputs: list[np.ndarray], proto: Any, axes: list[Axis]) -> None:
+    """Run the file and the network on other numbers, in sizes of neither run where they may vary.
 
     Raises
     ------
     ExportError
         Where they differ.
     """
+    free = [a for a in axes if not a.step]
+    for plus in (13, 6, 0) if free else (0,):  # odd and even: what is rounded shows
+        tried = [a if a.step else a._replace(other=a.other + plus) for a in axes]
+        others = _other(resized(inputs, tried))
+        try:
+            wanted = _run(model, others)
+        except Exception:
+            if plus == 0:
+                raise
+            continue  # not a size of this network's
+        _check(proto, others, wanted)
+
+
+def _run(model: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The network's results."""
     from ...tensor import wrap
+
+    with no_grad():
+        return [t._array for t in _flat(model(*[wrap(a.copy()) for a in inputs]))]
+
+
+def _check(proto: Any, others: list[np.ndarray], wanted: list[np.ndarray]) -> None:
+    """Compare the file with what the network gave."""
     from .. import load
 
-    rng = np.random.default_rng(0)
-    others = []
-    for a in inputs:
-        b = _more(a) if dynamic else a.copy()
-        if b.dtype.kind == "f":  # of the same spread, so that nothing leaves its range
-            b = b * rng.uniform(0.5, 1, b.shape) + 0.1 * rng.normal(size=b.shape) * b.std()
-        elif b.size:
-            b = rng.permutation(b.reshape(-1)).reshape(b.shape)
-        others.append(np.ascontiguousarray(b, a.dtype))
-    with no_grad():
-        wanted = [t._array for t in _flat(model(*[wrap(b.copy()) for b in others]))]
     try:
         found = load(proto).run(others)
     except OnnxError as error:

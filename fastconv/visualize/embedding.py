@@ -145,5 +145,5 @@ def show_embedding(
         name = str(label) if classes is None else classes[int(label)]
         ax.scatter(some[:, 0], some[:, 1], s=9, color=colours(k % colours.N), label=name, lw=0)
     ax.set(title=title, xticks=[], yticks=[])
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, markerscale=2)
+    fig.legend(loc="outside right center", frameon=False, markerscale=2)
     return fig

@@ -107,7 +107,7 @@ def show_calibration(found: Calibration) -> Figure:
                label="means of the bins")  # fmt: skip
     above.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
     above.set_title(f"expected calibration error {found.error:.3f}", fontsize=10)
-    above.legend(loc="upper left", fontsize=8)
+    fig.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     below.bar(edges[:-1], found.samples, 1 / bins, align="edge", color="0.6", edgecolor="white")
     below.set(xlabel="confidence", ylabel="samples")
     return fig
@@ -182,10 +182,10 @@ def show_roc(prediction: Any, target: Any, classes: Sequence[str] | None = None)
     ax.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1)
     ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(-0.01, 1),
            ylim=(0, 1.01))  # fmt: skip
-    ax.set_aspect("equal")
     if columns > 1:
-        ax.legend(title="area under the curve", loc="center left", bbox_to_anchor=(1.01, 0.5),
-                  fontsize=8, frameon=False)  # fmt: skip
+        fig.legend(
+            title="area under the curve", loc="outside right center", fontsize=8, frameon=False
+        )
     else:
         ax.legend(title="area under the curve", loc="lower right", fontsize=8)
     return fig

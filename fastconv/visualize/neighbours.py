@@ -106,7 +106,7 @@ def show_neighbours(queries: Any, images: Any, found: Neighbours, names: Any = N
     matplotlib.figure.Figure
     """
     count, k = found.pixels.shape
-    fig = figure(0.9 * (2 * k + 1.6) + 0.2, 1.05 * count + 0.45)
+    fig = figure(0.9 * (2 * k + 1.6) + 0.2, 1.05 * count + 0.6)
     axes = fig.subplots(
         count, 2 * k + 2, squeeze=False,
         gridspec_kw={"width_ratios": [1, *[1] * k, 0.3, *[1] * k]},
@@ -119,8 +119,9 @@ def show_neighbours(queries: Any, images: Any, found: Neighbours, names: Any = N
             for column, i in enumerate(indices):
                 name = "" if names is None else str(names[i])
                 put(axes[row, first + column], images[i], name, cmap="gray", vmin=0, vmax=1)
+    fig.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.3 / fig.get_figheight()))
     label = {"fontsize": 9, "ha": "left", "va": "bottom"}
     for column, text in ((0, "image"), (1, "nearest in pixels"), (k + 2, "nearest in features")):
         ax = axes[0, column]
-        ax.text(0, 1.3, text, transform=ax.transAxes, **label)
+        ax.text(0, 1.3, text, transform=ax.transAxes, **label).set_in_layout(False)
     return fig

@@ -327,7 +327,7 @@ from .config import (
 # What costs time to import and is not needed to compute with tensors comes when it is asked for.
 _MODULES = (
     "cuda", "data", "datasets", "keras", "metrics", "models", "nn", "onnx", "ops", "optim",
-    "profiler", "sklearn", "train", "transforms", "utils",
+    "profiler", "sklearn", "style", "train", "transforms", "utils", "visualize",
     # PyTorch's modules without effect here, each a file of its name
     "__config__", "_dynamo", "accelerator", "amp", "backends", "compiler", "cpu", "distributed",
     "fx", "hub", "jit", "mps", "multiprocessing", "version", "xpu",

@@ -518,7 +518,7 @@ static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *
     conv_problem p;
     win_grid grid = {0};
     status = conv_problem_forward(&p, g);
-    if (status == FC_OK) status = win_grid_make(&grid, &p, WIN_OUT, p.channels % VL != 0);
+    if (status == FC_OK) status = win_grid_make(&grid, &p, p.channels % VL != 0);
     if (status == FC_OK) status = FN(win_weight_solve)(&p, &grid, dy, x, dw, threads);
     win_grid_free(&grid);
     conv_problem_free(&p);

@@ -158,9 +158,8 @@ int fc_conv(int kernel, int dtype, const fc_conv_geom *g, const void *a, const v
 /* Kernels that apply the epilogue themselves, to a channels-last result. */
 static int finishes(int kernel, const fc_conv_geom *g) {
     const int can = kernel == FC_CONV_FORWARD_GEMM || kernel == FC_CONV_FORWARD_DIRECT ||
-                    kernel == FC_CONV_FORWARD_WINOGRAD || kernel == FC_CONV_FORWARD_WINOGRAD6 ||
-                    kernel == FC_CONV_FORWARD_DEPTHWISE || kernel == FC_CONV_FORWARD_GROUPED ||
-                    kernel == FC_CONV_FORWARD_FLAT;
+                    kernel == FC_CONV_FORWARD_WINOGRAD || kernel == FC_CONV_FORWARD_DEPTHWISE ||
+                    kernel == FC_CONV_FORWARD_GROUPED || kernel == FC_CONV_FORWARD_FLAT;
     return can && g->y_stride[1] == 1;
 }
 
@@ -186,8 +185,7 @@ int fc_conv_finish(int kernel, int dtype, const fc_conv_geom *g, const void *x, 
 static int keeps(int kernel) {
     return kernel == FC_CONV_FORWARD_GEMM || kernel == FC_CONV_BACKWARD_INPUT_GEMM ||
            kernel == FC_CONV_FORWARD_DIRECT || kernel == FC_CONV_BACKWARD_INPUT_DIRECT ||
-           kernel == FC_CONV_FORWARD_WINOGRAD || kernel == FC_CONV_BACKWARD_INPUT_WINOGRAD ||
-           kernel == FC_CONV_FORWARD_WINOGRAD6;
+           kernel == FC_CONV_FORWARD_WINOGRAD || kernel == FC_CONV_BACKWARD_INPUT_WINOGRAD;
 }
 
 int64_t fc_conv_packed_bytes(int isa, int kernel, int dtype, const fc_conv_geom *g) {

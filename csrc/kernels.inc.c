@@ -35,17 +35,10 @@
 #include "conv_depthwise_weight.inc.c"
 #include "conv_grouped.inc.c"
 #include "local_response.inc.c"
-#define WIN_OUT 4
 #include "winograd_tile.inc.c"
 #include "winograd_block.inc.c"
 #include "conv_winograd.inc.c"
 #include "conv_winograd_weight.inc.c"
-#undef WIN_OUT
-#define WIN_OUT 6
-#include "winograd_tile.inc.c"
-#include "winograd_block.inc.c"
-#include "conv_winograd.inc.c"
-#undef WIN_OUT
 
 const fc_kernels FN(fc_kernels) = {
     .conv =
@@ -59,8 +52,7 @@ const fc_kernels FN(fc_kernels) = {
             [FC_CONV_FORWARD_GROUPED] = FN(conv_forward_grouped),
             [FC_CONV_BACKWARD_INPUT_GROUPED] = FN(conv_backward_input_grouped),
             [FC_CONV_BACKWARD_WEIGHT_GROUPED] = FN(conv_backward_weight_grouped),
-            [FC_CONV_FORWARD_WINOGRAD] = FN(win_forward),
-            [FC_CONV_FORWARD_WINOGRAD6] = FN(win6_forward),
+            [FC_CONV_FORWARD_WINOGRAD] = FN(conv_forward_winograd),
             [FC_CONV_BACKWARD_INPUT_WINOGRAD] = FN(conv_backward_input_winograd),
             [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = FN(conv_backward_weight_winograd),
             [FC_CONV_FORWARD_DIRECT] = FN(conv_forward_direct),

@@ -21,7 +21,8 @@
 
 #include "conv_problem.h"
 
-enum { WIN_TAPS = 3 /* of a group, at most */, WIN_MOST = 6 /* outputs */ };
+/* Outputs and inputs of a whole tile along a transformed axis, taps of a group at most. */
+enum { WIN_OUT = 4, WIN_TAPS = 3, WIN_IN = WIN_OUT + WIN_TAPS - 1 };
 /* Positions along the depth of tiles that share slices. */
 enum { WIN_DEEP = 8 };
 
@@ -42,7 +43,6 @@ typedef struct {
     win_axis axis[3];
     int row, col;   /* the transformed axes; row is -1 where only one is */
     int two;        /* both */
-    int out;        /* m: outputs of a whole tile along a transformed axis */
     int high, wide; /* points along the transformed rows (1 where there are none) and columns */
     int points;     /* of both: products per tile */
     int uneven;     /* whether groups have different numbers of taps */
@@ -67,7 +67,7 @@ typedef struct {
 /* How many tiles before one take part in the products of a point: row[x][y] counts those that have
  * at least x + 1 rows and y + 1 columns of outputs. */
 typedef struct {
-    int64_t row[WIN_MOST][WIN_MOST];
+    int64_t row[WIN_OUT][WIN_OUT];
 } win_rows;
 
 /* Outputs of a tile above which it has the point, one axis, with groups of up to `taps`: the first
@@ -124,7 +124,7 @@ static inline void win_axis_groups(win_axis *a, const tap_axis *t, int64_t apart
     }
 }
 
-static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int transformed, int out,
+static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int transformed,
                                 int even) {
     const tap_axis *t = &p->taps[i];
     const int64_t d = t->count > 1 ? t->off[1] - t->off[0] : 1;
@@ -136,7 +136,7 @@ static inline int win_axis_make(win_axis *a, const conv_problem *p, int i, int t
     a->taps = a->length + t->count;
     a->groups = 0;
     a->transformed = transformed;
-    a->outputs = transformed ? out : 1;
+    a->outputs = transformed ? WIN_OUT : 1;
     /* not transformed: each tap is a class, of one group */
     win_axis_groups(a, t, transformed ? e / d : fc_max(1, t->count), even);
     a->samples = a->outputs + a->most - 1;
@@ -155,12 +155,10 @@ static inline int64_t win_grid_shares(const win_grid *g, const conv_problem *p) 
     return fc_min(p->src_size[0], deep + span) < deep * t->count ? t->count : 1;
 }
 
-/* Transforms the last two axes that have several taps, by tiles of `out` outputs; FC_UNSUPPORTED
- * where none has, or tiles cannot be of that size. With `even` all groups of an axis have as many
- * taps, the last ones zero. */
-static inline int win_grid_make(win_grid *g, const conv_problem *p, int out, int even) {
+/* Transforms the last two axes that have several taps; FC_UNSUPPORTED where none has. With `even`
+ * all groups of an axis have as many taps, the last ones zero. */
+static inline int win_grid_make(win_grid *g, const conv_problem *p, int even) {
     memset(g, 0, sizeof *g);
-    g->out = out;
     g->row = g->col = -1;
     for (int i = 2; i >= 0; i--) {
         if (p->taps[i].count < 2) continue;
@@ -173,14 +171,11 @@ static inline int win_grid_make(win_grid *g, const conv_problem *p, int out, int
     g->tiles = p->batch;
     for (int i = 0; i < 3; i++) {
         win_axis *a = &g->axis[i];
-        const int status = win_axis_make(a, p, i, i == g->row || i == g->col, out, even);
+        const int status = win_axis_make(a, p, i, i == g->row || i == g->col, even);
         if (status) return status;
         g->groups *= a->groups;
         g->tiles *= a->grids * a->tiles;
-        const int64_t least = a->groups ? a->length[a->groups - 1] : a->most;
-        /* Tiles of 6 outputs have points for 3 taps alone. */
-        if (out > 4 && a->transformed && least < WIN_TAPS) return FC_UNSUPPORTED;
-        g->uneven |= least < a->most;
+        g->uneven |= (a->groups ? a->length[a->groups - 1] : a->most) < a->most;
     }
     g->high = g->two ? g->axis[g->row].samples : 1;
     g->wide = g->axis[g->col].samples;
@@ -207,7 +202,7 @@ static inline int win_has_tails(const conv_problem *p, const win_grid *g) {
     for (int i = 0; i < 3; i++) {
         const win_axis *a = &g->axis[i];
         const int64_t all = a->tiles * a->grids;
-        if (win_axis_before(p, a, i, g->out - 1, all) < win_axis_before(p, a, i, 0, all)) return 1;
+        if (win_axis_before(p, a, i, WIN_OUT - 1, all) < win_axis_before(p, a, i, 0, all)) return 1;
     }
     return 0;
 }
@@ -215,8 +210,8 @@ static inline int win_has_tails(const conv_problem *p, const win_grid *g) {
 /* The rows of all points before tile `index`. */
 static inline win_rows win_rows_before(const conv_problem *p, const win_grid *g, int64_t index) {
     win_rows rows = {{{0}}};
-    for (int x = 0; x < g->out; x++) {
-        for (int y = 0; y < g->out; y++) {
+    for (int x = 0; x < WIN_OUT; x++) {
+        for (int y = 0; y < WIN_OUT; y++) {
             int64_t left = index, tail = 0, all = 1;
             for (int i = 2; i >= 0; i--) {
                 const win_axis *a = &g->axis[i];
@@ -235,8 +230,8 @@ static inline win_rows win_rows_before(const conv_problem *p, const win_grid *g,
 }
 
 static inline void win_rows_subtract(win_rows *rows, const win_rows *from) {
-    for (int x = 0; x < WIN_MOST; x++)
-        for (int y = 0; y < WIN_MOST; y++) rows->row[x][y] -= from->row[x][y];
+    for (int x = 0; x < WIN_OUT; x++)
+        for (int y = 0; y < WIN_OUT; y++) rows->row[x][y] -= from->row[x][y];
 }
 
 /* The row of a point (i, j), of two axes or one (then i is 0). */
@@ -286,7 +281,7 @@ static inline double win_products(const win_grid *g) {
 /* Products of the direct algorithm over those of this one, in whole tiles: the size of the image
  * does not matter. */
 static inline double win_gain(const conv_problem *p, const win_grid *g) {
-    const double outputs = g->two ? (double)(g->out * g->out) : g->out;
+    const double outputs = g->two ? WIN_OUT * WIN_OUT : WIN_OUT;
     return (double)p->ntaps * outputs / win_products(g);
 }
 
@@ -354,8 +349,8 @@ static inline int win_group_wide(const win_grid *g, const int64_t at[3]) {
 
 /* Whether a group has the point. */
 static inline int win_group_has(const win_grid *g, const int64_t at[3], int point) {
-    return point / g->wide < g->out + fc_max(1, win_group_high(g, at)) - 1 &&
-           point % g->wide < g->out + win_group_wide(g, at) - 1;
+    return point / g->wide < WIN_OUT + fc_max(1, win_group_high(g, at)) - 1 &&
+           point % g->wide < WIN_OUT + win_group_wide(g, at) - 1;
 }
 
 /* The tap (an index of the problem's depth) of a group at (i, j) of its own, or -1. */

@@ -47,9 +47,6 @@ def _conv(direction: str) -> list[Candidate]:
             rules.winograd_weight_only if weight else rules.winograd_only,
             rules.winograd_slow(direction),
         ),
-        Candidate(
-            "c", "winograd6", f"{direction}_winograd6", rules.winograd6_only, rules.when_asked
-        ),
         Candidate("c", "flat", f"{direction}_flat", rules.flat_only, rules.flat_slow(direction)),
         Candidate(
             "c", "direct", f"{direction}_direct", rules.direct_only, rules.direct_slow(direction)
@@ -59,8 +56,6 @@ def _conv(direction: str) -> list[Candidate]:
         Candidate("numba", "direct", f"{direction}_direct"),
         Candidate("naive", "direct", direction),
     ]
-    if direction != "conv_forward":
-        found = [c for c in found if c.algorithm != "winograd6"]
     if direction == "conv_backward_input":
         found = [c for c in found if c.algorithm != "flat"]
         found.insert(
@@ -224,7 +219,7 @@ def kernel(op: str) -> Callable[..., Any]:
 
 
 #: Candidates that multiply transformed data, and round more than a direct sum.
-TRANSFORMING = ("winograd", "winograd6")
+TRANSFORMING = ("winograd",)
 
 
 def pick(
@@ -248,6 +243,5 @@ def pick(
         if c.algorithm == algorithm:
             return c
     own = next(c for c in able if c.avoid(spec) is None)  # the last one accepts everything
-    able = [c for c in able if c.avoid is not rules.when_asked]
     measured = None if exact or algorithm else tuning.winner(op, spec, able, dtype)
     return measured or own

@@ -1,8 +1,7 @@
 """What each kernel of a convolution can run, and where another one is faster.
 
 A rule takes a spec and returns None, or the reason why not as text, which ``explain`` prints. Rules
-named ``…_only`` say what a kernel cannot run; ``…_slow`` what another one does better. A kernel
-with the rule ``when_asked`` is never chosen, not by measurements either, unless it is asked for.
+named ``…_only`` say what a kernel cannot run; ``…_slow`` what another one does better.
 """
 
 from __future__ import annotations
@@ -172,23 +171,6 @@ def winograd_weight_only(spec: Spec) -> str | None:
             if first >= spec.out_size[axis] or start + first * stride >= size:
                 return f"tap {tap} meets padding only: its gradient is zero, not nearly"
     return None
-
-
-def winograd6_only(spec: Spec) -> str | None:
-    reason = winograd_only(spec)
-    if reason or not isinstance(spec, ConvSpec):
-        return reason
-    axes = _winograd_axes(spec)[::-1]
-    taps, strides = [spec.kernel[i] for i in axes], [spec.stride[i] for i in axes]
-    if taps != [3, 3]:
-        return f"kernel {'x'.join(map(str, taps))} along the transformed axes, needs 3x3"
-    if strides != [1, 1]:
-        return f"stride {'x'.join(map(str, strides))} along the transformed axes, needs 1"
-    return None
-
-
-def when_asked(spec: Spec) -> str | None:
-    return "rounds more than the others: runs only where it is asked for"
 
 
 def _tap_groups(spec: ConvSpec, axis: int, direction: str) -> list[list[int]]:

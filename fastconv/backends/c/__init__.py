@@ -25,7 +25,6 @@ from fastconv.backends.c.conv import (
     conv_forward_gemm,
     conv_forward_grouped,
     conv_forward_winograd,
-    conv_forward_winograd6,
 )
 from fastconv.backends.c.conv_whole import (
     conv_backward_input_whole,
@@ -136,7 +135,6 @@ __all__ = [
     "conv_forward_grouped",
     "conv_forward_whole",
     "conv_forward_winograd",
-    "conv_forward_winograd6",
     "copy_columns",
     "copy_format",
     "cross_entropy",

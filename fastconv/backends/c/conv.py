@@ -273,9 +273,6 @@ conv_backward_input_grouped = _through_channels_last(
 )
 conv_backward_weight_grouped = _backward_weight("grouped", lib.FC_CONV_BACKWARD_WEIGHT_GROUPED)
 conv_forward_winograd = _through_channels_last(_forward("winograd", lib.FC_CONV_FORWARD_WINOGRAD))
-conv_forward_winograd6 = _through_channels_last(
-    _forward("winograd6", lib.FC_CONV_FORWARD_WINOGRAD6)
-)
 conv_backward_input_winograd = _through_channels_last(
     _backward_input("winograd", lib.FC_CONV_BACKWARD_INPUT_WINOGRAD)
 )

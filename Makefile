@@ -8,7 +8,8 @@ PIP := $(PY) -m pip --disable-pip-version-check -q
 CSRC := $(wildcard csrc/*.c csrc/*.h csrc/build.py)
 C_FILES := $(wildcard csrc/*.c csrc/*.h bench/ladder/*.c bench/ladder/rungs/*.c bench/ladder/rungs/*.h)
 CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp
-SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
+UNITS := $(foreach isa,generic avx2 avx512,csrc/$(isa)_f64.c csrc/$(isa)_f32.c)
+SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c $(UNITS)
 
 .PHONY: demo test coverage build check check-python check-types check-c format asm selfcheck sanitize sanitize-python aarch64 \
   bench ladder verify examples peers peers-networks peers-ops clean

@@ -12,9 +12,9 @@ from pathlib import Path
 from cffi import FFI
 
 CSRC = Path("csrc")
-SOURCES = [
-    "dispatch.c", "memory.c", "reference.c", "isa_generic.c", "isa_avx2.c", "isa_avx512.c",
-]  # fmt: skip
+#: One unit for every instruction set and type, the longest to compile last.
+UNITS = [f"{isa}_f{bits}.c" for isa in ("generic", "avx2", "avx512") for bits in (64, 32)]
+SOURCES = ["dispatch.c", "memory.c", "reference.c", *UNITS]
 # Per-kernel freedom without -ffast-math, which would set flush-to-zero for the whole process.
 # Python's own -g would take a third of the time to compile, and most of the file.
 CFLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra"]

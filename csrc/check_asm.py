@@ -1,6 +1,6 @@
 """Fail if a micro-kernel spills: ``python csrc/check_asm.py`` (``make asm``).
 
-Compiles every x86-64 wrapper to assembly with the flags of the build and looks at the functions
+Compiles every unit for x86-64 to assembly with the flags of the build and looks at the functions
 whose names start with ``tile_``.  Inside their loops no instruction may use a vector register and
 the stack together: an accumulator that lives in memory costs most of the FMA rate.
 """
@@ -15,9 +15,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from build import CFLAGS, CSRC, OPENMP
+from build import CFLAGS, CSRC, OPENMP, UNITS
 
-WRAPPERS = ("isa_generic.c", "isa_avx2.c", "isa_avx512.c")
 FUNCTION = re.compile(r"^(tile_[\w.]+):")
 LABEL = re.compile(r"^(\.L\w+):")
 # Conditional only: a jmp back to a join point is no loop.
@@ -58,22 +57,22 @@ def spills(lines: list[str]) -> list[str]:
 
 
 def main() -> int:
-    """Check every wrapper; print what spills."""
+    """Check every unit; print what spills."""
     if platform.machine() not in ("x86_64", "AMD64"):
         print(f"asm: reads x86-64 assembly only, this is {platform.machine()}: skipped")
         return 0
     compiler = shlex.split(os.environ.get("CC", "cc"))
     failed = False
-    for wrapper in WRAPPERS:
-        command = [*compiler, *CFLAGS, OPENMP, "-fPIC", "-S", "-o", "-", str(CSRC / wrapper)]
+    for unit in UNITS:
+        command = [*compiler, *CFLAGS, OPENMP, "-fPIC", "-S", "-o", "-", str(CSRC / unit)]
         assembly = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         count = bad = 0
         for name, lines in functions(assembly):
             count += 1
             if found := spills(lines):
                 bad += 1
-                print(f"{wrapper}: {name} spills {len(found)} times in a loop, e.g. {found[0]}")
-        print(f"asm: {wrapper}: {count} micro-kernels, {bad} spill")
+                print(f"{unit}: {name} spills {len(found)} times in a loop, e.g. {found[0]}")
+        print(f"asm: {unit}: {count} micro-kernels, {bad} spill")
         failed |= bad > 0 or count == 0
     return int(failed)
 

@@ -7,20 +7,18 @@
  * (depthwise_sum_tile.inc.c) take some kernel rows of the strip at once. */
 #include "depthwise_sum_tile.inc.c"
 
-#ifndef DW_SUM_COLS
 #define DW_SUM_COLS 16 /* outputs of a strip at most */
 /* Pixels whose bytes are a multiple of this are copied: they share a few cache sets. So are rows of
  * more than 14 taps, which are read more than twice. */
 #define DW_SUM_ALIAS 2048
 /* Bytes of a strip's copy, unless it is of one row; partial sums. */
 enum { DW_SUM_BYTES = 26 << 10, DW_MAX_SPLITS = 8, DW_BLOCKS_PER_SPLIT = 4 };
-#endif
 
 /* Backward weight of one convolution. */
 typedef struct {
     conv_problem p;
-    const FN(dw_sum_table) * tiles; /* of depthwise, groups of 2, 4, ... VL lanes */
-    FN(dw_layout) from, to;         /* of x and dy */
+    const dw_sum_table *tiles; /* of depthwise, groups of 2, 4, ... VL lanes */
+    dw_layout from, to;        /* of x and dy */
     const T *x, *dy;
     int64_t lanes, count;     /* lanes of all groups, in whole vectors; channels of dy's group */
     int64_t tap_items, block; /* sums of a tap; lanes of a task */
@@ -32,11 +30,11 @@ typedef struct {
      * output. Output i meets the columns i*step + k, its tap b the row h*row_step + b*row_tap: a
      * stride beyond the kernel leaves no columns between those of two outputs. */
     int64_t cols, x_cols, x_rows, dy_col, step, row_step, row_tap;
-} FN(dw_sum_call);
+} dw_sum_call;
 
 /* Lanes [c, c + VL) of every plane of a pixel; all channels of the group where it is whole vectors
  * and `row` is dy's. Lanes of no channel are zero or another's. */
-INLINE void FN(dw_sum_pixel)(const FN(dw_layout) * l, int64_t c, const T *s, const T *end, T *d) {
+INLINE void dw_sum_pixel(const dw_layout *l, int64_t c, const T *s, const T *end, T *d) {
     const int64_t C = l->groups * l->channels;
     if (l->channels == l->lanes && !l->repeat) {
         if (s + c + VL <= end) {
@@ -63,34 +61,34 @@ INLINE void FN(dw_sum_pixel)(const FN(dw_layout) * l, int64_t c, const T *s, con
         const int64_t g = c / l->lanes, n = fc_min(VL / l->lanes, l->groups - g);
         s += g * l->channels;
         for (int64_t q = 0; q < l->channels; q += l->lanes, s += l->lanes, d += VL)
-            FN(dw_copy_pixel)(n, fc_min(l->lanes, l->channels - q), s, l->channels, end, d,
-                              l->lanes, d + VL);
+            dw_copy_pixel(n, fc_min(l->lanes, l->channels - q), s, l->channels, end, d, l->lanes,
+                          d + VL);
     }
 }
 
 /* The same of `count` pixels. */
-static void FN(dw_sum_pixels)(const FN(dw_layout) * l, int64_t c, const T *s, int64_t pitch,
-                              const T *end, T *d, int64_t d_pitch, int64_t count) {
+static void dw_sum_pixels(const dw_layout *l, int64_t c, const T *s, int64_t pitch, const T *end,
+                          T *d, int64_t d_pitch, int64_t count) {
     int64_t i = 0;
     if (l->channels == l->lanes && !l->repeat) {
         for (; i < count && s + c + VL <= end; i++, s += pitch, d += d_pitch)
             vstore(d, vload(s + c));
     }
-    for (; i < count; i++, s += pitch, d += d_pitch) FN(dw_sum_pixel)(l, c, s, end, d);
+    for (; i < count; i++, s += pitch, d += d_pitch) dw_sum_pixel(l, c, s, end, d);
 }
 
 /* One block of rows [h0, h1) of output plane (n, d). */
 typedef struct {
-    const FN(dw_sum_call) * call;
+    const dw_sum_call *call;
     int64_t n, d, h0, h1, a0, a1; /* taps along d that are inside */
     T *x, *dy;                    /* copies */
     uint32_t *inside;             /* [call->cols], and what it is of */
     int64_t inside_of[3];
-} FN(dw_sum_rows);
+} dw_sum_rows;
 
 /* Copies of x: [tap along d][row][column]. */
-static void FN(dw_sum_copy_x)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c) {
-    const FN(dw_sum_call) *call = r->call;
+static void dw_sum_copy_x(const dw_sum_rows *r, int64_t w, int64_t cols, int64_t c) {
+    const dw_sum_call *call = r->call;
     const conv_problem *p = &call->p;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t *st = p->src_stride, K = tw->count, size = p->src_size[2];
@@ -116,8 +114,8 @@ static void FN(dw_sum_copy_x)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols
             const T *row = plane + z * st[3];
             if (uniform) {
                 for (int64_t q = 0; q < q0; q++) vstore(to + q * VL, vset1(0));
-                FN(dw_sum_pixels)(&call->from, c, row + (first + q0 * apart) * st[4], apart * st[4],
-                                  end, to + q0 * VL, VL, q1 - q0);
+                dw_sum_pixels(&call->from, c, row + (first + q0 * apart) * st[4], apart * st[4],
+                              end, to + q0 * VL, VL, q1 - q0);
                 for (int64_t q = q1; q < cols; q++) vstore(to + q * VL, vset1(0));
                 continue;
             }
@@ -127,7 +125,7 @@ static void FN(dw_sum_copy_x)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols
                 if (at < 0 || at >= size) {
                     vstore(o, vset1(0));
                 } else {
-                    FN(dw_sum_pixels)(&call->from, c, row + at * st[4], 0, end, o, VL, 1);
+                    dw_sum_pixels(&call->from, c, row + at * st[4], 0, end, o, VL, 1);
                 }
             }
         }
@@ -135,8 +133,8 @@ static void FN(dw_sum_copy_x)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols
 }
 
 /* Copies of dy: [row][column][dy_col]. */
-static void FN(dw_sum_copy_dy)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c) {
-    const FN(dw_sum_call) *call = r->call;
+static void dw_sum_copy_dy(const dw_sum_rows *r, int64_t w, int64_t cols, int64_t c) {
+    const dw_sum_call *call = r->call;
     const conv_problem *p = &call->p;
     const int64_t *s = p->dst_stride, K = call->to.channels;
     const T *const end = call->dy + p->batch * s[0];
@@ -144,27 +142,26 @@ static void FN(dw_sum_copy_dy)(const FN(dw_sum_rows) * r, int64_t w, int64_t col
     for (int64_t h = r->h0; h < r->h1; h++) {
         const T *dy = call->dy + r->n * s[0] + r->d * s[2] + h * s[3] + w * s[4];
         if (call->count == 1 || call->from.lanes < VL) {
-            FN(dw_sum_pixels)(&call->to, c, dy, call->skip * s[4], end, o, call->dy_col, cols);
+            dw_sum_pixels(&call->to, c, dy, call->skip * s[4], end, o, call->dy_col, cols);
             o += cols * call->dy_col;
             continue;
         }
         dy += c / call->from.lanes * K; /* all channels of the group */
         for (int64_t i = 0; i < cols; i++, dy += call->skip * s[4], o += call->dy_col)
-            FN(copy_run)(o, dy, K, end);
+            copy_run(o, dy, K, end);
     }
 }
 
 /* A strip in copies, where neighbours on the way would share cache sets, lanes are laid out anew or
  * whole vectors would reach past the last channel; else in place. */
-static int FN(dw_sum_place)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c,
-                            FN(dw_strip) * s) {
-    const FN(dw_sum_call) *call = r->call;
+static int dw_sum_place(const dw_sum_rows *r, int64_t w, int64_t cols, int64_t c, dw_strip *s) {
+    const dw_sum_call *call = r->call;
     const conv_problem *p = &call->p;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t *st = p->src_stride, *dst = p->dst_stride, x_row = call->x_cols * VL;
     if (!call->in_place || c + VL > call->from.groups * call->from.lanes) {
-        FN(dw_sum_copy_x)(r, w, cols, c);
-        FN(dw_sum_copy_dy)(r, w, cols, c);
+        dw_sum_copy_x(r, w, cols, c);
+        dw_sum_copy_dy(r, w, cols, c);
         s->dy = r->dy;
         s->dy_row = cols * call->dy_col;
         s->dy_col = call->dy_col;
@@ -194,9 +191,8 @@ static int FN(dw_sum_place)(const FN(dw_sum_rows) * r, int64_t w, int64_t cols, 
 
 /* Which taps [k, k + kw) of the outputs are inside; in a copy all. The next vector of lanes asks
  * for the same again. */
-static void FN(dw_sum_inside)(FN(dw_sum_rows) * r, int place, int64_t w, int64_t cols, int64_t k,
-                              int kw) {
-    const FN(dw_sum_call) *call = r->call;
+static void dw_sum_inside(dw_sum_rows *r, int place, int64_t w, int64_t cols, int64_t k, int kw) {
+    const dw_sum_call *call = r->call;
     const conv_problem *p = &call->p;
     const int64_t first = place ? w : -1;
     if (r->inside_of[0] == first && r->inside_of[1] == k && r->inside_of[2] == cols) return;
@@ -215,18 +211,17 @@ static void FN(dw_sum_inside)(FN(dw_sum_rows) * r, int place, int64_t w, int64_t
 }
 
 /* The tiles of one vector of lanes over a strip of `cols` outputs from w on, into sum[tap]. */
-static void FN(dw_sum_strip)(FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64_t c, T *sum) {
-    const FN(dw_sum_call) *call = r->call;
+static void dw_sum_strip(dw_sum_rows *r, int64_t w, int64_t cols, int64_t c, T *sum) {
+    const dw_sum_call *call = r->call;
     const conv_problem *p = &call->p;
     const tap_axis *th = &p->taps[1], *tw = &p->taps[2];
-    FN(dw_strip)
-    s = {.cols = cols,
-         .count = call->count,
-         .w_line = tw->count * call->tap_items,
-         .w_pitch = call->tap_items,
-         .w_channel = call->lanes,
-         .inside = r->inside};
-    const int place = FN(dw_sum_place)(r, w, cols, c, &s);
+    dw_strip s = {.cols = cols,
+                  .count = call->count,
+                  .w_line = tw->count * call->tap_items,
+                  .w_pitch = call->tap_items,
+                  .w_channel = call->lanes,
+                  .inside = r->inside};
+    const int place = dw_sum_place(r, w, cols, c, &s);
     const T *dy = s.dy;
     const dw_sum_fn(*table)[DW_SUM_LINES] =
         (*call->tiles)[call->count > 1 ? 0 : fc_min(s.step, 3) - 1];
@@ -234,7 +229,7 @@ static void FN(dw_sum_strip)(FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64
         const int64_t left = tw->count - k;
         kw = fc_ceil_div(left, fc_ceil_div(left, 7));
         while (!table[kw][0] || (kw > 2 && left - kw == 1)) kw--; /* few sums run slowly */
-        FN(dw_sum_inside)(r, place, w, cols, k, (int)kw);
+        dw_sum_inside(r, place, w, cols, k, (int)kw);
         for (int64_t h = r->h0, b0, b1; h < r->h1; h += s.rows) {
             tap_range(th, h * p->src_step[1], p->src_size[1], &b0, &b1);
             /* rows that meet the same lines of the kernel go together */
@@ -263,19 +258,18 @@ static void FN(dw_sum_strip)(FN(dw_sum_rows) * r, int64_t w, int64_t cols, int64
 }
 
 /* Block i of rows, lanes [c0, c1), into sum[tap][channel of dy's group][lanes]. */
-static void FN(dw_sum_block)(const FN(dw_sum_call) * call, int64_t i, int64_t c0, int64_t c1,
-                             T *copy, uint32_t *inside, T *sum) {
+static void dw_sum_block(const dw_sum_call *call, int64_t i, int64_t c0, int64_t c1, T *copy,
+                         uint32_t *inside, T *sum) {
     const conv_problem *p = &call->p;
     const int64_t W = p->grid[2], plane = i / call->row_blocks;
-    FN(dw_sum_rows)
-    r = {.call = call,
-         .n = plane / p->grid[0],
-         .d = plane % p->grid[0],
-         .h0 = i % call->row_blocks * call->rows,
-         .x = copy,
-         .inside = inside,
-         .inside_of = {-1, -1, -1},
-         .dy = copy + p->taps[0].count * call->x_rows * call->x_cols * VL};
+    dw_sum_rows r = {.call = call,
+                     .n = plane / p->grid[0],
+                     .d = plane % p->grid[0],
+                     .h0 = i % call->row_blocks * call->rows,
+                     .x = copy,
+                     .inside = inside,
+                     .inside_of = {-1, -1, -1},
+                     .dy = copy + p->taps[0].count * call->x_rows * call->x_cols * VL};
     r.h1 = fc_min(r.h0 + call->rows, p->grid[1]);
     tap_range(&p->taps[0], r.d * p->src_step[0], p->src_size[0], &r.a0, &r.a1);
     for (int64_t f = 0; f < fc_min(call->skip, W); f++) {
@@ -286,16 +280,16 @@ static void FN(dw_sum_block)(const FN(dw_sum_call) * call, int64_t i, int64_t c0
         for (int64_t w = 0; w < length; w += most) {
             const int64_t cols = fc_min(most, length - w), at = f + w * call->skip;
             for (int64_t c = c0; c < c1; c += VL) {
-                FN(dw_sum_strip)(&r, at, cols, c, sum + c);
+                dw_sum_strip(&r, at, cols, c, sum + c);
             }
         }
     }
 }
 
 /* dw[group][j][channel][tap] = the partial sums [splits][tap][j][lanes] together. */
-static void FN(dw_sum_up)(const FN(dw_sum_call) * call, int64_t splits, T *sums, T *dw) {
+static void dw_sum_up(const dw_sum_call *call, int64_t splits, T *sums, T *dw) {
     enum { BLOCK = 64 }; /* lanes whose dw stays in L1 */
-    const FN(dw_layout) *l = &call->from;
+    const dw_layout *l = &call->from;
     const int64_t taps = call->p.ntaps, items = taps * call->tap_items;
     const int64_t per = l->repeat ? 1 : l->channels, lanes = l->repeat ? 1 : l->lanes;
     const int64_t groups = l->repeat ? l->groups * l->lanes : l->groups;
@@ -316,15 +310,15 @@ static void FN(dw_sum_up)(const FN(dw_sum_call) * call, int64_t splits, T *sums,
 
 /* The layouts of x and dy. Lanes are x's channels, or y's where each belongs to one of x (a
  * multiplier); a group's only channel is repeated. */
-static void FN(dw_sum_lay)(FN(dw_sum_call) * call) {
+static void dw_sum_lay(dw_sum_call *call) {
     const conv_problem *p = &call->p;
     const int64_t C = p->channels, K = p->cols;
-    call->from = (FN(dw_layout)){p->groups, C, C, 1, 0};
-    call->to = (FN(dw_layout)){p->groups, K, K, 1, 0};
+    call->from = (dw_layout){p->groups, C, C, 1, 0};
+    call->to = (dw_layout){p->groups, K, K, 1, 0};
     call->count = K;
-    int64_t lanes = FN(dw_lanes)(C);
+    int64_t lanes = dw_lanes(C);
     if (C == 1 || K == 1) {
-        FN(dw_layout) *one = C == 1 ? &call->from : &call->to;
+        dw_layout *one = C == 1 ? &call->from : &call->to;
         lanes = one->lanes = C == 1 ? K : C;
         one->repeat = lanes > 1;
         call->count = 1;
@@ -342,7 +336,7 @@ static void FN(dw_sum_lay)(FN(dw_sum_call) * call) {
 }
 
 /* Strips, and rows of a block whose copies stay in L1. */
-static void FN(dw_sum_cut)(FN(dw_sum_call) * call) {
+static void dw_sum_cut(dw_sum_call *call) {
     const conv_problem *p = &call->p;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t far = th->count > 1 ? th->off[1] - th->off[0] : 1;
@@ -372,10 +366,10 @@ static void FN(dw_sum_cut)(FN(dw_sum_call) * call) {
                      call->lanes * (int64_t)sizeof(T) % DW_SUM_ALIAS != 0 && tw->count <= 14;
 }
 
-static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {
+static int dw_sum_solve(dw_sum_call *call, T *dw, int threads) {
     const conv_problem *p = &call->p;
-    FN(dw_sum_lay)(call);
-    FN(dw_sum_cut)(call);
+    dw_sum_lay(call);
+    dw_sum_cut(call);
     /* Splits by shape alone, so that sums do not depend on the threads. */
     const int64_t blocks = p->batch * p->grid[0] * call->row_blocks;
     const int64_t splits = fc_max(1, fc_min(DW_MAX_SPLITS, blocks / DW_BLOCKS_PER_SPLIT));
@@ -396,11 +390,11 @@ static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {
         for (int64_t i = 0; i < splits * parts; i++) {
             const int64_t s = i / parts, c0 = i % parts * call->block;
             for (int64_t b = s * blocks / splits; b < (s + 1) * blocks / splits; b++)
-                FN(dw_sum_block)(call, b, c0, fc_min(call->lanes, c0 + call->block),
-                                 copies + fc_thread() * each, inside + fc_thread() * call->cols,
-                                 sums + s * items);
+                dw_sum_block(call, b, c0, fc_min(call->lanes, c0 + call->block),
+                             copies + fc_thread() * each, inside + fc_thread() * call->cols,
+                             sums + s * items);
         }
-        FN(dw_sum_up)(call, splits, sums, dw);
+        dw_sum_up(call, splits, sums, dw);
     }
     fc_free(inside);
     fc_free(copies);
@@ -408,18 +402,18 @@ static int FN(dw_sum_solve)(FN(dw_sum_call) * call, T *dw, int threads) {
     return status;
 }
 
-static int FN(dw_backward_weight)(const fc_conv_geom *g, const FN(dw_sum_table) * tiles,
-                                  const T *dy, const T *x, T *dw, int threads) {
-    FN(dw_sum_call) call = {.tiles = tiles, .x = x, .dy = dy};
+static int dw_backward_weight(const fc_conv_geom *g, const dw_sum_table *tiles, const T *dy,
+                              const T *x, T *dw, int threads) {
+    dw_sum_call call = {.tiles = tiles, .x = x, .dy = dy};
     int status = conv_problem_forward(&call.p, g);
-    if (status == FC_OK) status = FN(dw_sum_solve)(&call, dw, threads);
+    if (status == FC_OK) status = dw_sum_solve(&call, dw, threads);
     conv_problem_free(&call.p);
     return status;
 }
 
-static int FN(conv_backward_weight_depthwise)(const fc_conv_geom *g, const void *dy, const void *x,
-                                              const void *bias, void *dw, int threads) {
+static int conv_backward_weight_depthwise(const fc_conv_geom *g, const void *dy, const void *x,
+                                          const void *bias, void *dw, int threads) {
     (void)bias;
-    const int status = g->in_channels == g->groups ? FN(dw_check)(g) : FC_UNSUPPORTED;
-    return status ? status : FN(dw_backward_weight)(g, &FN(dw_sums), dy, x, dw, threads);
+    const int status = g->in_channels == g->groups ? dw_check(g) : FC_UNSUPPORTED;
+    return status ? status : dw_backward_weight(g, &dw_sums, dy, x, dw, threads);
 }

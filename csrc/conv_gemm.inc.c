@@ -19,15 +19,13 @@ TILE_DEFINE_ROW(4)
 TILE_DEFINE_ROW(5)
 TILE_DEFINE_ROW(6)
 /* [mr - 1][nrv - 1] */
-static const tile_fn FN(tiles_by_rows)[TILE_MR][TILE_NRV] = {
+static const tile_fn tiles_by_rows[TILE_MR][TILE_NRV] = {
     TILE_ROW_OF(TILE_NAME_ROWS, 1), TILE_ROW_OF(TILE_NAME_ROWS, 2), TILE_ROW_OF(TILE_NAME_ROWS, 3),
     TILE_ROW_OF(TILE_NAME_ROWS, 4), TILE_ROW_OF(TILE_NAME_ROWS, 5), TILE_ROW_OF(TILE_NAME_ROWS, 6)};
-static const tile_fn FN(tiles_by_cols)[TILE_MR][TILE_NRV] = {
+static const tile_fn tiles_by_cols[TILE_MR][TILE_NRV] = {
     TILE_ROW_OF(TILE_NAME_COLS, 1), TILE_ROW_OF(TILE_NAME_COLS, 2), TILE_ROW_OF(TILE_NAME_COLS, 3),
     TILE_ROW_OF(TILE_NAME_COLS, 4), TILE_ROW_OF(TILE_NAME_COLS, 5), TILE_ROW_OF(TILE_NAME_COLS, 6)};
 
-#ifndef CONV_GEMM_BLOCKS
-#define CONV_GEMM_BLOCKS
 /* Bytes: a packed block of X (rows x depth) takes a third of a 1 MiB L2; beside it stream one panel
  * of W (depth x TILE_NR) and the target's rows. Backward weight takes up to PIXEL_BLOCK pixels at
  * once; more of them, whose sums are read again for every block, in blocks of PIXEL_PART. */
@@ -45,17 +43,16 @@ enum { DOTS_DEPTH = 1 << 14 };
 /* Weights with fewer elements than this are summed in partial sums, or they would not feed two
  * threads; the split depends on the shape alone, so results do not depend on the threads. */
 enum { SMALL_WEIGHT = 8192, MAX_SPLITS = 16, ROWS_PER_SPLIT = 1024 };
-#endif
 
 /* A packed row's pitch: room for what the last copy spills, and an odd number of cache lines, so
  * that rows do not share cache sets. */
-INLINE int64_t FN(pitch)(int64_t depth) {
+INLINE int64_t row_pitch(int64_t depth) {
     const int64_t line = 64 / sizeof(T);
     return (fc_ceil_div(depth + VL, line) | 1) * line;
 }
 
 /* Element offset of each target position of the rows [row0, row0+count). */
-static void FN(target_offsets)(const conv_problem *p, int64_t row0, int64_t count, int64_t *out) {
+static void target_offsets(const conv_problem *p, int64_t row0, int64_t count, int64_t *out) {
     int64_t r = row0, w = r % p->grid[2];
     r /= p->grid[2];
     int64_t h = r % p->grid[1];
@@ -86,10 +83,10 @@ typedef struct {
     int dots;   /* few columns: weight is [column][depth], sums run along the depth */
     T *pack, *stage;
     int64_t *offset; /* [rows]: elements from dst; behind them the runs of a line */
-} FN(gemm_block);
+} gemm_block;
 
 /* stage[row][ld] to the target: rows where channels are adjacent, transposed where they are not. */
-static void FN(lay_out)(const FN(gemm_block) * b, int64_t col0, int64_t width, int64_t ld) {
+static void lay_out(const gemm_block *b, int64_t col0, int64_t width, int64_t ld) {
     const int64_t cs = b->p->dst_stride[1], *o = b->offset;
     T *dst = b->dst + (b->group * b->p->cols + col0) * cs;
     for (int64_t i = 0; i < b->rows;) {
@@ -99,8 +96,7 @@ static void FN(lay_out)(const FN(gemm_block) * b, int64_t col0, int64_t width, i
         const T *s = b->stage + i * ld;
         int64_t k = 0;
         if (n == VL) {
-            for (; k + VL <= width; k += VL)
-                FN(transpose_square)(s + k, ld, dst + o[i] + k * cs, cs);
+            for (; k + VL <= width; k += VL) transpose_square(s + k, ld, dst + o[i] + k * cs, cs);
         }
         for (int64_t r = 0; r < n; r++)
             for (int64_t e = k; e < width; e++) dst[o[i + r] + e * cs] = s[r * ld + e];
@@ -109,30 +105,30 @@ static void FN(lay_out)(const FN(gemm_block) * b, int64_t col0, int64_t width, i
 }
 
 /* The epilogue of the block's columns; only a channels-last target has one here. */
-static void FN(finish_block)(const FN(gemm_block) * b, int64_t col0, int64_t col1) {
+static void finish_block(const gemm_block *b, int64_t col0, int64_t col1) {
     const int64_t first = b->group * b->p->cols + col0;
     for (int64_t i = 0; b->p->epilogue && i < b->rows; i++) {
         T *y = b->dst + b->offset[i] + first;
-        FN(finish_part)(b->p->epilogue, col1 - col0, first, y, b->dst, y);
+        finish_part(b->p->epilogue, col1 - col0, first, y, b->dst, y);
     }
 }
 
 /* out[rows][nrv*VL] (+)= a[rows][len] * w[len][ldw], tile by tile. */
-INLINE void FN(multiply)(int64_t rows, int64_t len, int64_t nrv, const T *a, int64_t pitch,
-                         const T *w, int64_t ldw, T *out, int64_t ld, const T *bias, int mode) {
+INLINE void multiply(int64_t rows, int64_t len, int64_t nrv, const T *a, int64_t pitch, const T *w,
+                     int64_t ldw, T *out, int64_t ld, const T *bias, int mode) {
     for (int64_t i = 0; i < rows; i += TILE_MR) {
-        const tile_fn f = FN(tiles_by_rows)[fc_min(TILE_MR, rows - i) - 1][nrv - 1];
+        const tile_fn f = tiles_by_rows[fc_min(TILE_MR, rows - i) - 1][nrv - 1];
         f(len, a + i * pitch, pitch, w, ldw, out + i * ld, ld, bias, mode);
     }
 }
 
-static void FN(gemm_run_block)(const FN(gemm_block) * b) {
+static void gemm_run_block(const gemm_block *b) {
     const conv_problem *p = b->p;
     const int pointwise = conv_is_pointwise(p);
-    const int64_t pitch = pointwise ? p->src_stride[4] : FN(pitch)(b->depth_block);
+    const int64_t pitch = pointwise ? p->src_stride[4] : row_pitch(b->depth_block);
     const int64_t col0 = b->panel0 * TILE_NR, col1 = fc_min(p->cols, b->panel1 * TILE_NR);
     const int64_t ld = b->direct ? p->dst_stride[4] : fc_round_up(col1 - col0, VL);
-    FN(target_offsets)(p, b->row0, b->direct && !p->epilogue ? 1 : b->rows, b->offset);
+    target_offsets(p, b->row0, b->direct && !p->epilogue ? 1 : b->rows, b->offset);
     T *out = b->direct ? b->dst + b->offset[0] + b->group * p->cols + col0 : b->stage;
     for (int64_t d0 = 0; d0 < p->depth; d0 += b->depth_block) {
         const int64_t len = fc_min(b->depth_block, p->depth - d0);
@@ -140,13 +136,12 @@ static void FN(gemm_run_block)(const FN(gemm_block) * b) {
         if (pointwise) {
             a = b->src + b->row0 * pitch + b->group * p->channels + d0;
         } else {
-            FN(pack_rows)(p, b->src, b->group * p->channels, b->row0, b->rows, d0, len, b->pack,
-                          pitch);
+            pack_rows(p, b->src, b->group * p->channels, b->row0, b->rows, d0, len, b->pack, pitch);
         }
         const int mode = d0 ? TILE_ADD : b->bias ? TILE_BIAS : TILE_STORE;
         if (b->dots) {
             const int64_t run[2] = {0, b->depth0 + d0};
-            const FN(dots) dots = {.rows = b->rows,
+            const dot_sums dots = {.rows = b->rows,
                                    .cols = p->cols,
                                    .runs = 1,
                                    .length = len,
@@ -160,24 +155,24 @@ static void FN(gemm_run_block)(const FN(gemm_block) * b) {
                                    .c = out,
                                    .add = d0 > 0,
                                    .bias_j = d0 ? NULL : b->bias};
-            FN(multiply_dots)(&dots);
+            multiply_dots(&dots);
             continue;
         }
         for (int64_t col = col0; col < col1; col += TILE_NR) {
             const int64_t nrv = fc_ceil_div(fc_min(TILE_NR, col1 - col), VL), nr = nrv * VL;
             const T *w = b->weight + (col - b->first * TILE_NR) * b->panel_depth;
-            FN(multiply)(b->rows, len, nrv, a, pitch, w + (b->depth0 + d0) * nr, nr,
-                         out + col - col0, ld, b->bias ? b->bias + col : NULL, mode);
+            multiply(b->rows, len, nrv, a, pitch, w + (b->depth0 + d0) * nr, nr, out + col - col0,
+                     ld, b->bias ? b->bias + col : NULL, mode);
         }
     }
-    if (!b->direct) FN(lay_out)(b, col0, col1 - col0, ld);
-    FN(finish_block)(b, col0, col1);
+    if (!b->direct) lay_out(b, col0, col1 - col0, ld);
+    finish_block(b, col0, col1);
 }
 
 #include "conv_lines.inc.c"
 
 /* Each group's bias, padded to whole panels; NULL when memory is short. */
-static T *FN(pad_bias)(const conv_problem *p, int64_t panels, const T *bias) {
+static T *pad_bias(const conv_problem *p, int64_t panels, const T *bias) {
     T *padded = fc_scratch(p->groups * panels * TILE_NR, sizeof(T));
     for (int64_t i = 0; padded && i < p->groups * panels * TILE_NR; i++) {
         const int64_t g = i / (panels * TILE_NR), k = i % (panels * TILE_NR);
@@ -191,25 +186,25 @@ typedef struct {
     const conv_problem *p;
     int64_t depth0, rows_at_once, first_block;
     int direct; /* tiles write the target itself */
-} FN(gemm_part);
+} gemm_part;
 
 /* Problems that share source, target, weights, channels and columns: the phases of a stride, or
  * forward alone. Their weights are packed together, panel by panel: [part][depth][nr]. */
 typedef struct {
-    const FN(gemm_part) * parts;
+    const gemm_part *parts;
     int64_t count, panels, depth_block;
     conv_problem all; /* the first one, but depth, taps and positions are those of all parts */
     int lines, dots, threads;
     const T *src, *w, *padded; /* padded: the bias of each group in whole panels, or NULL */
     T *kept;                   /* [group][panel][part][depth][nr] that the caller keeps, or NULL */
     T *dst;
-} FN(gemm_job);
+} gemm_job;
 
 #include "conv_few_rows.inc.c"
 
 /* Tiles write the target where its columns are whole vectors and its rows dense (line by line, only
  * evenly spaced). */
-static int FN(writes_target)(const conv_problem *p, int lines, int dots) {
+static int writes_target(const conv_problem *p, int lines, int dots) {
     int direct = p->dst_stride[1] == 1 && (dots || p->cols % VL == 0);
     int64_t dense = p->dst_stride[4];
     for (int i = 2; i >= 0 && !lines; i--) {
@@ -221,14 +216,14 @@ static int FN(writes_target)(const conv_problem *p, int lines, int dots) {
 
 /* Whether sums along the depth beat columns in lanes, most of which would be empty: for every
  * column run/VL multiplications and the adding up, against run that have loads to wait for. */
-static int FN(few_columns)(const conv_problem *p, int lines) {
+static int few_columns(const conv_problem *p, int lines) {
     const int64_t run = lines ? p->taps[2].count * p->channels : p->depth;
     return p->cols < VL && run >= VL && p->depth <= DOTS_DEPTH &&
            4 * p->cols * (run + 3 * VL) <= 3 * run * VL;
 }
 
 /* One group's weights as [column][depth]. */
-static void FN(pack_columns)(const conv_problem *p, const T *w, int64_t group, T *out) {
+static void pack_columns(const conv_problem *p, const T *w, int64_t group, T *out) {
     w += group * p->w_group;
     for (int64_t col = 0; col < p->cols; col++)
         for (int64_t t = 0; t < p->kernel_taps; t++)
@@ -238,19 +233,19 @@ static void FN(pack_columns)(const conv_problem *p, const T *w, int64_t group, T
 }
 
 /* Panel i of all groups' weights, counted through. */
-INLINE void FN(pack_panel)(const FN(gemm_job) * j, int64_t i, T *out) {
+INLINE void pack_panel(const gemm_job *j, int64_t i, T *out) {
     const conv_problem *all = &j->all;
     if (j->dots) {
-        FN(pack_columns)(all, j->w, i / j->panels, out);
+        pack_columns(all, j->w, i / j->panels, out);
         return;
     }
     const int64_t col = i % j->panels * TILE_NR, width = fc_min(TILE_NR, all->cols - col);
-    FN(pack_weight)(all, j->w, i / j->panels, col, width, fc_round_up(width, VL), 0, all->channels,
-                    out);
+    pack_weight(all, j->w, i / j->panels, col, width, fc_round_up(width, VL), 0, all->channels,
+                out);
 }
 
 /* Weights that the caller keeps: measured, packed or found. */
-static int FN(keep_panels)(FN(gemm_job) * j) {
+static int keep_panels(gemm_job *j) {
     const int64_t items = TILE_NR * j->all.depth, count = j->all.groups * j->panels;
     fc_packed *packed = j->all.packed;
     void *at;
@@ -259,7 +254,7 @@ static int FN(keep_panels)(FN(gemm_job) * j) {
     j->kept = at;
     if (packed->mode == FC_PACKED_FILL) {
 #pragma omp parallel for schedule(dynamic) num_threads(j->threads) if (j->threads > 1)
-        for (int64_t i = 0; i < count; i++) FN(pack_panel)(j, i, j->kept + i * items);
+        for (int64_t i = 0; i < count; i++) pack_panel(j, i, j->kept + i * items);
     }
     return FC_OK;
 }
@@ -267,7 +262,7 @@ static int FN(keep_panels)(FN(gemm_job) * j) {
 /* Weights packed ahead, in turns of columns and groups that keep them bounded, then blocks of rows.
  * Tasks are (group, row block, panel range): every element of the target belongs to one task and
  * sums its depth in one order, whatever the number of threads. */
-static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_t mb) {
+static int gemm_many_rows(const gemm_job *j, int64_t row_blocks, int64_t mb) {
     const conv_problem *all = &j->all;
     const int64_t groups = all->groups, panels = j->panels;
     int threads = j->threads;
@@ -284,9 +279,9 @@ static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_
     for (int64_t q = 0; q < j->count; q++) {
         const conv_problem *p = j->parts[q].p;
         const int64_t rows = j->parts[q].rows_at_once;
-        int64_t items = rows * FN(pitch)(fc_min(j->depth_block, p->depth)), w0, w1;
+        int64_t items = rows * row_pitch(fc_min(j->depth_block, p->depth)), w0, w1;
         if (j->lines) {
-            items = FN(line_inside)(p, &w0, &w1) * (rows / p->grid[2]) * FN(pitch)(p->depth);
+            items = line_inside(p, &w0, &w1) * (rows / p->grid[2]) * row_pitch(p->depth);
             runs = fc_max(runs, p->taps[0].count * p->taps[1].count);
         }
         pack_items = fc_max(pack_items, fc_round_up(items + VL, 16));
@@ -312,17 +307,17 @@ static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < (j->kept ? 0 : ng * nt); i++) {
                     const int64_t g = i / nt, t = i % nt;
-                    FN(pack_panel)(j, (g0 + g) * panels + t0 + t,
-                                   weight + (g * turn + t) * panel_items);
+                    pack_panel(j, (g0 + g) * panels + t0 + t,
+                               weight + (g * turn + t) * panel_items);
                 }
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < ng * row_blocks * splits; i++) {
                     const int64_t s = i % splits, r = i / splits % row_blocks;
                     const int64_t g = i / splits / row_blocks, me = fc_thread();
-                    const FN(gemm_part) *part = j->parts + j->count - 1;
+                    const gemm_part *part = j->parts + j->count - 1;
                     while (part->first_block > r) part--;
                     const int64_t row0 = (r - part->first_block) * part->rows_at_once;
-                    const FN(gemm_block) block = {
+                    const gemm_block block = {
                         .p = part->p,
                         .src = j->src,
                         .weight = j->kept ? j->kept + ((g0 + g) * panels + t0) * panel_items
@@ -345,7 +340,7 @@ static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_
                         .stage = stage + me * stage_items,
                         .offset = offset + me * offset_items,
                     };
-                    (j->lines ? FN(gemm_run_lines) : FN(gemm_run_block))(&block);
+                    (j->lines ? gemm_run_lines : gemm_run_block)(&block);
                 }
             }
         }
@@ -358,24 +353,23 @@ static int FN(gemm_many_rows)(const FN(gemm_job) * j, int64_t row_blocks, int64_
 }
 
 /* Solve problems that share their operands, by packed blocks or line by line. */
-static int FN(gemm_solve_all)(const conv_problem *problems, int64_t count, int lines, const T *src,
-                              const T *w, const T *bias, T *dst, int threads) {
+static int gemm_solve_all(const conv_problem *problems, int64_t count, int lines, const T *src,
+                          const T *w, const T *bias, T *dst, int threads) {
     const conv_problem *p = problems;
     if (count == 0) return FC_OK;
     if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
-    FN(gemm_job)
-    job = {.count = count, .all = *p, .lines = lines, .src = src, .w = w, .dst = dst};
+    gemm_job job = {.count = count, .all = *p, .lines = lines, .src = src, .w = w, .dst = dst};
     conv_problem *all = &job.all;
-    FN(gemm_part) *parts = fc_scratch(count, sizeof *parts);
+    gemm_part *parts = fc_scratch(count, sizeof *parts);
     all->position = fc_scratch(p->kernel_taps, sizeof(int64_t));
     job.panels = fc_ceil_div(p->cols, TILE_NR);
-    const int rows_of_weights = !lines && !p->packed && FN(few_rows_dots)(p);
+    const int rows_of_weights = !lines && !p->packed && few_rows_dots(p);
     job.dots = 1;
     for (int64_t q = 0; q < count && !rows_of_weights; q++)
-        job.dots &= FN(few_columns)(problems + q, lines);
+        job.dots &= few_columns(problems + q, lines);
     job.parts = parts;
     job.threads = threads;
-    job.padded = bias ? FN(pad_bias)(p, job.panels, bias) : NULL;
+    job.padded = bias ? pad_bias(p, job.panels, bias) : NULL;
     int status = parts && all->position && (job.padded || !bias) ? FC_OK : FC_NOMEM;
 
     /* Rows: enough blocks for every thread several times over, each a whole number of tiles, or of
@@ -389,20 +383,20 @@ static int FN(gemm_solve_all)(const conv_problem *problems, int64_t count, int l
         for (int64_t i = 0; i < p->kernel_taps; i++) {
             if (part->position[i] >= 0) all->position[i] = all->ntaps + part->position[i];
         }
-        parts[q] = (FN(gemm_part)){.p = part, .depth0 = all->ntaps * p->channels};
-        parts[q].direct = FN(writes_target)(part, lines, job.dots);
+        parts[q] = (gemm_part){.p = part, .depth0 = all->ntaps * p->channels};
+        parts[q].direct = writes_target(part, lines, job.dots);
         all->ntaps += part->ntaps;
         rows += part->rows;
         most_rows = fc_max(most_rows, part->rows);
         longest = fc_max(longest, part->depth);
     }
     all->depth = all->ntaps * all->channels;
-    const int few = most_rows <= FEW_ROWS && FN(few_rows_depth)(all) <= FEW_ROWS_DEPTH;
-    if (status == FC_OK && all->packed) status = FN(keep_panels)(&job);
+    const int few = most_rows <= FEW_ROWS && few_rows_depth(all) <= FEW_ROWS_DEPTH;
+    if (status == FC_OK && all->packed) status = keep_panels(&job);
     if (status != FC_OK || fc_only_packs(all->packed)) {
         /* nothing to compute */
     } else if (rows_of_weights || (few && !lines && !job.kept && !job.dots)) {
-        status = FN(gemm_few_rows)(&job, most_rows);
+        status = gemm_few_rows(&job, most_rows);
     } else {
         const int64_t depth = DEPTH_BLOCK_BYTES / (int64_t)sizeof(T);
         job.depth_block = fc_ceil_div(longest, fc_ceil_div(longest, depth));
@@ -417,7 +411,7 @@ static int FN(gemm_solve_all)(const conv_problem *problems, int64_t count, int l
             blocks += fc_ceil_div(part->rows, parts[q].rows_at_once);
             largest = fc_max(largest, parts[q].rows_at_once);
         }
-        status = FN(gemm_many_rows)(&job, blocks, largest);
+        status = gemm_many_rows(&job, blocks, largest);
     }
     fc_free((void *)job.padded);
     fc_free(all->position);
@@ -425,26 +419,26 @@ static int FN(gemm_solve_all)(const conv_problem *problems, int64_t count, int l
     return status;
 }
 
-static int FN(gemm_solve)(const conv_problem *p, int lines, const T *src, const T *w, const T *bias,
-                          T *dst, int threads) {
-    return FN(gemm_solve_all)(p, p->rows > 0, lines, src, w, bias, dst, threads);
+static int gemm_solve(const conv_problem *p, int lines, const T *src, const T *w, const T *bias,
+                      T *dst, int threads) {
+    return gemm_solve_all(p, p->rows > 0, lines, src, w, bias, dst, threads);
 }
 
 /* ---------------------------------------------------------------- the three directions */
 
-static int FN(gemm_forward)(const fc_conv_geom *g, int lines, const T *x, const T *w, const T *bias,
-                            T *y, int threads) {
+static int gemm_forward(const fc_conv_geom *g, int lines, const T *x, const T *w, const T *bias,
+                        T *y, int threads) {
     conv_problem p;
     int status = fc_conv_check(g);
     if (status) return status;
     status = conv_problem_forward(&p, g);
-    if (status == FC_OK) status = FN(gemm_solve)(&p, lines, x, w, bias, y, threads);
+    if (status == FC_OK) status = gemm_solve(&p, lines, x, w, bias, y, threads);
     conv_problem_free(&p);
     return status;
 }
 
 /* No tap reaches the positions of a phase: they are zero, or the bias. */
-static void FN(fill_phase)(const conv_problem *p, const T *bias, T *dst) {
+static void fill_phase(const conv_problem *p, const T *bias, T *dst) {
     const int64_t *s = p->dst_stride;
     for (int64_t n = 0; n < p->batch; n++)
         for (int64_t d = 0; d < p->grid[0]; d++)
@@ -458,8 +452,8 @@ static void FN(fill_phase)(const conv_problem *p, const T *bias, T *dst) {
                 }
 }
 
-static int FN(gemm_backward_input)(const fc_conv_geom *g, int lines, const T *dy, const T *w,
-                                   const T *bias, T *dx, int threads) {
+static int gemm_backward_input(const fc_conv_geom *g, int lines, const T *dy, const T *w,
+                               const T *bias, T *dx, int threads) {
     int status = fc_conv_check(g);
     if (status) return status;
     /* Each phase that has a tap has one of its own. */
@@ -475,20 +469,20 @@ static int FN(gemm_backward_input)(const fc_conv_geom *g, int lines, const T *dy
             parts[count++] = p;
             continue;
         }
-        if (status == FC_OK && !fc_only_packs(p.packed)) FN(fill_phase)(&p, bias, dx);
+        if (status == FC_OK && !fc_only_packs(p.packed)) fill_phase(&p, bias, dx);
         conv_problem_free(&p);
     }
-    if (status == FC_OK) status = FN(gemm_solve_all)(parts, count, lines, dy, w, bias, dx, threads);
+    if (status == FC_OK) status = gemm_solve_all(parts, count, lines, dy, w, bias, dx, threads);
     while (count > 0) conv_problem_free(parts + --count);
     fc_free(parts);
     return status;
 }
 
 /* The kernels of the table: packed (gemm), or line by line (direct). */
-#define CONV_GEMM_DEFINE(name, direction, lines)                                               \
-    static int FN(name)(const fc_conv_geom *g, const void *a, const void *w, const void *bias, \
-                        void *out, int threads) {                                              \
-        return FN(direction)(g, lines, a, w, bias, out, threads);                              \
+#define CONV_GEMM_DEFINE(name, direction, lines)                                           \
+    static int name(const fc_conv_geom *g, const void *a, const void *w, const void *bias, \
+                    void *out, int threads) {                                              \
+        return direction(g, lines, a, w, bias, out, threads);                              \
     }
 CONV_GEMM_DEFINE(conv_forward_gemm, gemm_forward, 0)
 CONV_GEMM_DEFINE(conv_forward_direct, gemm_forward, 1)

@@ -9,9 +9,8 @@
  * (depthwise_layout.inc.c). */
 #define GROUPED_EACH_NP(F, group, kw, step) F(group, kw, step, 4) F(group, kw, step, 7)
 #define GROUPED_NAME(group, kw, step, np) \
-    [step - 1][kw][np - DW_LEAST] = FN(tile_dw_##group##_##kw##_##step##_##np),
+    [step - 1][kw][np - DW_LEAST] = tile_dw_##group##_##kw##_##step##_##np,
 /* Weights, sums, operand and a shuffle's index in registers. */
-#undef GROUPED_LONG
 #if VEC_BYTES == 64 || defined(__aarch64__)
 #define GROUPED_LONG(F, group) GROUPED_EACH_NP(F, group, 5, 1) GROUPED_EACH_NP(F, group, 7, 1)
 #else
@@ -24,13 +23,11 @@
     GROUPED_LONG(F, group)          \
     GROUPED_EACH_NP(F, group, 3, 2)
 /* [kw][lines - 1], with nj channels of a group. */
-#define GROUPED_SUM(group, kw, nr, nj)                                           \
-    NOINLINE void FN(tile_dw_sum_##group##_##kw##_##nr)(const FN(dw_strip) * s,  \
-                                                        const T *const *lines) { \
-        FN(tile_dw_sum_group)(group, kw, nr, nj < group ? nj : group, s, lines); \
+#define GROUPED_SUM(group, kw, nr, nj)                                                          \
+    NOINLINE void tile_dw_sum_##group##_##kw##_##nr(const dw_strip *s, const T *const *lines) { \
+        tile_dw_sum_group(group, kw, nr, nj < group ? nj : group, s, lines);                    \
     }
-#define GROUPED_SUM_NAME(group, kw, nr, nj) [0][kw][nr - 1] = FN(tile_dw_sum_##group##_##kw##_##nr),
-#undef GROUPED_SUMS
+#define GROUPED_SUM_NAME(group, kw, nr, nj) [0][kw][nr - 1] = tile_dw_sum_##group##_##kw##_##nr,
 #if VEC_BYTES == 64 || defined(__aarch64__)
 #define GROUPED_SUMS(F, group) \
     F(group, 1, 1, 8)          \
@@ -44,7 +41,6 @@
     F(group, 1, 2, 4)          \
     F(group, 1, 3, 2) F(group, 3, 1, 2) F(group, 3, 2, 2) F(group, 5, 1, 2) F(group, 7, 1, 1)
 #endif
-#undef GROUPED_SHUFFLED
 #if VEC_BYTES / TYPE_BYTES > 8
 #define GROUPED_SHUFFLED(F) F(2) F(4) F(8)
 #elif VEC_BYTES / TYPE_BYTES > 4
@@ -54,7 +50,6 @@
 #else
 #define GROUPED_SHUFFLED(F)
 #endif
-#undef GROUPED_WHOLE
 #if VEC_BYTES / TYPE_BYTES == 16
 #define GROUPED_WHOLE(F) F(16)
 #elif VEC_BYTES / TYPE_BYTES == 8
@@ -69,27 +64,27 @@ GROUPED_SHUFFLED(GROUPED_DEFINE)
 GROUPED_WHOLE(GROUPED_DEFINE)
 /* [log2 of a group's lanes]: depthwise, shuffled, whole vectors */
 #define GROUPED_TABLE(group) {GROUPED_TILES(GROUPED_NAME, group)},
-static const FN(dw_tile_table)
-    FN(grouped_tiles)[] = {DW_TABLE, GROUPED_SHUFFLED(GROUPED_TABLE) GROUPED_WHOLE(GROUPED_TABLE)};
+static const dw_tile_table grouped_tiles[] = {
+    DW_TABLE, GROUPED_SHUFFLED(GROUPED_TABLE) GROUPED_WHOLE(GROUPED_TABLE)};
 #define GROUPED_SUM_TABLE(group) {GROUPED_SUMS(GROUPED_SUM_NAME, group)},
-static const FN(dw_sum_table) FN(grouped_sums)[] = {
+static const dw_sum_table grouped_sums[] = {
     {DW_SUMS(DW_SUM_NAME)}, GROUPED_SHUFFLED(GROUPED_SUM_TABLE) GROUPED_WHOLE(GROUPED_SUM_TABLE)};
 
-static int FN(conv_forward_grouped)(const fc_conv_geom *g, const void *x, const void *w,
-                                    const void *bias, void *y, int threads) {
-    const int status = FN(dw_check)(g);
-    return status ? status : FN(dw_forward)(g, FN(grouped_tiles), x, w, bias, y, threads);
+static int conv_forward_grouped(const fc_conv_geom *g, const void *x, const void *w,
+                                const void *bias, void *y, int threads) {
+    const int status = dw_check(g);
+    return status ? status : dw_forward(g, grouped_tiles, x, w, bias, y, threads);
 }
 
-static int FN(conv_backward_input_grouped)(const fc_conv_geom *g, const void *dy, const void *w,
-                                           const void *bias, void *dx, int threads) {
-    const int status = FN(dw_check)(g);
-    return status ? status : FN(dw_backward_input)(g, FN(grouped_tiles), dy, w, bias, dx, threads);
+static int conv_backward_input_grouped(const fc_conv_geom *g, const void *dy, const void *w,
+                                       const void *bias, void *dx, int threads) {
+    const int status = dw_check(g);
+    return status ? status : dw_backward_input(g, grouped_tiles, dy, w, bias, dx, threads);
 }
 
-static int FN(conv_backward_weight_grouped)(const fc_conv_geom *g, const void *dy, const void *x,
-                                            const void *bias, void *dw, int threads) {
+static int conv_backward_weight_grouped(const fc_conv_geom *g, const void *dy, const void *x,
+                                        const void *bias, void *dw, int threads) {
     (void)bias;
-    const int status = FN(dw_check)(g);
-    return status ? status : FN(dw_backward_weight)(g, FN(grouped_sums), dy, x, dw, threads);
+    const int status = dw_check(g);
+    return status ? status : dw_backward_weight(g, grouped_sums, dy, x, dw, threads);
 }

@@ -8,9 +8,8 @@
  * multiplying it cols/VL. */
 
 /* C[mr][nrv*VL] = bias + sum over runs s of A(i, seg[2s] + e) * B(seg[2s+1] + e, j), e < length. */
-INLINE void FN(tile_runs)(const int mr, const int nrv, int64_t runs, const int64_t *seg,
-                          int64_t length, const T *a, int64_t lda, const T *b, T *c, int64_t ldc,
-                          const T *bias) {
+INLINE void tile_runs(const int mr, const int nrv, int64_t runs, const int64_t *seg, int64_t length,
+                      const T *a, int64_t lda, const T *b, T *c, int64_t ldc, const T *bias) {
     vec acc[TILE_MR][TILE_NRV];
     UNROLL
     for (int j = 0; j < nrv; j++) {
@@ -39,15 +38,15 @@ INLINE void FN(tile_runs)(const int mr, const int nrv, int64_t runs, const int64
     }
 }
 
-typedef void (*FN(runs_fn))(int64_t runs, const int64_t *seg, int64_t length, const T *a,
-                            int64_t lda, const T *b, T *c, int64_t ldc, const T *bias);
-#define RUNS_DEFINE(mr, nrv)                                                                   \
-    NOINLINE void FN(tile_runs_##mr##x##nrv)(int64_t runs, const int64_t *seg, int64_t length, \
-                                             const T *a, int64_t lda, const T *b, T *c,        \
-                                             int64_t ldc, const T *bias) {                     \
-        FN(tile_runs)(mr, nrv, runs, seg, length, a, lda, b, c, ldc, bias);                    \
+typedef void (*runs_fn)(int64_t runs, const int64_t *seg, int64_t length, const T *a, int64_t lda,
+                        const T *b, T *c, int64_t ldc, const T *bias);
+#define RUNS_DEFINE(mr, nrv)                                                                     \
+    NOINLINE void tile_runs_##mr##x##nrv(int64_t runs, const int64_t *seg, int64_t length,       \
+                                         const T *a, int64_t lda, const T *b, T *c, int64_t ldc, \
+                                         const T *bias) {                                        \
+        tile_runs(mr, nrv, runs, seg, length, a, lda, b, c, ldc, bias);                          \
     }
-#define RUNS_NAME(mr, nrv) FN(tile_runs_##mr##x##nrv),
+#define RUNS_NAME(mr, nrv) tile_runs_##mr##x##nrv,
 TILE_EACH_NRV(RUNS_DEFINE, 1)
 TILE_EACH_NRV(RUNS_DEFINE, 2)
 TILE_EACH_NRV(RUNS_DEFINE, 3)
@@ -55,12 +54,12 @@ TILE_EACH_NRV(RUNS_DEFINE, 4)
 TILE_EACH_NRV(RUNS_DEFINE, 5)
 TILE_EACH_NRV(RUNS_DEFINE, 6)
 /* [mr - 1][nrv - 1] */
-static const FN(runs_fn) FN(tiles_by_runs)[TILE_MR][TILE_NRV] = {
+static const runs_fn tiles_by_runs[TILE_MR][TILE_NRV] = {
     TILE_ROW_OF(RUNS_NAME, 1), TILE_ROW_OF(RUNS_NAME, 2), TILE_ROW_OF(RUNS_NAME, 3),
     TILE_ROW_OF(RUNS_NAME, 4), TILE_ROW_OF(RUNS_NAME, 5), TILE_ROW_OF(RUNS_NAME, 6)};
 
 /* Positions [*w0, *w1) of a line have all their taps inside; the others are its ends. */
-static int64_t FN(line_inside)(const conv_problem *p, int64_t *w0, int64_t *w1) {
+static int64_t line_inside(const conv_problem *p, int64_t *w0, int64_t *w1) {
     const tap_axis *tw = &p->taps[2];
     const int64_t W = p->grid[2], step = p->src_step[2];
     *w0 = 0, *w1 = W;
@@ -70,22 +69,22 @@ static int64_t FN(line_inside)(const conv_problem *p, int64_t *w0, int64_t *w1) 
 }
 
 /* The block's whole lines of the grid, panel by panel. */
-static void FN(gemm_run_lines)(const FN(gemm_block) * b) {
+static void gemm_run_lines(const gemm_block *b) {
     const conv_problem *p = b->p;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t W = p->grid[2], length = tw->count * p->channels, *st = p->src_stride;
     const int64_t col0 = b->panel0 * TILE_NR, col1 = fc_min(p->cols, b->panel1 * TILE_NR);
     const int64_t ld = b->direct ? p->dst_step[2] * p->dst_stride[4] : fc_round_up(col1 - col0, VL);
-    const int64_t lda = p->src_step[2] * st[4], pitch = FN(pitch)(p->depth);
+    const int64_t lda = p->src_step[2] * st[4], pitch = row_pitch(p->depth);
     int64_t *seg = b->offset + b->rows;
-    FN(target_offsets)(p, b->row0, b->rows, b->offset);
+    target_offsets(p, b->row0, b->rows, b->offset);
     int64_t w0, w1;
-    const int64_t ends = FN(line_inside)(p, &w0, &w1);
+    const int64_t ends = line_inside(p, &w0, &w1);
     for (int64_t r = 0; ends && r < b->rows; r += W) {
         T *pack = b->pack + r / W * ends * pitch;
-        FN(pack_rows)(p, b->src, b->group * p->channels, b->row0 + r, w0, 0, p->depth, pack, pitch);
-        FN(pack_rows)(p, b->src, b->group * p->channels, b->row0 + r + w1, W - w1, 0, p->depth,
-                      pack + w0 * pitch, pitch);
+        pack_rows(p, b->src, b->group * p->channels, b->row0 + r, w0, 0, p->depth, pack, pitch);
+        pack_rows(p, b->src, b->group * p->channels, b->row0 + r + w1, W - w1, 0, p->depth,
+                  pack + w0 * pitch, pitch);
     }
     for (int64_t col = col0; col < col1; col += TILE_NR) {
         const int64_t nrv = fc_ceil_div(fc_min(TILE_NR, col1 - col), VL);
@@ -106,44 +105,43 @@ static void FN(gemm_run_lines)(const FN(gemm_block) * b) {
             T *out = b->direct ? b->dst + b->offset[r] + b->group * p->cols + col
                                : b->stage + r * ld + col - col0;
             if (b->dots) {
-                FN(dots)
-                dots = {.rows = w1 - w0,
-                        .cols = p->cols,
-                        .runs = runs,
-                        .length = length,
-                        .lda = lda,
-                        .ldb = b->panel_depth,
-                        .ci = ld,
-                        .cj = 1,
-                        .seg = seg,
-                        .a = src + w0 * lda,
-                        .b = b->weight,
-                        .c = out + w0 * ld,
-                        .bias_j = bias};
-                FN(multiply_dots)(&dots);
+                dot_sums dots = {.rows = w1 - w0,
+                                 .cols = p->cols,
+                                 .runs = runs,
+                                 .length = length,
+                                 .lda = lda,
+                                 .ldb = b->panel_depth,
+                                 .ci = ld,
+                                 .cj = 1,
+                                 .seg = seg,
+                                 .a = src + w0 * lda,
+                                 .b = b->weight,
+                                 .c = out + w0 * ld,
+                                 .bias_j = bias};
+                multiply_dots(&dots);
                 const int64_t whole[2] = {0, b->depth0};
                 dots.runs = 1, dots.length = p->depth, dots.seg = whole, dots.lda = pitch;
                 dots.a = b->pack + r / W * ends * pitch;
                 dots.rows = w0, dots.c = out;
-                FN(multiply_dots)(&dots);
+                multiply_dots(&dots);
                 dots.a += w0 * pitch, dots.rows = W - w1, dots.c = out + w1 * ld;
-                FN(multiply_dots)(&dots);
+                multiply_dots(&dots);
                 continue;
             }
-            for (int64_t i = w0; i < w1; i += TILE_MR) FN(tiles_by_runs)
-            [fc_min(TILE_MR, w1 - i) - 1][nrv - 1](runs, seg, length, src + i *lda, lda, w,
-                                                   out + i *ld, ld, bias);
+            for (int64_t i = w0; i < w1; i += TILE_MR)
+                tiles_by_runs[fc_min(TILE_MR, w1 - i) - 1][nrv - 1](
+                    runs, seg, length, src + i * lda, lda, w, out + i * ld, ld, bias);
             const T *pack = b->pack + r / W * ends * pitch;
             const int mode = bias ? TILE_BIAS : TILE_STORE;
             for (int64_t i = 0; i < ends;) {
                 const int64_t end = i < w0 ? w0 : ends, mr = fc_min(TILE_MR, end - i);
-                const tile_fn f = FN(tiles_by_rows)[mr - 1][nrv - 1];
+                const tile_fn f = tiles_by_rows[mr - 1][nrv - 1];
                 f(p->depth, pack + i * pitch, pitch, w, nrv * VL,
                   out + (i < w0 ? i : i - w0 + w1) * ld, ld, bias, mode);
                 i += mr;
             }
         }
     }
-    if (!b->direct) FN(lay_out)(b, col0, col1 - col0, ld);
-    FN(finish_block)(b, col0, col1);
+    if (!b->direct) lay_out(b, col0, col1 - col0, ld);
+    finish_block(b, col0, col1);
 }

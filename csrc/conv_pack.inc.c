@@ -6,13 +6,13 @@
 
 /* Copy `count` elements in whole vectors: writes up to VL - 1 elements more, and reads them where
  * they lie before `limit`. What it spills is padding, or is written again by a later line. */
-INLINE void FN(copy_run)(T *dst, const T *src, int64_t count, const T *limit) {
+INLINE void copy_run(T *dst, const T *src, int64_t count, const T *limit) {
     int64_t i = 0;
     for (; i < count && src + i + VL <= limit; i += VL) vstore(dst + i, vload(src + i));
     for (; i < count; i++) dst[i] = src[i];
 }
 
-INLINE void FN(zero_run)(T *dst, int64_t count) {
+INLINE void zero_run(T *dst, int64_t count) {
     for (int64_t i = 0; i < count; i += VL) vstore(dst + i, vset1(0));
 }
 
@@ -22,10 +22,10 @@ typedef struct {
     const conv_problem *p;
     const T *at, *limit; /* the source's row; the end of the source */
     int64_t from, upto, w, count, ld;
-} FN(pack_part);
+} pack_part;
 
 /* Neighbouring taps are neighbours in memory: the part is one run, zero where it leaves the row. */
-static void FN(pack_merged)(const FN(pack_part) * b, T *out) {
+static void pack_merged(const pack_part *b, T *out) {
     const conv_problem *p = b->p;
     const int64_t C = p->channels, size = p->src_size[2] * C, step = p->src_step[2] * C;
     const int64_t from = b->from, upto = b->upto;
@@ -33,19 +33,19 @@ static void FN(pack_merged)(const FN(pack_part) * b, T *out) {
     int64_t first = b->w * step + p->taps[2].off[0] * C;
     for (int64_t i = 0; i < b->count; i++, first += step, out += b->ld) {
         if (first + from >= 0 && first + upto <= size) {
-            FN(copy_run)(out, b->at + first + from, upto - from, b->limit);
+            copy_run(out, b->at + first + from, upto - from, b->limit);
             continue;
         }
         const int64_t lo = fc_min(fc_max(from, -first), upto);
         const int64_t hi = fc_max(fc_min(upto, size - first), lo);
-        FN(zero_run)(out, lo - from);
-        FN(copy_run)(out + lo - from, b->at + first + lo, hi - lo, b->limit);
-        FN(zero_run)(out + hi - from, upto - hi);
+        zero_run(out, lo - from);
+        copy_run(out + lo - from, b->at + first + lo, hi - lo, b->limit);
+        zero_run(out + hi - from, upto - hi);
     }
 }
 
 /* Tap by tap: dilation, or more channels in memory than in the group. */
-static void FN(pack_taps)(const FN(pack_part) * b, T *out) {
+static void pack_taps(const pack_part *b, T *out) {
     const conv_problem *p = b->p;
     const int64_t C = p->channels;
     for (int64_t i = 0; i < b->count; i++, out += b->ld) {
@@ -54,9 +54,9 @@ static void FN(pack_taps)(const FN(pack_part) * b, T *out) {
             const int64_t k = e / C, c = e - k * C, run = fc_min(C - c, b->upto - e);
             const int64_t sw = zw + p->taps[2].off[k];
             if (sw < 0 || sw >= p->src_size[2]) {
-                FN(zero_run)(out + e - b->from, run);
+                zero_run(out + e - b->from, run);
             } else {
-                FN(copy_run)(out + e - b->from, b->at + sw * p->src_stride[4] + c, run, b->limit);
+                copy_run(out + e - b->from, b->at + sw * p->src_stride[4] + c, run, b->limit);
             }
             e += run;
         }
@@ -65,13 +65,13 @@ static void FN(pack_taps)(const FN(pack_part) * b, T *out) {
 
 /* Depth [d0, d0+len) of the rows [row0, row0+count) into out[row][ld], with ld >= len + VL, for the
  * channels of p from `channel` on. src is the source's first element; its channel stride is 1. */
-static void FN(pack_rows)(const conv_problem *p, const T *src, int64_t channel, int64_t row0,
-                          int64_t count, int64_t d0, int64_t len, T *out, int64_t ld) {
+static void pack_rows(const conv_problem *p, const T *src, int64_t channel, int64_t row0,
+                      int64_t count, int64_t d0, int64_t len, T *out, int64_t ld) {
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t *st = p->src_stride, line = tw->count * p->channels;
     int merge = st[4] == p->channels;
     for (int64_t k = 1; k < tw->count; k++) merge &= tw->off[k] == tw->off[k - 1] + 1;
-    FN(pack_part) part = {.p = p, .limit = src + p->batch * st[0], .ld = ld};
+    pack_part part = {.p = p, .limit = src + p->batch * st[0], .ld = ld};
     for (int64_t row = row0; row < row0 + count; row += part.count) {
         int64_t r = row / p->grid[2];
         part.w = row - r * p->grid[2];
@@ -88,11 +88,11 @@ static void FN(pack_rows)(const conv_problem *p, const T *src, int64_t channel, 
             const int64_t sh = h * p->src_step[1] + th->off[at % th->count];
             part.at = image + sd * st[2] + sh * st[3];
             if (sd < 0 || sd >= p->src_size[0] || sh < 0 || sh >= p->src_size[1]) {
-                for (int64_t i = 0; i < part.count; i++) FN(zero_run)(o + i * ld, width);
+                for (int64_t i = 0; i < part.count; i++) zero_run(o + i * ld, width);
             } else if (merge) {
-                FN(pack_merged)(&part, o);
+                pack_merged(&part, o);
             } else {
-                FN(pack_taps)(&part, o);
+                pack_taps(&part, o);
             }
             o += width;
             left -= width;
@@ -116,7 +116,7 @@ static void FN(pack_rows)(const conv_problem *p, const T *src, int64_t channel, 
 #endif
 
 /* out[t][VL] = src[lane * n + t] for n = 2 or 4 */
-INLINE void FN(unzip)(const T *src, const int n, T *out) {
+INLINE void unzip(const T *src, const int n, T *out) {
     vec a[4];
     UNROLL
     for (int i = 0; i < n; i++) a[i] = vload(src + i * VL);
@@ -136,8 +136,8 @@ INLINE void FN(unzip)(const T *src, const int n, T *out) {
 #undef ODD
 
 /* Neighbouring columns are neighbours in memory: rows of `width` elements, filled up to nr. */
-static void FN(copy_weight)(const conv_problem *p, const T *w, int64_t width, int64_t nr,
-                            int64_t channels, T *out) {
+static void copy_weight(const conv_problem *p, const T *w, int64_t width, int64_t nr,
+                        int64_t channels, T *out) {
     for (int64_t c = 0; c < channels; c++, w += p->w_channel, out += nr) {
         int64_t j = 0;
         for (; j + VL <= width; j += VL) vstore(out + j, vload(w + j));
@@ -145,9 +145,7 @@ static void FN(copy_weight)(const conv_problem *p, const T *w, int64_t width, in
     }
 }
 
-#ifndef PACK_AHEAD
 #define PACK_AHEAD 4 /* channels */
-#endif
 
 /* Columns [col0, col0+width) and channels [c0, c1) of one group's weights into
  * out[tap][channel][nr], taps in the order of the depth, zero beyond `width`.
@@ -155,13 +153,13 @@ static void FN(copy_weight)(const conv_problem *p, const T *w, int64_t width, in
  * The elements of a column that lie together (all of them forward, the taps of one channel
  * backward) are read VL x VL at a time and transposed in registers; the latter jump from channel to
  * channel, and are prefetched. */
-static void FN(pack_weight)(const conv_problem *p, const T *w, int64_t group, int64_t col0,
-                            int64_t width, int64_t nr, int64_t c0, int64_t c1, T *out) {
+static void pack_weight(const conv_problem *p, const T *w, int64_t group, int64_t col0,
+                        int64_t width, int64_t nr, int64_t c0, int64_t c1, T *out) {
     const int64_t taps = p->kernel_taps, channels = c1 - c0;
     const T *const limit = w + p->groups * p->w_group;
     w += group * p->w_group + col0 * p->w_col + c0 * p->w_channel;
     if (taps == 1 && p->w_col == 1) {
-        if (p->position[0] >= 0) FN(copy_weight)(p, w, width, nr, channels, out);
+        if (p->position[0] >= 0) copy_weight(p, w, width, nr, channels, out);
         return;
     }
     const int together = p->w_channel == taps; /* channels follow each other in a column */
@@ -177,15 +175,15 @@ static void FN(pack_weight)(const conv_problem *p, const T *w, int64_t group, in
                 for (int64_t k = 0; !together && !e && k < taps; k++)
                     __builtin_prefetch(src + PACK_AHEAD * p->w_channel + k * VL);
                 if (cols == VL && length == 2 && p->w_col == 2) {
-                    FN(unzip)(src, 2, block);
+                    unzip(src, 2, block);
                 } else if (VL >= 4 && cols == VL && length == 4 && p->w_col == 4) {
-                    FN(unzip)(src, 4, block);
+                    unzip(src, 4, block);
                 } else if (cols == VL && n == VL && taps == 1) {
-                    FN(transpose_square)(src + e, p->w_col, out + channel * nr + j, nr);
+                    transpose_square(src + e, p->w_col, out + channel * nr + j, nr);
                     channel += VL;
                     continue;
                 } else if (cols == VL && src + (VL - 1) * p->w_col + e + VL <= limit) {
-                    FN(transpose_square)(src + e, p->w_col, block, VL);
+                    transpose_square(src + e, p->w_col, block, VL);
                 } else {
                     for (int64_t i = 0; i < n; i++)
                         for (int64_t k = 0; k < VL; k++)

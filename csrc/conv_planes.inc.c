@@ -5,15 +5,9 @@
  * tile is PLANE_ROWS rows of outputs times one column of the kernel's taps at a time: each vector
  * of x is loaded once for all the rows that it is in. It never sees an edge: the last tile of a
  * band or a row overlaps the one before. */
-#ifndef CONV_PLANES
-#define CONV_PLANES
 /* A band's lines stay in L1; the channels of a task share what is outside the image, which is
  * cleared once. */
 enum { PLANE_ROWS = 4, PLANE_KERNEL = 7, PLANE_BYTES = 24 << 10, PLANE_CHANNELS = 8 };
-#endif
-#undef PLANE_NV
-#undef EVERY_EVEN
-#undef EVERY_ODD
 #if VEC_BYTES / TYPE_BYTES == 2
 #define EVERY_EVEN 0, 2
 #define EVERY_ODD 1, 3
@@ -33,12 +27,12 @@ enum { PLANE_ROWS = 4, PLANE_KERNEL = 7, PLANE_BYTES = 24 << 10, PLANE_CHANNELS 
 typedef struct {
     int64_t steps, row; /* row: elements between the lines of neighbouring taps of a run */
     const int64_t *off;
-} FN(plane_steps);
+} plane_steps;
 
 /* out[PLANE_ROWS][nv*VL] with a run of kh taps along H and a stride of sh. */
 #define PLANE_DEFINE(kh, sh, nv)                                                              \
-    NOINLINE void FN(tile_plane_##kh##_##sh##_##nv)(const FN(plane_steps) * s, const T *x,    \
-                                                    const T *w, T bias, T *out, int64_t ld) { \
+    NOINLINE void tile_plane_##kh##_##sh##_##nv(const plane_steps *s, const T *x, const T *w, \
+                                                T bias, T *out, int64_t ld) {                 \
         vec acc[PLANE_ROWS][nv];                                                              \
         UNROLL                                                                                \
         for (int r = 0; r < PLANE_ROWS; r++) {                                                \
@@ -69,7 +63,6 @@ typedef struct {
             for (int v = 0; v < (nv); v++) vstore(out + r * ld + v * VL, acc[r][v]);          \
         }                                                                                     \
     }
-#undef PLANE_EACH
 #if TILE_NRV == 4
 #define PLANE_EACH(F, kh, sh) F(kh, sh, 1) F(kh, sh, 2)
 #else
@@ -85,40 +78,40 @@ PLANE_EACH(PLANE_DEFINE, 7, 1)
 PLANE_EACH(PLANE_DEFINE, 7, 2)
 #endif
 
-typedef void (*FN(plane_fn))(const FN(plane_steps) *, const T *, const T *, T, T *, int64_t);
-#define PLANE_NAME(kh, sh, nv) FN(tile_plane_##kh##_##sh##_##nv),
+typedef void (*plane_fn)(const plane_steps *, const T *, const T *, T, T *, int64_t);
+#define PLANE_NAME(kh, sh, nv) tile_plane_##kh##_##sh##_##nv,
 /* [stride - 1][run][vectors - 1] */
-static const FN(plane_fn)
-    FN(plane_tiles)[2][PLANE_KERNEL + 1][PLANE_NV] = {{
-                                                          [1] = {PLANE_EACH(PLANE_NAME, 1, 1)},
-                                                          [3] = {PLANE_EACH(PLANE_NAME, 3, 1)},
-                                                          [5] = {PLANE_EACH(PLANE_NAME, 5, 1)},
+static const plane_fn plane_tiles[2][PLANE_KERNEL + 1][PLANE_NV] = {
+    {
+        [1] = {PLANE_EACH(PLANE_NAME, 1, 1)},
+        [3] = {PLANE_EACH(PLANE_NAME, 3, 1)},
+        [5] = {PLANE_EACH(PLANE_NAME, 5, 1)},
 #if TILE_NRV == 4
-                                                          [7] = {PLANE_EACH(PLANE_NAME, 7, 1)},
+        [7] = {PLANE_EACH(PLANE_NAME, 7, 1)},
 #endif
-                                                      },
-                                                      {
-                                                          [3] = {PLANE_EACH(PLANE_NAME, 3, 2)},
-                                                          [5] = {PLANE_EACH(PLANE_NAME, 5, 2)},
+    },
+    {
+        [3] = {PLANE_EACH(PLANE_NAME, 3, 2)},
+        [5] = {PLANE_EACH(PLANE_NAME, 5, 2)},
 #if TILE_NRV == 4
-                                                          [7] = {PLANE_EACH(PLANE_NAME, 7, 2)},
+        [7] = {PLANE_EACH(PLANE_NAME, 7, 2)},
 #endif
-                                                      }};
+    }};
 #undef PLANE_NAME
 #undef PLANE_EACH
 #undef PLANE_DEFINE
 
 typedef struct {
     const conv_problem *p;
-    FN(plane_fn) tile;
-    FN(plane_steps) steps;
+    plane_fn tile;
+    plane_steps steps;
     int64_t run, width;         /* taps of a run; columns of a tile */
     int64_t pitch, band, lines; /* of a line; rows of outputs of a band, and the rows it reads */
     const int64_t *tap;         /* [steps][run]: of a channel's weights */
-} FN(plane_job);
+} plane_job;
 
 /* out[i] = s[i * step] */
-INLINE void FN(plane_copy)(const T *s, int64_t step, int64_t n, T *out) {
+INLINE void plane_copy(const T *s, int64_t step, int64_t n, T *out) {
     if (step == 1 && n >= VL) {
         for (int64_t i = 0; i < n - VL; i += VL) vstore(out + i, vload(s + i));
         vstore(out + n - VL, vload(s + n - VL));
@@ -128,7 +121,7 @@ INLINE void FN(plane_copy)(const T *s, int64_t step, int64_t n, T *out) {
 }
 
 /* even[i], odd[i] = s[2i], s[2i + 1] */
-INLINE void FN(plane_split)(const T *s, int64_t n, T *even, T *odd) {
+INLINE void plane_split(const T *s, int64_t n, T *even, T *odd) {
     if (n < VL) {
         for (int64_t i = 0; i < n; i++) even[i] = s[2 * i], odd[i] = s[2 * i + 1];
         return;
@@ -142,7 +135,7 @@ INLINE void FN(plane_split)(const T *s, int64_t n, T *even, T *odd) {
 }
 
 /* The part of the lines that lies inside the image. */
-static void FN(plane_fill)(const FN(plane_job) * j, const T *plane, int64_t h0, T *lines) {
+static void plane_fill(const plane_job *j, const T *plane, int64_t h0, T *lines) {
     const conv_problem *p = j->p;
     const int64_t sw = p->src_step[2], size = p->src_size[2], left = p->taps[2].off[0];
     const int64_t z0 = h0 * p->src_step[1] + p->taps[1].off[0];
@@ -155,20 +148,20 @@ static void FN(plane_fill)(const FN(plane_job) * j, const T *plane, int64_t h0, 
         if (pairs) { /* column 2i lies at i - left/2 of its phase */
             T *even = line + (-left % 2) * j->pitch + -left / 2;
             T *odd = line + (1 - -left % 2) * j->pitch + (1 - left) / 2;
-            FN(plane_split)(row, pairs, even, odd);
+            plane_split(row, pairs, even, odd);
         }
         for (int64_t q = 0; q < sw; q++) {
             const int64_t first = q + left; /* column of the line's first element */
             const int64_t b = first < size ? fc_min(j->pitch, fc_ceil_div(size - first, sw)) : 0;
             int64_t a = first < 0 ? fc_ceil_div(-first, sw) : 0;
             a += pairs;
-            if (a < b) FN(plane_copy)(row + first + a * sw, sw, b - a, line + q * j->pitch + a);
+            if (a < b) plane_copy(row + first + a * sw, sw, b - a, line + q * j->pitch + a);
         }
     }
 }
 
 /* A band of one plane. */
-static void FN(plane_run)(const FN(plane_job) * j, const T *lines, const T *w, T bias, T *dst) {
+static void plane_run(const plane_job *j, const T *lines, const T *w, T bias, T *dst) {
     const conv_problem *p = j->p;
     const int64_t W = p->grid[2], down = p->src_step[1] * p->src_step[2] * j->pitch;
     for (int64_t h = 0; h < j->band; h += PLANE_ROWS) {
@@ -181,15 +174,15 @@ static void FN(plane_run)(const FN(plane_job) * j, const T *lines, const T *w, T
 }
 
 /* Runs along H where the taps are neighbours and there is a tile, else one tap at a time. */
-static void FN(plane_plan)(FN(plane_job) * j, int64_t kernel_w, int64_t *off, int64_t *tap) {
+static void plane_plan(plane_job *j, int64_t kernel_w, int64_t *off, int64_t *tap) {
     const conv_problem *p = j->p;
     const tap_axis *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t sh = p->src_step[1], sw = p->src_step[2], W = p->grid[2];
-    int runs = sh <= 2 && th->count <= PLANE_KERNEL && FN(plane_tiles)[sh - 1][th->count][0];
+    int runs = sh <= 2 && th->count <= PLANE_KERNEL && plane_tiles[sh - 1][th->count][0];
     for (int64_t k = 1; k < th->count; k++) runs &= th->off[k] == th->off[k - 1] + 1;
     const int nv = W >= PLANE_NV * VL ? PLANE_NV : 1;
     j->run = runs ? th->count : 1;
-    j->tile = FN(plane_tiles)[runs ? sh - 1 : 0][j->run][nv - 1];
+    j->tile = plane_tiles[runs ? sh - 1 : 0][j->run][nv - 1];
     j->width = nv * VL;
     const int64_t reach = th->off[th->count - 1] - th->off[0];
     j->pitch = W + (tw->off[tw->count - 1] - tw->off[0]) / sw;
@@ -199,7 +192,7 @@ static void FN(plane_plan)(FN(plane_job) * j, int64_t kernel_w, int64_t *off, in
     const int64_t bands = fc_ceil_div(p->grid[1], rows);
     j->band = fc_min(p->grid[1], fc_round_up(fc_ceil_div(p->grid[1], bands), PLANE_ROWS));
     j->lines = (j->band - 1) * sh + reach + 1;
-    j->steps = (FN(plane_steps)){0, runs ? row : sh * row, off};
+    j->steps = (plane_steps){0, runs ? row : sh * row, off};
     for (int64_t a = 0; a < th->count; a += j->run)
         for (int64_t b = 0; b < tw->count; b++) {
             const int64_t o = tw->off[b] - tw->off[0];
@@ -209,13 +202,13 @@ static void FN(plane_plan)(FN(plane_job) * j, int64_t kernel_w, int64_t *off, in
 }
 
 /* Tasks are a band of some channels of an image. */
-static int FN(planes_solve)(const conv_problem *p, int64_t kernel_w, const T *src, const T *w,
-                            const T *bias, T *dst, int threads) {
+static int planes_solve(const conv_problem *p, int64_t kernel_w, const T *src, const T *w,
+                        const T *bias, T *dst, int threads) {
     const int64_t taps = p->ntaps, C = p->groups;
     int64_t *off = fc_scratch(2 * taps, sizeof *off);
     if (!off) return FC_NOMEM;
-    FN(plane_job) job = {.p = p, .tap = off + taps};
-    FN(plane_plan)(&job, kernel_w, off, off + taps);
+    plane_job job = {.p = p, .tap = off + taps};
+    plane_plan(&job, kernel_w, off, off + taps);
     const int64_t items = job.lines * p->src_step[2] * job.pitch;
     const int64_t each = fc_round_up(items + taps, 16);
     const int64_t bands = fc_ceil_div(p->grid[1], job.band);
@@ -230,8 +223,8 @@ static int FN(planes_solve)(const conv_problem *p, int64_t kernel_w, const T *sr
             memset(lines, 0, (size_t)items * sizeof(T));
             for (int64_t c = c0; c < fc_min(C, c0 + PLANE_CHANNELS); c++) {
                 for (int64_t t = 0; t < taps; t++) wt[t] = w[c * p->kernel_taps + job.tap[t]];
-                FN(plane_fill)(&job, src + n * p->src_stride[0] + c * p->src_stride[1], h0, lines);
-                FN(plane_run)(
+                plane_fill(&job, src + n * p->src_stride[0] + c * p->src_stride[1], h0, lines);
+                plane_run(
                     &job, lines, wt, bias ? bias[c] : 0,
                     dst + n * p->dst_stride[0] + c * p->dst_stride[1] + h0 * p->dst_stride[3]);
             }
@@ -243,13 +236,13 @@ static int FN(planes_solve)(const conv_problem *p, int64_t kernel_w, const T *sr
 }
 
 /* Whether both arrays are NCHW planes. */
-static int FN(planes_given)(const fc_conv_geom *g) {
+static int planes_given(const fc_conv_geom *g) {
     return g->x_stride[4] == 1 && g->y_stride[4] == 1 && g->x_stride[1] != 1 && g->y_stride[1] != 1;
 }
 
 /* Forward, and backward input of stride 1, which is a forward with the taps the other way round. */
-static int FN(planes)(const fc_conv_geom *g, int backward, const T *src, const T *w, const T *bias,
-                      T *dst, int threads) {
+static int planes(const fc_conv_geom *g, int backward, const T *src, const T *w, const T *bias,
+                  T *dst, int threads) {
     static const int64_t phase[3] = {0};
     if (g->in_channels != g->groups || g->out_channels != g->groups) return FC_UNSUPPORTED;
     if (g->in_size[0] != 1 || g->kernel[0] != 1 || g->out_size[0] != 1) return FC_UNSUPPORTED;
@@ -260,7 +253,7 @@ static int FN(planes)(const fc_conv_geom *g, int backward, const T *src, const T
     int status = fc_conv_check(g);
     if (status) return status;
     status = backward ? conv_problem_backward_input(&p, g, phase) : conv_problem_forward(&p, g);
-    if (status == FC_OK) status = FN(planes_solve)(&p, g->kernel[2], src, w, bias, dst, threads);
+    if (status == FC_OK) status = planes_solve(&p, g->kernel[2], src, w, bias, dst, threads);
     conv_problem_free(&p);
     return status;
 }

@@ -8,10 +8,7 @@
  * channels fill them. P is only ever a few rows, in L1. A task owns some rows of dX: it adds into a
  * copy with a margin for the padding, so that no run of a tap needs clipping, and computes the rows
  * of dY that reach its rows again where another task needs them too. */
-#ifndef SCATTER_BLOCKS
-#define SCATTER_BLOCKS
 enum { SCATTER_ROWS = 96, SCATTER_DEPTH = 512, SCATTER_BAND_BYTES = 256 << 10 };
-#endif
 
 typedef struct {
     const conv_problem *p; /* the forward problem: taps and steps from y to x */
@@ -21,10 +18,10 @@ typedef struct {
     int64_t left, width;      /* positions before column 0 of x, and of a row of the band in all */
     int64_t group, n, h0, h1; /* the task: rows [h0, h1) of every depth of dX */
     T *band, *products;       /* [D][h1-h0][width*C], [SCATTER_ROWS][ld] */
-} FN(scatter_task);
+} scatter_task;
 
 /* W[k][c][tap] of one group to panels [k][nr] of columns (tap, c). */
-static void FN(scatter_pack)(const conv_problem *p, const T *w, int64_t group, T *out) {
+static void scatter_pack(const conv_problem *p, const T *w, int64_t group, T *out) {
     const int64_t C = p->channels, taps = p->ntaps, cols = taps * C;
     w += group * p->w_group;
     for (int64_t j = 0; j < cols; j += TILE_NR) {
@@ -39,12 +36,12 @@ static void FN(scatter_pack)(const conv_problem *p, const T *w, int64_t group, T
  * from a line to the next, elements of the band and of the products. */
 typedef struct {
     int64_t lines, rows, step, line_step, ld, line_ld;
-} FN(scatter_grid);
+} scatter_grid;
 
 /* One run of a tap, `count` elements: dst += src. In the last of its vectors, lanes beyond the run
  * are added as zero. */
-INLINE void FN(scatter_add)(const int64_t vectors, const FN(scatter_grid) * g, int64_t count,
-                            T *dst, const T *src) {
+INLINE void scatter_add(const int64_t vectors, const scatter_grid *g, int64_t count, T *dst,
+                        const T *src) {
     ivec tail;
     for (int i = 0; i < VL; i++) tail[i] = i < count - (vectors - 1) * VL ? -1 : 0;
     /* Neighbours meet the same places, where a load would wait for the store before it: outputs
@@ -65,20 +62,19 @@ INLINE void FN(scatter_add)(const int64_t vectors, const FN(scatter_grid) * g, i
 }
 
 /* Add the products of outputs from (d, h, w) on to the band. */
-static void FN(scatter_rows)(const FN(scatter_task) * t, int64_t d, int64_t h, int64_t w,
-                             int64_t lines, int64_t rows) {
+static void scatter_rows(const scatter_task *t, int64_t d, int64_t h, int64_t w, int64_t lines,
+                         int64_t rows) {
     const conv_problem *p = t->p;
     const tap_axis *td = &p->taps[0], *th = &p->taps[1], *tw = &p->taps[2];
     const int64_t C = p->channels, line = tw->count * C, pitch = t->width * C;
     const int together = tw->count == 1 || tw->off[1] == tw->off[0] + 1;
     const int64_t run = together ? line : C, runs = together ? 1 : tw->count;
     const int64_t w0 = w * p->src_step[2] + t->left, down = p->src_step[1];
-    FN(scatter_grid)
-    g = {.rows = rows,
-         .step = p->src_step[2] * C,
-         .line_step = down * pitch,
-         .ld = t->ld,
-         .line_ld = rows * t->ld};
+    scatter_grid g = {.rows = rows,
+                      .step = p->src_step[2] * C,
+                      .line_step = down * pitch,
+                      .ld = t->ld,
+                      .line_ld = rows * t->ld};
     for (int64_t i = 0; i < td->count * th->count; i++) {
         const int64_t zd = d * p->src_step[0] + td->off[i / th->count];
         const int64_t zh = h * down + th->off[i % th->count]; /* of the first line */
@@ -93,14 +89,14 @@ static void FN(scatter_rows)(const FN(scatter_task) * t, int64_t d, int64_t h, i
             T *to = o + (w0 + tw->off[k]) * C;
             const T *from = s + k * C;
             int64_t e = 0;
-            for (; e + 2 * VL < run; e += VL) FN(scatter_add)(1, &g, VL, to + e, from + e);
-            if (e + VL < run) FN(scatter_add)(2, &g, run - e, to + e, from + e);
-            else FN(scatter_add)(1, &g, run - e, to + e, from + e);
+            for (; e + 2 * VL < run; e += VL) scatter_add(1, &g, VL, to + e, from + e);
+            if (e + VL < run) scatter_add(2, &g, run - e, to + e, from + e);
+            else scatter_add(1, &g, run - e, to + e, from + e);
         }
     }
 }
 
-static void FN(scatter_run)(const FN(scatter_task) * t) {
+static void scatter_run(const scatter_task *t) {
     const conv_problem *p = t->p;
     const int64_t C = p->channels, K = p->cols, pitch = t->width * C, height = t->h1 - t->h0;
     const int64_t *ys = p->dst_stride, *xs = p->src_stride, step = p->src_step[1];
@@ -126,13 +122,13 @@ static void FN(scatter_run)(const FN(scatter_task) * t) {
                         const T *b = t->weight + j * K + k * nr;
                         for (int64_t i = 0; i < rows; i += TILE_MR) {
                             const tile_fn f =
-                                FN(tiles_by_rows)[fc_min(TILE_MR, rows - i) - 1][nr / VL - 1];
+                                tiles_by_rows[fc_min(TILE_MR, rows - i) - 1][nr / VL - 1];
                             f(depth, line + (w + i) * lda + k, lda, b, nr,
                               t->products + i * t->ld + j, t->ld, NULL, k ? TILE_ADD : TILE_STORE);
                         }
                     }
                 }
-                FN(scatter_rows)(t, d, h, w, lines, width);
+                scatter_rows(t, d, h, w, lines, width);
             }
         }
     }
@@ -153,8 +149,8 @@ static void FN(scatter_run)(const FN(scatter_task) * t) {
     }
 }
 
-static int FN(conv_backward_input_scatter)(const fc_conv_geom *g, const void *dy, const void *w,
-                                           const void *bias, void *dx, int threads) {
+static int conv_backward_input_scatter(const fc_conv_geom *g, const void *dy, const void *w,
+                                       const void *bias, void *dx, int threads) {
     int status = fc_conv_check(g);
     if (status) return status;
     if (g->out_channels > 1 && g->y_stride[1] != 1) return FC_UNSUPPORTED;
@@ -185,12 +181,12 @@ static int FN(conv_backward_input_scatter)(const fc_conv_geom *g, const void *dy
     T *scratch = fc_scratch(threads * each, sizeof(T));
     if (!weight || !scratch) status = FC_NOMEM;
     for (int64_t i = 0; status == FC_OK && i < p.groups; i++)
-        FN(scatter_pack)(&p, w, i, weight + i * panel_items);
+        scatter_pack(&p, w, i, weight + i * panel_items);
     if (status == FC_OK) {
 #pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
         for (int64_t i = 0; i < tasks; i++) {
             const int64_t band = i % bands, n = i / bands % p.batch, group = i / bands / p.batch;
-            const FN(scatter_task) task = {
+            const scatter_task task = {
                 .p = &p,
                 .dy = dy,
                 .weight = weight + group * panel_items,
@@ -207,7 +203,7 @@ static int FN(conv_backward_input_scatter)(const fc_conv_geom *g, const void *dy
                 .band = scratch + fc_thread() * each,
                 .products = scratch + fc_thread() * each + fc_round_up(band_items, VL),
             };
-            FN(scatter_run)(&task);
+            scatter_run(&task);
         }
     }
     fc_free(scratch);

@@ -4,10 +4,10 @@
 /* Whether weights are kept as taps, panel by panel, for blocks to transform what they need: 9
  * values where U has 36, which memory would deliver later than they are computed. Only the weights
  * decide, as for whatever is kept. */
-static int FN(win_keeps_taps)(const FN(win_job) * j) {
+static int win_keeps_taps(const win_job *j) {
     int whole = 1;
     double products = 0;
-    for (const FN(win_part) *q = j->parts; q < j->parts + j->count; q++) {
+    for (const win_part *q = j->parts; q < j->parts + j->count; q++) {
         whole &= q->grid.groups == 1;
         products += win_products(&q->grid);
     }
@@ -16,12 +16,12 @@ static int FN(win_keeps_taps)(const FN(win_job) * j) {
 }
 
 /* Weights that the caller keeps: measured, packed or found. */
-static int FN(win_keep)(FN(win_job) * j, int threads) {
+static int win_keep(win_job *j, int threads) {
     fc_packed *packed = j->all.packed;
     const conv_problem *all = &j->all;
     const int64_t count = all->groups * j->panels, C = all->channels;
     const int64_t each = (all->ntaps * WIN_PACK_CHANNELS + 9) * TILE_NR;
-    const int taps = FN(win_keeps_taps)(j);
+    const int taps = win_keeps_taps(j);
     const int64_t items = taps ? all->ntaps * C * TILE_NR : j->panel_items;
     void *at;
     int status = fc_packed_next(packed, count * items, sizeof(T), &at);
@@ -37,10 +37,9 @@ static int FN(win_keep)(FN(win_job) * j, int threads) {
         const int64_t col = i % j->panels * TILE_NR, width = fc_min(TILE_NR, all->cols - col);
         const int64_t nr = fc_round_up(width, VL);
         T *to = (T *)at + i * items;
-        if (!taps) FN(win_pack)(j, i / j->panels, i % j->panels, scratch + fc_thread() * each, to);
+        if (!taps) win_pack(j, i / j->panels, i % j->panels, scratch + fc_thread() * each, to);
         for (int64_t c = 0; taps && c < C; c += WIN_SUM, to += all->ntaps * WIN_SUM * nr)
-            FN(pack_weight)(all, j->w, i / j->panels, col, width, nr, c, fc_min(C, c + WIN_SUM),
-                            to);
+            pack_weight(all, j->w, i / j->panels, col, width, nr, c, fc_min(C, c + WIN_SUM), to);
     }
     fc_free(scratch);
     return FC_OK;
@@ -52,17 +51,17 @@ typedef struct {
     win_extent slab;       /* of a block */
     int raw;               /* a block transforms the weights it needs, and is of all parts */
     int apart;             /* ... for which their products are too many: each part for itself */
-} FN(win_division);
+} win_division;
 
 /* Few tiles, or more weights than stay in L3, or a depth of several groups of which L2 holds few
  * tiles: each block of tiles transforms what it needs. */
-static FN(win_division) FN(win_divide)(FN(win_job) * j, int threads) {
-    FN(win_division) d = {0};
+static win_division win_divide(win_job *j, int threads) {
+    win_division d = {0};
     const int64_t C = j->all.channels;
     int64_t tiles = 0, one = 0, all = 0, points = 0;
     int whole = 1;
     double products = 0;
-    for (const FN(win_part) *q = j->parts; q < j->parts + j->count; q++) {
+    for (const win_part *q = j->parts; q < j->parts + j->count; q++) {
         const int64_t bytes = q->grid.points * (int64_t)sizeof(T) *
                               (win_slab_share(q->p, &q->grid, q->size.pitch) + TILE_NR);
         tiles = fc_max(tiles, q->grid.tiles);
@@ -98,7 +97,7 @@ static FN(win_division) FN(win_divide)(FN(win_job) * j, int threads) {
         return d;
     }
     d.slab = (win_extent){1, 1, d.tiles};
-    for (FN(win_part) *q = j->parts; q < j->parts + j->count; q++) {
+    for (win_part *q = j->parts; q < j->parts + j->count; q++) {
         q->first_block = d.raw ? 0 : d.blocks;
         d.blocks = (d.raw ? 0 : d.blocks) + fc_ceil_div(d.raw ? tiles : q->grid.tiles, d.tiles);
     }
@@ -111,17 +110,17 @@ typedef struct {
     int64_t group, block, base, panel0, panel1;
     const T *weight;
     T *v, *m, *chunk, *local;
-} FN(win_task);
+} win_task;
 
-static void FN(win_run_task)(const FN(win_job) * j, const FN(win_division) * d,
-                             const FN(win_task) * t, FN(win_block) * blocks) {
-    const FN(win_part) *first = j->parts + (d->raw ? 0 : j->count - 1);
+static void win_run_task(const win_job *j, const win_division *d, const win_task *t,
+                         win_block *blocks) {
+    const win_part *first = j->parts + (d->raw ? 0 : j->count - 1);
     while (!d->raw && first->first_block > t->block) first--;
     const int64_t count = d->raw ? j->count : 1;
     T *v = t->v, *m = t->m, odd[VL] = {0};
     for (int64_t i = 0; i < count; i++) {
-        const FN(win_part) *q = first + i;
-        blocks[i] = (FN(win_block)){
+        const win_part *q = first + i;
+        blocks[i] = (win_block){
             .p = q->p,
             .grid = &q->grid,
             .input = &q->input,
@@ -141,37 +140,37 @@ static void FN(win_run_task)(const FN(win_job) * j, const FN(win_division) * d,
         };
         v += q->grid.points * win_slab_inputs(q->p, &q->grid, &d->slab) * q->size.pitch;
         m += q->grid.points * d->tiles * TILE_NR;
-        FN(win_load_all)(blocks + i);
+        win_load_all(blocks + i);
     }
     for (int64_t panel = t->panel0; panel < t->panel1; panel++) {
         const int64_t col = panel * TILE_NR, width = fc_min(TILE_NR, j->all.cols - col);
-        if (d->raw) FN(win_multiply_raw)(j, blocks, panel, width, t->local, t->chunk);
+        if (d->raw) win_multiply_raw(j, blocks, panel, width, t->local, t->chunk);
         for (int64_t i = 0; i < count; i++) {
-            const FN(win_block) *b = blocks + i;
+            const win_block *b = blocks + i;
             if (!d->raw)
-                FN(win_multiply)(b, fc_ceil_div(width, VL),
-                                 t->weight + (panel - t->base) * j->panel_items + first[i].u0,
-                                 FN(win_panel_plane)(b->p, &b->size, panel));
-            FN(win_store_all)(b, col, width);
+                win_multiply(b, fc_ceil_div(width, VL),
+                             t->weight + (panel - t->base) * j->panel_items + first[i].u0,
+                             win_panel_plane(b->p, &b->size, panel));
+            win_store_all(b, col, width);
         }
     }
-    FN(win_tell)(odd, j->spread);
+    win_tell(odd, j->spread);
 }
 
 /* Tasks are (group, block of tiles, range of panels): each writes its own part of the target. */
-static int FN(win_run_job)(FN(win_job) * j, int threads) {
-    const FN(win_division) d = FN(win_divide)(j, threads);
+static int win_run_job(win_job *j, int threads) {
+    const win_division d = win_divide(j, threads);
     if (d.apart) {
         int status = FC_OK;
         for (int64_t i = 0; status == FC_OK && i < j->count; i++) {
-            FN(win_job) alone = *j;
+            win_job alone = *j;
             alone.parts += i;
             alone.count = 1;
             alone.all = *alone.parts->p;
             alone.parts->u0 = 0;
             if (!j->lying) alone.parts->tap0 = 0;
             alone.panel_items = alone.parts->size.panel_items;
-            status = FN(win_run_job)(&alone, threads);
+            status = win_run_job(&alone, threads);
         }
         return status;
     }
@@ -187,7 +186,7 @@ static int FN(win_run_job)(FN(win_job) * j, int threads) {
 
     int64_t v_items = 0, m_items = 0, chunk_items = 0;
     int64_t local_items = (j->all.ntaps * (d.raw ? WIN_SUM : WIN_PACK_CHANNELS) + 9) * TILE_NR;
-    for (const FN(win_part) *q = j->parts; q < j->parts + j->count; q++) {
+    for (const win_part *q = j->parts; q < j->parts + j->count; q++) {
         const int64_t v = q->grid.points * win_slab_inputs(q->p, &q->grid, &d.slab) * q->size.pitch;
         const int64_t m = q->grid.points * d.tiles * TILE_NR;
         v_items = d.raw ? v_items + v : fc_max(v_items, v);
@@ -201,7 +200,7 @@ static int FN(win_run_job)(FN(win_job) * j, int threads) {
     const int ahead = !d.raw && !j->kept;
     T *u = ahead ? fc_scratch(groups_at_once * turn * j->panel_items, sizeof(T)) : NULL;
     T *scratch = fc_scratch(threads * each, sizeof(T));
-    FN(win_block) *blocks = fc_scratch(threads * j->count, sizeof *blocks);
+    win_block *blocks = fc_scratch(threads * j->count, sizeof *blocks);
     const int status = (u || !ahead) && scratch && blocks ? FC_OK : FC_NOMEM;
     for (int64_t g0 = 0; status == FC_OK && g0 < groups; g0 += groups_at_once) {
         const int64_t ng = fc_min(groups_at_once, groups - g0);
@@ -212,12 +211,12 @@ static int FN(win_run_job)(FN(win_job) * j, int threads) {
                 T *mine = scratch + fc_thread() * each;
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < (ahead ? ng * nt : 0); i++)
-                    FN(win_pack)(j, g0 + i / nt, t0 + i % nt, mine,
-                                 u + (i / nt * turn + i % nt) * j->panel_items);
+                    win_pack(j, g0 + i / nt, t0 + i % nt, mine,
+                             u + (i / nt * turn + i % nt) * j->panel_items);
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < ng * d.blocks * splits; i++) {
                     const int64_t s = i % splits, g = i / splits / d.blocks;
-                    const FN(win_task) task = {
+                    const win_task task = {
                         .group = g0 + g,
                         .block = i / splits % d.blocks,
                         .base = t0,
@@ -231,7 +230,7 @@ static int FN(win_run_job)(FN(win_job) * j, int threads) {
                         .chunk = mine + v_items + m_items,
                         .local = mine + v_items + m_items + chunk_items,
                     };
-                    FN(win_run_task)(j, &d, &task, blocks + fc_thread() * j->count);
+                    win_run_task(j, &d, &task, blocks + fc_thread() * j->count);
                 }
             }
         }
@@ -243,25 +242,24 @@ static int FN(win_run_job)(FN(win_job) * j, int threads) {
 }
 
 /* Problems that share their operands; each has a transformed axis and positions. */
-static int FN(win_solve)(const conv_problem *problems, int64_t count, const T *src, const T *w,
-                         const T *bias, T *dst, int threads) {
+static int win_solve(const conv_problem *problems, int64_t count, const T *src, const T *w,
+                     const T *bias, T *dst, int threads) {
     const conv_problem *p = problems;
     if (count == 0) return FC_OK;
     if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
     int spread = 0;
-    FN(win_job)
-    job = {.count = count, .all = *p, .src = src, .w = w, .dst = dst, .spread = &spread};
+    win_job job = {.count = count, .all = *p, .src = src, .w = w, .dst = dst, .spread = &spread};
     conv_problem *all = &job.all;
     job.panels = fc_ceil_div(p->cols, TILE_NR);
     job.parts = fc_scratch(count, sizeof *job.parts);
-    job.bias = bias ? FN(pad_bias)(p, job.panels, bias) : NULL;
+    job.bias = bias ? pad_bias(p, job.panels, bias) : NULL;
     all->position = fc_scratch(p->kernel_taps, sizeof(int64_t));
     int status = job.parts && all->position && (job.bias || !bias) ? FC_OK : FC_NOMEM;
     int64_t made = 0;
     all->ntaps = 0;
     for (int64_t i = 0; status == FC_OK && i < p->kernel_taps; i++) all->position[i] = -1;
     for (; status == FC_OK && made < count; made++) {
-        FN(win_part) *q = job.parts + made;
+        win_part *q = job.parts + made;
         q->p = p = problems + made;
         status = win_grid_make(&q->grid, p, p->channels % VL != 0);
         if (status) {
@@ -270,18 +268,18 @@ static int FN(win_solve)(const conv_problem *problems, int64_t count, const T *s
         }
         if (count > 1) q->grid.shared = 1; /* phases share a block instead */
         const int tails = win_has_tails(p, &q->grid);
-        q->size = FN(win_sizes_of)(p, &q->grid);
+        q->size = win_sizes_of(p, &q->grid);
         q->tap0 = all->ntaps;
         q->u0 = job.panel_items;
-        FN(win_transform_make)(&q->input, WIN_INPUT, FN(win_input), &q->grid, tails);
-        FN(win_transform_make)(&q->output, WIN_OUTPUT, FN(win_output), &q->grid, tails);
+        win_transform_make(&q->input, WIN_INPUT, win_input, &q->grid, tails);
+        win_transform_make(&q->output, WIN_OUTPUT, win_output, &q->grid, tails);
         for (int64_t i = 0; i < p->kernel_taps; i++)
             if (p->position[i] >= 0) all->position[i] = all->ntaps + p->position[i];
         all->ntaps += p->ntaps;
         job.panel_items += q->size.panel_items;
     }
-    if (status == FC_OK && all->packed) status = FN(win_keep)(&job, threads);
-    if (status == FC_OK && !fc_only_packs(all->packed)) status = FN(win_run_job)(&job, threads);
+    if (status == FC_OK && all->packed) status = win_keep(&job, threads);
+    if (status == FC_OK && !fc_only_packs(all->packed)) status = win_run_job(&job, threads);
     if (status == FC_OK && spread) status = FC_NOT_FINITE;
     while (made > 0) win_grid_free(&job.parts[--made].grid);
     fc_free(all->position);
@@ -290,20 +288,20 @@ static int FN(win_solve)(const conv_problem *problems, int64_t count, const T *s
     return status;
 }
 
-static int FN(conv_forward_winograd)(const fc_conv_geom *g, const void *x, const void *w,
-                                     const void *bias, void *y, int threads) {
+static int conv_forward_winograd(const fc_conv_geom *g, const void *x, const void *w,
+                                 const void *bias, void *y, int threads) {
     int status = fc_conv_check(g);
     if (status) return status;
     conv_problem p;
     status = conv_problem_forward(&p, g);
-    if (status == FC_OK) status = FN(win_solve)(&p, p.rows > 0, x, w, bias, y, threads);
+    if (status == FC_OK) status = win_solve(&p, p.rows > 0, x, w, bias, y, threads);
     conv_problem_free(&p);
     return status;
 }
 
 /* Whether a phase saves enough of its products: the size of the image must not matter, for which
  * its packed weights are kept. */
-static int FN(win_pays)(const conv_problem *p, int *pays) {
+static int win_pays(const conv_problem *p, int *pays) {
     win_grid grid = {0};
     int status = win_grid_make(&grid, p, p->channels % VL != 0);
     *pays = status == FC_OK && win_gain(p, &grid) >= WIN_LEAST_GAIN;
@@ -312,8 +310,8 @@ static int FN(win_pays)(const conv_problem *p, int *pays) {
     return status;
 }
 
-static int FN(conv_backward_input_winograd)(const fc_conv_geom *g, const void *dy, const void *w,
-                                            const void *bias, void *dx, int threads) {
+static int conv_backward_input_winograd(const fc_conv_geom *g, const void *dy, const void *w,
+                                        const void *bias, void *dx, int threads) {
     int status = fc_conv_check(g);
     if (status) return status;
     /* Each phase that has a tap has one of its own; those that pay are put first. */
@@ -328,19 +326,19 @@ static int FN(conv_backward_input_winograd)(const fc_conv_geom *g, const void *d
         status = conv_problem_backward_input(&p, g, phase);
         if (status == FC_OK && p.depth > 0 && p.rows > 0) {
             parts[count++] = p;
-            status = FN(win_pays)(&p, &pays);
+            status = win_pays(&p, &pays);
             if (pays) {
                 parts[count - 1] = parts[paying];
                 parts[paying++] = p;
             }
             continue;
         }
-        if (status == FC_OK && !fc_only_packs(p.packed)) FN(fill_phase)(&p, bias, dx);
+        if (status == FC_OK && !fc_only_packs(p.packed)) fill_phase(&p, bias, dx);
         conv_problem_free(&p);
     }
-    if (status == FC_OK) status = FN(win_solve)(parts, paying, dy, w, bias, dx, threads);
+    if (status == FC_OK) status = win_solve(parts, paying, dy, w, bias, dx, threads);
     if (status == FC_OK)
-        status = FN(gemm_solve_all)(parts + paying, count - paying, 0, dy, w, bias, dx, threads);
+        status = gemm_solve_all(parts + paying, count - paying, 0, dy, w, bias, dx, threads);
     while (count > 0) conv_problem_free(parts + --count);
     fc_free(parts);
     return status;

@@ -8,23 +8,20 @@
  * parts give is added in order: they depend on the shape and L2, not on threads. Otherwise tiles go
  * in chunks whose V and Z stay in L3; a task owns a cut of dW and adds every chunk to it in order.
  */
-#ifndef WIN_GRAD_BLOCKS
-#define WIN_GRAD_BLOCKS
 enum { WIN_CHUNK_BYTES = 12 << 20, WIN_GRAD_TILES = 8, WIN_LEAST_ROWS = 24, WIN_MOST_ROWS = 240 };
 /* Blocks of dW: more of them would transform each tile too often (more than one where tiles share
  * slices, of which chunks are cheap). V and Z have so many bytes of 1 MiB of L2, and a quarter of
  * what there is above. */
 enum { WIN_MOST_BLOCKS = 4, WIN_PART_BYTES = 512 << 10, WIN_PARTS = 16, WIN_PART_TILES = 256 };
-#endif
 
 /* The tile of dy, transformed to z at the places `at`. */
-static void FN(win_load_grad)(const FN(win_block) * b, const FN(win_transform) * f, const T *dy,
-                              const win_tile *t, T *z, const int64_t *at) {
+static void win_load_grad(const win_block *b, const win_transform *f, const T *dy,
+                          const win_tile *t, T *z, const int64_t *at) {
     const win_grid *g = b->grid;
     const int64_t K = b->p->cols, Kp = fc_round_up(K, VL);
-    const int high = FN(win_high)(g, t), wide = FN(win_wide)(g, t);
+    const int high = win_high(g, t), wide = win_wide(g, t);
     int64_t offset;
-    FN(win_place) from = FN(win_target)(b, t, &offset);
+    win_place from = win_target(b, t, &offset);
     const T *y = dy + offset + b->group * K;
     if (K != Kp) {
         for (int i = 0; i < (g->two ? high : 1); i++) {
@@ -35,15 +32,15 @@ static void FN(win_load_grad)(const FN(win_block) * b, const FN(win_transform) *
             }
         }
         y = b->local;
-        from = (FN(win_place)){WIN_OUT * Kp, Kp};
+        from = (win_place){WIN_OUT * Kp, Kp};
     }
-    FN(win_transform_tile)(f, high, wide, f->high, f->wide, Kp, y, z, from, at, NULL, NULL);
+    win_transform_tile(f, high, wide, f->high, f->wide, Kp, y, z, from, at, NULL, NULL);
 }
 
 /* One chunk of tiles for one group. */
 typedef struct {
-    FN(win_block) block; /* a slab; v = V */
-    const FN(win_transform) * grad;
+    win_block block; /* a slab; v = V */
+    const win_transform *grad;
     const T *dy;
     int64_t z_pitch, taps;
     T *z;                    /* Z[point][tile][k] */
@@ -56,12 +53,12 @@ typedef struct {
     int begin, end;          /* the first, the last chunk */
     int stream;              /* dW goes past the caches */
     int *spread;             /* set where a sum was not finite */
-} FN(win_chunk);
+} win_chunk;
 
 /* What both ways share: p's sizes, and how its sums are cut. */
-static FN(win_chunk) FN(win_chunk_of)(const conv_problem *p, const win_grid *grid) {
+static win_chunk win_chunk_of(const conv_problem *p, const win_grid *grid) {
     const int64_t line = 64 / sizeof(T);
-    const FN(win_sizes) size = FN(win_sizes_of)(p, grid);
+    const win_sizes size = win_sizes_of(p, grid);
     const int64_t part = grid->uneven ? p->channels : size.inner;
     const int64_t m_pitch = fc_min(TILE_NR, part);
     const int64_t z_pitch = (fc_ceil_div(fc_round_up(p->cols, VL), line) | 1) * line;
@@ -70,25 +67,25 @@ static FN(win_chunk) FN(win_chunk_of)(const conv_problem *p, const win_grid *gri
     int64_t rows = l2 / 3 / (point_bytes * m_pitch) / TILE_MR * TILE_MR;
     if (grid->tiles * (size.pitch + z_pitch) * point_bytes < 2 * l2) rows = 0;
     rows = fc_max(WIN_LEAST_ROWS, fc_min(WIN_MOST_ROWS, rows));
-    return (FN(win_chunk)){.block = {.p = p, .grid = grid, .size = size},
-                           .z_pitch = z_pitch,
-                           .m_pitch = m_pitch,
-                           .m_rows = fc_min(rows, fc_round_up(p->cols, TILE_MR)),
-                           .part = part,
-                           .taps = grid->two ? 9 : 3};
+    return (win_chunk){.block = {.p = p, .grid = grid, .size = size},
+                       .z_pitch = z_pitch,
+                       .m_pitch = m_pitch,
+                       .m_rows = fc_min(rows, fc_round_up(p->cols, TILE_MR)),
+                       .part = part,
+                       .taps = grid->two ? 9 : 3};
 }
 
-INLINE int64_t FN(win_cut_items)(const FN(win_chunk) * c) {
+INLINE int64_t win_cut_items(const win_chunk *c) {
     return c->block.grid->points * c->m_rows * c->m_pitch;
 }
 
-INLINE int64_t FN(win_local_items)(const FN(win_chunk) * c) {
+INLINE int64_t win_local_items(const win_chunk *c) {
     return c->block.size.samples * fc_max(c->block.size.depth, c->z_pitch) + VL;
 }
 
 /* The chunk's tiles: the rows that each point has of a line. */
-static void FN(win_chunk_slab)(FN(win_chunk) * c, const win_extent *size, int64_t i) {
-    FN(win_block) *b = &c->block;
+static void win_chunk_slab(win_chunk *c, const win_extent *size, int64_t i) {
+    win_block *b = &c->block;
     const win_grid *g = b->grid;
     b->slab = win_slab_at(b->p, g, size, i);
     const int64_t first = win_slab_line(b->p, g, &b->slab, 0, 0);
@@ -99,15 +96,14 @@ static void FN(win_chunk_slab)(FN(win_chunk) * c, const win_extent *size, int64_
 }
 
 /* What V and Z take for a tile; slices that tiles share are counted in part. */
-static int64_t FN(win_tile_items)(const FN(win_chunk) * c) {
-    const FN(win_block) *b = &c->block;
+static int64_t win_tile_items(const win_chunk *c) {
+    const win_block *b = &c->block;
     return b->grid->points * (win_slab_share(b->p, b->grid, b->size.pitch) + c->z_pitch);
 }
 
 /* Tiles [t, end) of one line of the source's slices into V, or of dy's into Z. */
-static void FN(win_chunk_line)(const FN(win_chunk) * c, int is_grad, int64_t line, int64_t t,
-                               int64_t end) {
-    const FN(win_block) *b = &c->block;
+static void win_chunk_line(const win_chunk *c, int is_grad, int64_t line, int64_t t, int64_t end) {
+    const win_block *b = &c->block;
     const win_grid *g = b->grid;
     const win_slab *s = &b->slab;
     const int64_t lines = is_grad ? s->size.deep : s->slices, at_line = line % lines;
@@ -121,7 +117,7 @@ static void FN(win_chunk_line)(const FN(win_chunk) * c, int is_grad, int64_t lin
         rows = win_rows_before(b->p, g, first + t);
         win_rows_subtract(&rows, &before);
     }
-    FN(win_spread)(g, &rows, plane, pitch, at);
+    win_spread(g, &rows, plane, pitch, at);
     for (int x = 0; x < g->points; x++)
         at[x / g->wide * WIN_IN + x % g->wide] += line * b->rows[x] * pitch;
     win_walk walk = win_walk_at(b->p, g, first + t);
@@ -129,32 +125,31 @@ static void FN(win_chunk_line)(const FN(win_chunk) * c, int is_grad, int64_t lin
         win_tile tile = walk.tile;
         if (!tile.count[0]) continue;
         if (!is_grad && g->shared > 1) tile.first[0] = s->slice + at_line - g->axis[0].origin[0];
-        if (is_grad) FN(win_load_grad)(b, c->grad, c->dy, &tile, c->z, at);
-        else FN(win_load)(b, &tile, b->v, at);
-        FN(win_advance)(g, &tile, pitch, at);
+        if (is_grad) win_load_grad(b, c->grad, c->dy, &tile, c->z, at);
+        else win_load(b, &tile, b->v, at);
+        win_advance(g, &tile, pitch, at);
     }
 }
 
 /* Pieces of the chunk's lines, each up to so many tiles. */
-static int64_t FN(win_chunk_pieces)(const FN(win_chunk) * c, int64_t tiles) {
+static int64_t win_chunk_pieces(const win_chunk *c, int64_t tiles) {
     const win_slab *s = &c->block.slab;
     return s->size.images * (s->slices + s->size.deep) * fc_ceil_div(s->size.flat, tiles);
 }
 
-static void FN(win_chunk_piece)(const FN(win_chunk) * c, int64_t tiles, int64_t i) {
+static void win_chunk_piece(const win_chunk *c, int64_t tiles, int64_t i) {
     const win_slab *s = &c->block.slab;
     const int64_t each = fc_ceil_div(s->size.flat, tiles), t = i % each * tiles;
     const int64_t lines = s->size.images * s->slices, line = i / each;
     const int is_grad = line >= lines;
-    FN(win_chunk_line)(c, is_grad, is_grad ? line - lines : line, t,
-                       fc_min(s->size.flat, t + tiles));
+    win_chunk_line(c, is_grad, is_grad ? line - lines : line, t, fc_min(s->size.flat, t + tiles));
 }
 
 /* The sums of output channel k, sum[3x3 tap][pitch], to n channels of (K, C, taps) from c0 on: as
  * many taps at a time as a vector has lanes, the last ones once more where they are no whole number
  * of them. */
-static void FN(win_lay_out_weight)(const FN(win_chunk) * c, const T *sum, int64_t pitch, int64_t k,
-                                   int64_t c0, int64_t n) {
+static void win_lay_out_weight(const win_chunk *c, const T *sum, int64_t pitch, int64_t k,
+                               int64_t c0, int64_t n) {
     const conv_problem *p = c->block.p;
     const int64_t taps = p->ntaps;
     T *o = c->block.local, *const limit = o + n * taps; /* in L1: rows are stored in pieces */
@@ -166,58 +161,57 @@ static void FN(win_lay_out_weight)(const FN(win_chunk) * c, const T *sum, int64_
             const int64_t *place = c->place[first + i];
             from[i] = sum + place[1] * pitch + place[0] * p->channels;
         }
-        FN(transpose_rows)(from, m, n, o + first, taps, limit);
+        transpose_rows(from, m, n, o + first, taps, limit);
     }
-    FN(store_run)(o, n * taps, c->dw + k * c->row + c0 * taps, c->stream);
+    store_run(o, n * taps, c->dw + k * c->row + c0 * taps, c->stream);
 }
 
 /* One block of the sums: rows [k0, k0+rows), depth [d0, d0+width) of one part of it. */
 typedef struct {
     int64_t k0, rows, d0, width;
-} FN(win_cut);
+} win_cut;
 
-INLINE int64_t FN(win_cuts)(const FN(win_chunk) * c) {
+INLINE int64_t win_cuts(const win_chunk *c) {
     return fc_ceil_div(c->block.p->cols, c->m_rows) * (c->block.size.depth / c->part) *
            fc_ceil_div(c->part, TILE_NR);
 }
 
-static FN(win_cut) FN(win_cut_at)(const FN(win_chunk) * c, int64_t i) {
+static win_cut win_cut_at(const win_chunk *c, int64_t i) {
     const int64_t each = fc_ceil_div(c->part, TILE_NR), parts = c->block.size.depth / c->part;
     const int64_t at = i % each * TILE_NR, k0 = i / each / parts * c->m_rows;
-    return (FN(win_cut)){.k0 = k0,
-                         .rows = fc_min(c->m_rows, c->block.p->cols - k0),
-                         .d0 = i / each % parts * c->part + at,
-                         .width = fc_min(TILE_NR, c->part - at)};
+    return (win_cut){.k0 = k0,
+                     .rows = fc_min(c->m_rows, c->block.p->cols - k0),
+                     .d0 = i / each % parts * c->part + at,
+                     .width = fc_min(TILE_NR, c->part - at)};
 }
 
 /* The group of taps of a block, where they differ. */
-INLINE void FN(win_cut_group)(const FN(win_chunk) * c, const FN(win_cut) * cut, int64_t group[3]) {
+INLINE void win_cut_group(const win_chunk *c, const win_cut *cut, int64_t group[3]) {
     win_group_at(c->block.grid, cut->d0 / c->part, group);
 }
 
 /* Products of a point over `count` tiles, stored to m or added to it. */
-INLINE void FN(win_chunk_chains)(const FN(win_chunk) * c, const FN(win_cut) * cut, int64_t count,
-                                 const T *z, const T *v, T *m, int add) {
+INLINE void win_chunk_chains(const win_chunk *c, const win_cut *cut, int64_t count, const T *z,
+                             const T *v, T *m, int add) {
     const int64_t pitch = c->block.size.pitch, ld = c->m_pitch;
     for (int64_t t = 0; t < count; t += WIN_SUM) {
         const int64_t some = fc_min(WIN_SUM, count - t);
         const int mode = t || add ? TILE_ADD : TILE_STORE;
-        for (int64_t i = 0; i < cut->rows; i += TILE_MR) FN(tiles_by_cols)
-        [fc_min(TILE_MR, cut->rows - i) - 1][cut->width / VL - 1](some, z + t *c->z_pitch + i,
-                                                                  c->z_pitch, v + t *pitch, pitch,
-                                                                  m + i *ld, ld, NULL, mode);
+        for (int64_t i = 0; i < cut->rows; i += TILE_MR)
+            tiles_by_cols[fc_min(TILE_MR, cut->rows - i) - 1][cut->width / VL - 1](
+                some, z + t * c->z_pitch + i, c->z_pitch, v + t * pitch, pitch, m + i * ld, ld,
+                NULL, mode);
     }
 }
 
 /* The chunk's products of a block, stored to m[point][row][m_pitch] or added to it. */
-static void FN(win_chunk_multiply)(const FN(win_chunk) * c, const FN(win_cut) * cut, T *m,
-                                   int add) {
-    const FN(win_block) *b = &c->block;
+static void win_chunk_multiply(const win_chunk *c, const win_cut *cut, T *m, int add) {
+    const win_block *b = &c->block;
     const win_grid *g = b->grid;
     const win_slab *s = &b->slab;
     const int64_t pitch = b->size.pitch, inner = b->size.inner, ld = c->m_pitch;
     int64_t group[3], first, end;
-    FN(win_cut_group)(c, cut, group);
+    win_cut_group(c, cut, group);
     const int64_t slice = win_slab_tap(g, s, cut->d0 / inner, &first, &end);
     for (int x = 0; x < g->points; x++, m += c->m_rows * ld) {
         if (!win_group_has(g, group, x)) continue;
@@ -226,24 +220,23 @@ static void FN(win_chunk_multiply)(const FN(win_chunk) * c, const FN(win_cut) * 
         for (int64_t i = 0; i < s->size.images; i++) {
             const int64_t row_z = x * s->places + (i * s->size.deep + first) * line;
             const int64_t row_v = x * s->inputs + (i * s->slices + slice) * line;
-            FN(win_chunk_chains)(c, cut, count, c->z + row_z * c->z_pitch + cut->k0,
-                                 b->v + row_v * pitch + cut->d0 % inner, m, add || i);
+            win_chunk_chains(c, cut, count, c->z + row_z * c->z_pitch + cut->k0,
+                             b->v + row_v * pitch + cut->d0 % inner, m, add || i);
         }
     }
 }
 
 /* m transformed back: to the sums, stored (`begin`) or added, and at the `end` from there to dW, if
  * all taps are of one group. A row that begins and ends goes to dW straight from cache. */
-static void FN(win_chunk_back)(const FN(win_chunk) * c, const FN(win_cut) * cut, const T *m,
-                               int begin, int end) {
+static void win_chunk_back(const win_chunk *c, const win_cut *cut, const T *m, int begin, int end) {
     const win_grid *g = c->block.grid;
     const int64_t depth = c->block.size.depth, pitch = begin && end ? TILE_NR : depth;
-    const FN(win_place) to = {WIN_TAPS * pitch, pitch};
-    const FN(win_fn) back = begin ? FN(win_grad_filter) : FN(win_grad_filter_add);
+    const win_place to = {WIN_TAPS * pitch, pitch};
+    const win_fn back = begin ? win_grad_filter : win_grad_filter_add;
     const int64_t channels = fc_min(cut->width, c->block.p->channels - cut->d0);
     T local[WIN_TAPS * WIN_TAPS * TILE_NR] __attribute__((aligned(64)));
     int64_t group[3], at[WIN_IN * WIN_IN];
-    FN(win_cut_group)(c, cut, group);
+    win_cut_group(c, cut, group);
     const int r = win_group_high(g, group), s = win_group_wide(g, group);
     for (int x = 0; x < g->points; x++)
         at[x / g->wide * WIN_IN + x % g->wide] = x * c->m_rows * c->m_pitch;
@@ -251,47 +244,47 @@ static void FN(win_chunk_back)(const FN(win_chunk) * c, const FN(win_cut) * cut,
         T *sum =
             begin && end ? local : c->sum + (cut->k0 + i - c->sum_k) * c->taps * depth + cut->d0;
         back(r, s, cut->width, m + i * c->m_pitch, sum, to, at, NULL, c->block.odd);
-        if (end) FN(win_lay_out_weight)(c, sum, pitch, cut->k0 + i, cut->d0, channels);
+        if (end) win_lay_out_weight(c, sum, pitch, cut->k0 + i, cut->d0, channels);
     }
 }
 
 /* Add the chunk to one block of the sums. */
-static void FN(win_chunk_block)(const FN(win_chunk) * c, int64_t i) {
-    const FN(win_cut) cut = FN(win_cut_at)(c, i);
-    FN(win_chunk_multiply)(c, &cut, c->block.m, 0);
-    FN(win_chunk_back)(c, &cut, c->block.m, c->begin, c->end);
+static void win_chunk_block(const win_chunk *c, int64_t i) {
+    const win_cut cut = win_cut_at(c, i);
+    win_chunk_multiply(c, &cut, c->block.m, 0);
+    win_chunk_back(c, &cut, c->block.m, c->begin, c->end);
 }
 
 /* The only chunk's products of rows number i of the cuts, whose taps are of several groups, to
  * dW. */
-static void FN(win_chunk_rows)(FN(win_chunk) * c, int64_t i, int64_t cuts) {
+static void win_chunk_rows(win_chunk *c, int64_t i, int64_t cuts) {
     const int64_t depth = c->block.size.depth;
-    const FN(win_cut) first = FN(win_cut_at)(c, i * cuts);
+    const win_cut first = win_cut_at(c, i * cuts);
     c->sum_k = first.k0;
-    for (int64_t k = 0; k < cuts; k++) FN(win_chunk_block)(c, i * cuts + k);
+    for (int64_t k = 0; k < cuts; k++) win_chunk_block(c, i * cuts + k);
     for (int64_t k = 0; k < first.rows; k++)
-        FN(win_lay_out_weight)(c, c->sum + k * c->taps * depth, depth, first.k0 + k, 0,
-                               c->block.p->channels);
+        win_lay_out_weight(c, c->sum + k * c->taps * depth, depth, first.k0 + k, 0,
+                           c->block.p->channels);
 }
 
 /* Slabs [first, end) of an extent to the sums. */
-static void FN(win_sum_slabs)(const FN(win_chunk) * part, const win_extent *size, int64_t first,
-                              int64_t end) {
-    FN(win_chunk) c = *part;
-    FN(win_block) *b = &c.block;
-    const int64_t cuts = FN(win_cuts)(&c), items = FN(win_cut_items)(&c);
+static void win_sum_slabs(const win_chunk *part, const win_extent *size, int64_t first,
+                          int64_t end) {
+    win_chunk c = *part;
+    win_block *b = &c.block;
+    const int64_t cuts = win_cuts(&c), items = win_cut_items(&c);
     for (int64_t at = first; at < end; at++) {
-        FN(win_chunk_slab)(&c, size, at);
-        const int64_t pieces = FN(win_chunk_pieces)(&c, size->flat);
-        for (int64_t i = 0; i < pieces; i++) FN(win_chunk_piece)(&c, size->flat, i);
+        win_chunk_slab(&c, size, at);
+        const int64_t pieces = win_chunk_pieces(&c, size->flat);
+        for (int64_t i = 0; i < pieces; i++) win_chunk_piece(&c, size->flat, i);
         for (int64_t i = 0; i < cuts; i++) {
-            const FN(win_cut) cut = FN(win_cut_at)(&c, i);
-            FN(win_chunk_multiply)(&c, &cut, b->m + i * items, at > first);
+            const win_cut cut = win_cut_at(&c, i);
+            win_chunk_multiply(&c, &cut, b->m + i * items, at > first);
         }
     }
     for (int64_t i = 0; i < cuts; i++) {
-        const FN(win_cut) cut = FN(win_cut_at)(&c, i);
-        FN(win_chunk_back)(&c, &cut, b->m + i * items, 1, c.end);
+        const win_cut cut = win_cut_at(&c, i);
+        win_chunk_back(&c, &cut, b->m + i * items, 1, c.end);
     }
 }
 
@@ -299,10 +292,9 @@ static void FN(win_sum_slabs)(const FN(win_chunk) * part, const win_extent *size
 typedef struct {
     const conv_problem *p;
     int64_t kb, cb, wide, count;
-} FN(win_blocks);
+} win_blocks;
 
-static conv_problem FN(win_block_at)(const FN(win_blocks) * w, int64_t i, int64_t *k0,
-                                     int64_t *c0) {
+static conv_problem win_block_at(const win_blocks *w, int64_t i, int64_t *k0, int64_t *c0) {
     conv_problem p = *w->p;
     *k0 = i / w->wide * w->kb;
     *c0 = i % w->wide * w->cb;
@@ -312,15 +304,15 @@ static conv_problem FN(win_block_at)(const FN(win_blocks) * w, int64_t i, int64_
 }
 
 /* The longer side is halved, in whole vectors, until the products fit. */
-static FN(win_blocks) FN(win_blocks_of)(const conv_problem *p, const win_grid *grid) {
-    FN(win_blocks) w = {.p = p, .kb = p->cols, .cb = p->channels};
+static win_blocks win_blocks_of(const conv_problem *p, const win_grid *grid) {
+    win_blocks w = {.p = p, .kb = p->cols, .cb = p->channels};
     for (;;) {
         int64_t k0, c0;
         w.wide = fc_ceil_div(p->channels, w.cb);
         w.count = w.wide * fc_ceil_div(p->cols, w.kb);
-        const conv_problem block = FN(win_block_at)(&w, 0, &k0, &c0);
-        const FN(win_chunk) c = FN(win_chunk_of)(&block, grid);
-        const int64_t bytes = FN(win_cuts)(&c) * FN(win_cut_items)(&c) * (int64_t)sizeof(T);
+        const conv_problem block = win_block_at(&w, 0, &k0, &c0);
+        const win_chunk c = win_chunk_of(&block, grid);
+        const int64_t bytes = win_cuts(&c) * win_cut_items(&c) * (int64_t)sizeof(T);
         const int64_t k = fc_round_up(fc_ceil_div(w.kb, 2), VL);
         const int64_t cs = fc_round_up(fc_ceil_div(w.cb, 2), VL);
         const int can_k = k < w.kb, can_c = p->channels % VL == 0 && cs < w.cb;
@@ -331,14 +323,14 @@ static FN(win_blocks) FN(win_blocks_of)(const conv_problem *p, const win_grid *g
 }
 
 /* A task is a block of dW and a part of the tiles. */
-static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) * like, const T *dy,
-                                 const T *x, T *dw, int threads) {
+static int win_weight_blocks(const win_blocks *w, const win_chunk *like, const T *dy, const T *x,
+                             T *dw, int threads) {
     const conv_problem *p = w->p;
     const win_grid *grid = like->block.grid;
     int64_t k0, c0;
-    const conv_problem first = FN(win_block_at)(w, 0, &k0, &c0);
-    const FN(win_chunk) most = FN(win_chunk_of)(&first, grid);
-    const int64_t items = FN(win_tile_items)(&most);
+    const conv_problem first = win_block_at(w, 0, &k0, &c0);
+    const win_chunk most = win_chunk_of(&first, grid);
+    const int64_t items = win_tile_items(&most);
     int64_t parts = fc_max(1, fc_min(WIN_PARTS / w->count, grid->tiles / WIN_PART_TILES));
     const int64_t bytes = WIN_PART_BYTES + (fc_l2_bytes() - (1 << 20)) / 4;
     int64_t count = bytes / ((int64_t)sizeof(T) * items);
@@ -349,8 +341,8 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
     parts = fc_min(parts, slabs);
     const int64_t v_items = grid->points * win_slab_inputs(p, grid, &slab) * most.block.size.pitch;
     const int64_t z_items = grid->points * win_slab_places(&slab) * most.z_pitch;
-    const int64_t m_items = FN(win_cuts)(&most) * FN(win_cut_items)(&most);
-    const int64_t each = v_items + z_items + m_items + FN(win_local_items)(&most);
+    const int64_t m_items = win_cuts(&most) * win_cut_items(&most);
+    const int64_t each = v_items + z_items + m_items + win_local_items(&most);
     const int64_t sums = w->kb * most.taps * most.block.size.depth;
     const int64_t row = p->channels * p->ntaps;
     T *scratch = fc_scratch(threads * each, sizeof(T));
@@ -364,8 +356,8 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
 #pragma omp for schedule(dynamic)
             for (int64_t i = 0; i < w->count * parts; i++) {
                 int64_t k, c;
-                const conv_problem block = FN(win_block_at)(w, i / parts, &k, &c);
-                FN(win_chunk) part = FN(win_chunk_of)(&block, grid);
+                const conv_problem block = win_block_at(w, i / parts, &k, &c);
+                win_chunk part = win_chunk_of(&block, grid);
                 T odd[VL] = {0};
                 part.block.odd = odd;
                 part.block.input = like->block.input;
@@ -382,15 +374,15 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 part.z = mine + v_items;
                 part.block.m = mine + v_items + z_items;
                 part.block.local = part.block.m + m_items;
-                FN(win_sum_slabs)(&part, &slab, i % parts * slabs / parts,
-                                  (i % parts + 1) * slabs / parts);
-                FN(win_tell)(odd, like->spread);
+                win_sum_slabs(&part, &slab, i % parts * slabs / parts,
+                              (i % parts + 1) * slabs / parts);
+                win_tell(odd, like->spread);
             }
 #pragma omp for schedule(dynamic)
             for (int64_t i = 0; i < (sum ? w->count * w->kb : 0); i++) { /* rows of dW's blocks */
                 int64_t k, c;
-                const conv_problem block = FN(win_block_at)(w, i / w->kb, &k, &c);
-                FN(win_chunk) all = FN(win_chunk_of)(&block, grid);
+                const conv_problem block = win_block_at(w, i / w->kb, &k, &c);
+                win_chunk all = win_chunk_of(&block, grid);
                 const int64_t depth = all.block.size.depth, n = all.taps * depth, e = i % w->kb;
                 T *total = sum + i / w->kb * parts * sums + e * n;
                 if (e >= block.cols) continue;
@@ -399,8 +391,8 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
                 all.row = row;
                 all.dw = dw + (group * p->cols + k) * row + c * p->ntaps;
                 all.place = like->place;
-                all.block.local = mine + each - FN(win_local_items)(&most);
-                FN(win_lay_out_weight)(&all, total, depth, e, 0, block.channels);
+                all.block.local = mine + each - win_local_items(&most);
+                win_lay_out_weight(&all, total, depth, e, 0, block.channels);
             }
         }
     }
@@ -410,17 +402,17 @@ static int FN(win_weight_blocks)(const FN(win_blocks) * w, const FN(win_chunk) *
 }
 
 /* V and Z of a chunk of tiles, made by all threads, multiplied by all. */
-static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * like, const T *dy,
-                                 const T *x, T *dw, int threads) {
-    FN(win_chunk) all = *like;
+static int win_weight_chunks(const conv_problem *p, const win_chunk *like, const T *dy, const T *x,
+                             T *dw, int threads) {
+    win_chunk all = *like;
     const win_grid *grid = all.block.grid;
-    const FN(win_sizes) size = all.block.size;
-    const int64_t most = WIN_CHUNK_BYTES / ((int64_t)sizeof(T) * FN(win_tile_items)(&all));
+    const win_sizes size = all.block.size;
+    const int64_t most = WIN_CHUNK_BYTES / ((int64_t)sizeof(T) * win_tile_items(&all));
     const int64_t count = win_equal(grid->tiles, fc_max(most, 2 * TILE_MR));
     const win_extent slab = win_slab_extent(p, grid, count);
     const int64_t slabs = win_slab_count(p, grid, &slab);
-    const int64_t m_items = FN(win_cut_items)(&all), cuts = FN(win_cuts)(&all);
-    const int64_t each = m_items + FN(win_local_items)(&all), line = all.taps * size.depth;
+    const int64_t m_items = win_cut_items(&all), cuts = win_cuts(&all);
+    const int64_t each = m_items + win_local_items(&all), line = all.taps * size.depth;
     /* Several groups share lines of dW, and are laid out together: of some rows, from sums in
      * cache, or of all when the last chunk is done. */
     const int shared = grid->groups > 1, by_rows = shared && slabs == 1;
@@ -442,31 +434,31 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
         all.block.group = group;
         all.dw = dw + group * p->cols * all.row;
         for (int64_t at = 0; at < slabs; at++) {
-            FN(win_chunk_slab)(&all, &slab, at);
-            const int64_t pieces = FN(win_chunk_pieces)(&all, WIN_GRAD_TILES);
+            win_chunk_slab(&all, &slab, at);
+            const int64_t pieces = win_chunk_pieces(&all, WIN_GRAD_TILES);
             const int last = at == slabs - 1;
             all.begin = at == 0;
             all.end = last && !shared;
 #pragma omp parallel num_threads(threads) if (threads > 1)
             {
-                FN(win_chunk) chunk = all;
+                win_chunk chunk = all;
                 T odd[VL] = {0};
                 chunk.block.odd = odd;
                 chunk.block.m = scratch + fc_thread() * each;
                 chunk.block.local = chunk.block.m + m_items;
                 if (by_rows) chunk.sum = sum + fc_thread() * all.m_rows * line;
 #pragma omp for schedule(dynamic)
-                for (int64_t i = 0; i < pieces; i++) FN(win_chunk_piece)(&chunk, WIN_GRAD_TILES, i);
+                for (int64_t i = 0; i < pieces; i++) win_chunk_piece(&chunk, WIN_GRAD_TILES, i);
 #pragma omp for schedule(dynamic)
                 for (int64_t i = 0; i < (by_rows ? bands : cuts); i++) {
-                    if (by_rows) FN(win_chunk_rows)(&chunk, i, cuts / bands);
-                    else FN(win_chunk_block)(&chunk, i);
+                    if (by_rows) win_chunk_rows(&chunk, i, cuts / bands);
+                    else win_chunk_block(&chunk, i);
                 }
 #pragma omp for schedule(static)
                 for (int64_t k = 0; k < (shared && last && !by_rows ? p->cols : 0); k++)
-                    FN(win_lay_out_weight)(&chunk, sum + k * line, size.depth, k, 0, p->channels);
+                    win_lay_out_weight(&chunk, sum + k * line, size.depth, k, 0, p->channels);
                 if (all.stream) STREAMED();
-                FN(win_tell)(odd, all.spread);
+                win_tell(odd, all.spread);
             }
         }
     }
@@ -477,17 +469,16 @@ static int FN(win_weight_chunks)(const conv_problem *p, const FN(win_chunk) * li
     return status;
 }
 
-static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, const T *dy,
-                                const T *x, T *dw, int threads) {
-    FN(win_transform) input, grad;
+static int win_weight_solve(const conv_problem *p, const win_grid *grid, const T *dy, const T *x,
+                            T *dw, int threads) {
+    win_transform input, grad;
     if (!grid->tiles) {
         memset(dw, 0, (size_t)(p->groups * p->cols * p->depth) * sizeof(T));
         return FC_OK;
     }
-    FN(win_transform_make)(&input, WIN_INPUT, FN(win_input), grid, win_has_tails(p, grid));
-    FN(win_transform_make)(&grad, WIN_GRAD_OUTPUT, FN(win_grad_output), grid,
-                           win_has_tails(p, grid));
-    FN(win_chunk) like = FN(win_chunk_of)(p, grid);
+    win_transform_make(&input, WIN_INPUT, win_input, grid, win_has_tails(p, grid));
+    win_transform_make(&grad, WIN_GRAD_OUTPUT, win_grad_output, grid, win_has_tails(p, grid));
+    win_chunk like = win_chunk_of(p, grid);
     like.block.input = &input;
     like.grad = &grad;
     int spread = 0;
@@ -500,16 +491,16 @@ static int FN(win_weight_solve)(const conv_problem *p, const win_grid *grid, con
             const int64_t tap = win_tap_at(p, grid, at, x / WIN_TAPS, x % WIN_TAPS);
             if (tap >= 0) like.place[tap][0] = k, like.place[tap][1] = x;
         }
-    const FN(win_blocks) blocks = FN(win_blocks_of)(p, grid);
+    const win_blocks blocks = win_blocks_of(p, grid);
     const int few = blocks.count <= (grid->shared > 1 ? 1 : WIN_MOST_BLOCKS);
-    const int status = few ? FN(win_weight_blocks)(&blocks, &like, dy, x, dw, threads)
-                           : FN(win_weight_chunks)(p, &like, dy, x, dw, threads);
+    const int status = few ? win_weight_blocks(&blocks, &like, dy, x, dw, threads)
+                           : win_weight_chunks(p, &like, dy, x, dw, threads);
     fc_free(like.place);
     return status == FC_OK && spread ? FC_NOT_FINITE : status;
 }
 
-static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *dy, const void *x,
-                                             const void *bias, void *dw, int threads) {
+static int conv_backward_weight_winograd(const fc_conv_geom *g, const void *dy, const void *x,
+                                         const void *bias, void *dw, int threads) {
     (void)bias;
     int status = fc_conv_check(g);
     if (status) return status;
@@ -519,7 +510,7 @@ static int FN(conv_backward_weight_winograd)(const fc_conv_geom *g, const void *
     win_grid grid = {0};
     status = conv_problem_forward(&p, g);
     if (status == FC_OK) status = win_grid_make(&grid, &p, p.channels % VL != 0);
-    if (status == FC_OK) status = FN(win_weight_solve)(&p, &grid, dy, x, dw, threads);
+    if (status == FC_OK) status = win_weight_solve(&p, &grid, dy, x, dw, threads);
     win_grid_free(&grid);
     conv_problem_free(&p);
     return status;

@@ -6,10 +6,7 @@
  *
  * A tile begins at zero and adds what it has to the sums at its end: the error grows with the
  * outputs of a strip and the number of strips, not with their product. */
-#ifndef DW_SUM_TILES
-#define DW_SUM_TILES
 enum { DW_SUM_LINES = 5, DW_SUM_NP = 4 }; /* rows of a tile at most; outputs that share columns */
-#endif
 
 /* Rows [0, rows) of a strip of outputs, and where x lies that they meet: in copies or in place. */
 typedef struct {
@@ -21,11 +18,11 @@ typedef struct {
     T *sum;                                /* [k][channel of dy's group][lanes] of the first line */
     int64_t w_line, w_pitch, w_channel;    /* between lines, taps, channels */
     const uint32_t *inside;                /* [cols]: bit k says that tap k is inside */
-} FN(dw_strip);
+} dw_strip;
 
 /* acc[r][k] += dy[i] * x[r][i*step + k] for DW_SUM_NP outputs; x goes on by as many. */
-INLINE void FN(dw_sum_outputs)(const int kw, const int step, const int nr, const T *g,
-                               int64_t dy_col, const T **x, int64_t x_tap, vec (*acc)[7]) {
+INLINE void dw_sum_outputs(const int kw, const int step, const int nr, const T *g, int64_t dy_col,
+                           const T **x, int64_t x_tap, vec (*acc)[7]) {
     const int cols = (DW_SUM_NP - 1) * step + kw;
     vec gv[DW_SUM_NP];
     UNROLL
@@ -50,8 +47,8 @@ INLINE void FN(dw_sum_outputs)(const int kw, const int step, const int nr, const
 }
 
 /* sum[r][k] += dy[i] * x[line r][i*step + k] over the strip's outputs; x: of the first row. */
-INLINE void FN(tile_dw_sum)(const int kw, const int step, const int nr, const FN(dw_strip) * s,
-                            const T *const *lines) {
+INLINE void tile_dw_sum(const int kw, const int step, const int nr, const dw_strip *s,
+                        const T *const *lines) {
     const int64_t dy_col = s->dy_col, x_step = s->x_step, x_tap = s->x_tap, cols = s->cols;
     const uint32_t all = (1u << kw) - 1;
     vec acc[DW_SUM_LINES][7];
@@ -68,7 +65,7 @@ INLINE void FN(tile_dw_sum)(const int kw, const int step, const int nr, const FN
             const uint32_t in = s->inside[i];
             if (step <= 2 && i + DW_SUM_NP <= cols && in == all &&
                 s->inside[i + DW_SUM_NP - 1] == all) {
-                FN(dw_sum_outputs)(kw, step, nr, g, dy_col, x, x_tap, acc);
+                dw_sum_outputs(kw, step, nr, g, dy_col, x, x_tap, acc);
                 i += DW_SUM_NP - 1;
                 g += (DW_SUM_NP - 1) * dy_col;
                 continue;
@@ -96,9 +93,8 @@ INLINE void FN(tile_dw_sum)(const int kw, const int step, const int nr, const FN
 
 /* nj channels of dy's groups, from channel j of the plane on (at g itself where a group is whole
  * vectors). */
-INLINE void FN(dw_sum_channels)(const int group, const int kw, const int nr, const int nj,
-                                const int j, const FN(dw_strip) * s, const T *const *lines,
-                                const T *g0, T *sum) {
+INLINE void dw_sum_channels(const int group, const int kw, const int nr, const int nj, const int j,
+                            const dw_strip *s, const T *const *lines, const T *g0, T *sum) {
     const int64_t dy_col = s->dy_col, x_step = s->x_step, cols = s->cols;
     __asm__ volatile("" : "+r"(g0) : : "memory"); /* one block of channels after the other */
     vec acc[DW_SUM_LINES][7][8];
@@ -118,7 +114,7 @@ INLINE void FN(dw_sum_channels)(const int group, const int kw, const int nr, con
             vec gv[8];
             UNROLL
             for (int n = 0; n < nj; n++)
-                gv[n] = FN(dw_spread)(group, group >= VL ? 0 : j + n, group >= VL ? g + n : g);
+                gv[n] = dw_spread(group, group >= VL ? 0 : j + n, group >= VL ? g + n : g);
             UNROLL
             for (int r = 0; r < nr; r++) {
                 UNROLL
@@ -147,39 +143,35 @@ INLINE void FN(dw_sum_channels)(const int group, const int kw, const int nr, con
 
 /* sum[r][k][j] += dy[i][channel j of the lane's group] * x[line r][i*step + k] over the strip's
  * outputs. Channels beyond the last of a group, to a multiple of nj, get sums that nobody reads. */
-INLINE void FN(tile_dw_sum_group)(const int group, const int kw, const int nr, const int nj,
-                                  const FN(dw_strip) * s, const T *const *lines) {
+INLINE void tile_dw_sum_group(const int group, const int kw, const int nr, const int nj,
+                              const dw_strip *s, const T *const *lines) {
     const T *g = s->dy;
     T *sum = s->sum;
     if (group >= VL) {
         int64_t j = 0;
         for (; j + nj <= s->count; j += nj, g += nj, sum += nj * s->w_channel)
-            FN(dw_sum_channels)(group, kw, nr, nj, 0, s, lines, g, sum);
+            dw_sum_channels(group, kw, nr, nj, 0, s, lines, g, sum);
         for (; j < s->count; j++, g++, sum += s->w_channel)
-            FN(dw_sum_channels)(group, kw, nr, 1, 0, s, lines, g, sum);
+            dw_sum_channels(group, kw, nr, 1, 0, s, lines, g, sum);
         return;
     }
     for (int64_t j0 = 0; j0 < s->count; j0 += group, g += VL) {
         UNROLL
         for (int j = 0; j < group; j += nj, sum += nj * s->w_channel) {
             if (j && j0 + j >= s->count) break;
-            FN(dw_sum_channels)(group, kw, nr, nj, j, s, lines, g, sum);
+            dw_sum_channels(group, kw, nr, nj, j, s, lines, g, sum);
         }
     }
 }
 
-#define dw_sum_fn FN(dw_sum_fn)
-typedef void (*dw_sum_fn)(const FN(dw_strip) *, const T *const *lines);
+typedef void (*dw_sum_fn)(const dw_strip *, const T *const *lines);
 /* [step - 1][kw][lines - 1], step 3 being any other; NULL where there is none */
-typedef dw_sum_fn FN(dw_sum_table)[3][8][DW_SUM_LINES];
-#define DW_SUM(kw, step, nr)                                                      \
-    NOINLINE void FN(tile_dw_sum_1_##kw##_##step##_##nr)(const FN(dw_strip) * s,  \
-                                                         const T *const *lines) { \
-        FN(tile_dw_sum)(kw, step, nr, s, lines);                                  \
+typedef dw_sum_fn dw_sum_table[3][8][DW_SUM_LINES];
+#define DW_SUM(kw, step, nr)                                                                     \
+    NOINLINE void tile_dw_sum_1_##kw##_##step##_##nr(const dw_strip *s, const T *const *lines) { \
+        tile_dw_sum(kw, step, nr, s, lines);                                                     \
     }
-#define DW_SUM_NAME(kw, step, nr) [step - 1][kw][nr - 1] = FN(tile_dw_sum_1_##kw##_##step##_##nr),
-#undef DW_SUMS_OF
-#undef DW_SUMS_ANY
+#define DW_SUM_NAME(kw, step, nr) [step - 1][kw][nr - 1] = tile_dw_sum_1_##kw##_##step##_##nr,
 /* The accumulators, four outputs and a column in registers. */
 #if VEC_BYTES == 64 || defined(__aarch64__)
 #define DW_SUMS_OF(F, step) \
@@ -207,4 +199,4 @@ typedef dw_sum_fn FN(dw_sum_table)[3][8][DW_SUM_LINES];
     DW_SUMS_OF(F, 2) \
     DW_SUMS_ANY(F, 1) DW_SUMS_ANY(F, 2) DW_SUMS_ANY(F, 3) F(3, 3, 1) F(3, 3, 2) F(3, 3, 3)
 DW_SUMS(DW_SUM)
-static const FN(dw_sum_table) FN(dw_sums) = {DW_SUMS(DW_SUM_NAME)};
+static const dw_sum_table dw_sums = {DW_SUMS(DW_SUM_NAME)};

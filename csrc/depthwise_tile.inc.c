@@ -3,20 +3,18 @@
  * A tile is P neighbouring outputs times the kw taps of a kernel row: P + kw - 1 vectors of x
  * (2P + kw - 2 with stride 2) and kw of the weight for P * kw FMAs. Columns beyond the edge read a
  * vector of zeros. */
-#ifndef DW_POSITIONS
 #define DW_POSITIONS 8 /* and down to DW_LEAST, so that rows of 7, 10 or 12 divide well */
 /* Rows of a block; bytes of x that neighbouring rows of it share: they and the weights stay in L1.
  */
 enum { DW_LEAST = 4, DW_ROWS = 8, DW_BLOCK_BYTES = 24 << 10 };
 #define DW_UNROLL _Pragma("GCC unroll 32")
 #define DW_SPAN (DW_POSITIONS - DW_LEAST + 1)
-#endif
 
 /* One row of kw taps at the first position of a row of outputs. */
 typedef struct {
     const T *x;
     int64_t w, part; /* offset of its weights; its place among the parts of a kernel row */
-} FN(dw_line);
+} dw_line;
 
 /* What the tiles of a block have in common. A lane is a channel of the target; x has `count`
  * channels of each group, laid out as depthwise_layout.inc.c says. */
@@ -26,11 +24,10 @@ typedef struct {
     int64_t w_pitch, w_channel, y_pitch, vectors; /* of w: between taps, channels of a group */
     int64_t count, plane, lane, lanes; /* plane: x's pitch; first lane of the block, of a group */
     const uint32_t *inside; /* of each part: bit j says that column j of the tile's x is inside */
-} FN(dw_block);
+} dw_block;
 
 /* Lane l of the result is lane l / group * group + j of x: channel j of every group. */
 #define DW_LANE(l, group, j) ((l) / (group) * (group) + (j))
-#undef DW_SPREAD
 #if VEC_BYTES / TYPE_BYTES == 2
 #define DW_SPREAD(x, n, j) SHUFFLE(x, x, DW_LANE(0, n, j), DW_LANE(1, n, j))
 #elif VEC_BYTES / TYPE_BYTES == 4
@@ -50,7 +47,7 @@ typedef struct {
 
 /* The operand of channel j of a group, from x at the vector's place (at channel j itself where a
  * group is whole vectors, group = VL). The cases are constants, as shuffles must be. */
-INLINE vec FN(dw_spread)(const int group, const int j, const T *x) {
+INLINE vec dw_spread(const int group, const int j, const T *x) {
     if (group >= VL && group > 1) return vset1(*x);
     const vec v = vload(x);
     switch (group > 1 ? group + j : 0) {
@@ -94,9 +91,9 @@ INLINE vec FN(dw_spread)(const int group, const int j, const T *x) {
 }
 
 /* acc[i] += w[k] * x[i*step + k][channel j of the lane's group], k < kw, i < np. */
-INLINE void FN(dw_taps)(const int group, const int kw, const int step, const int np, const int j,
-                        const T *w, int64_t w_pitch, const T *x, int64_t pitch, uint32_t inside,
-                        vec *acc) {
+INLINE void dw_taps(const int group, const int kw, const int step, const int np, const int j,
+                    const T *w, int64_t w_pitch, const T *x, int64_t pitch, uint32_t inside,
+                    vec *acc) {
     static const T zeros[VL] __attribute__((aligned(64)));
     const T *zero = zeros;
     /* Here and with PIN: one j after the other, or there are more vectors than registers. */
@@ -106,7 +103,7 @@ INLINE void FN(dw_taps)(const int group, const int kw, const int step, const int
     for (int k = 0; k < kw; k++) wv[k] = vload(w + k * w_pitch);
     DW_UNROLL
     for (int q = 0; q < (np - 1) * step + kw; q++) {
-        const vec xv = FN(dw_spread)(group, j, inside & 1u << q ? x : zero);
+        const vec xv = dw_spread(group, j, inside & 1u << q ? x : zero);
         UNROLL
         for (int k = 0; k < kw; k++) {
             const int i = (q - k) / step;
@@ -122,9 +119,8 @@ INLINE void FN(dw_taps)(const int group, const int kw, const int step, const int
 
 /* y[i][c] = bias[c] + sum over lines, j < count, k < kw of
  *     w[line][k][j][c] * x[line][i*step + k][channel j of c's group] */
-INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int np,
-                        const FN(dw_block) * b, const FN(dw_line) * lines, int64_t count,
-                        int64_t offset, T *y) {
+INLINE void tile_dw(const int group, const int kw, const int step, const int np, const dw_block *b,
+                    const dw_line *lines, int64_t count, int64_t offset, T *y) {
     const int64_t pitch = b->pitch, w_pitch = b->w_pitch, y_pitch = b->y_pitch;
     for (int64_t c = 0; c < b->vectors * VL; c += VL) {
         vec acc[DW_POSITIONS];
@@ -138,18 +134,18 @@ INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int
             const T *x = lines[e].x + offset + first, *w = b->weight + lines[e].w + c;
             if (whole) {
                 for (int64_t j = 0; j < b->count; j++, w += b->w_channel)
-                    FN(dw_taps)(group, kw, step, np, 0, w, w_pitch, x + j, pitch, inside, acc);
+                    dw_taps(group, kw, step, np, 0, w, w_pitch, x + j, pitch, inside, acc);
                 continue;
             }
             if (group == 1) { /* planes are lines of their own */
-                FN(dw_taps)(group, kw, step, np, 0, w, w_pitch, x, pitch, inside, acc);
+                dw_taps(group, kw, step, np, 0, w, w_pitch, x, pitch, inside, acc);
                 continue;
             }
             for (int64_t j0 = 0; j0 < b->count; j0 += group, x += b->plane) {
                 UNROLL
                 for (int j = 0; j < group; j++, w += b->w_channel) {
                     if (j && j0 + j >= b->count) break;
-                    FN(dw_taps)(group, kw, step, np, j, w, w_pitch, x, pitch, inside, acc);
+                    dw_taps(group, kw, step, np, j, w, w_pitch, x, pitch, inside, acc);
                 }
             }
         }
@@ -162,26 +158,22 @@ INLINE void FN(tile_dw)(const int group, const int kw, const int step, const int
     }
 }
 
-#define dw_tile_fn FN(dw_tile_fn)
-typedef void (*dw_tile_fn)(const FN(dw_block) *, const FN(dw_line) *, int64_t count, int64_t offset,
-                           T *y);
+typedef void (*dw_tile_fn)(const dw_block *, const dw_line *, int64_t count, int64_t offset, T *y);
 /* [step - 1][kw][positions - DW_LEAST]; NULL where there is none */
-typedef dw_tile_fn FN(dw_tile_table)[2][8][DW_SPAN];
+typedef dw_tile_fn dw_tile_table[2][8][DW_SPAN];
 #define DW_TILE(kw, step, np) DW_GROUP_TILE(1, kw, step, np)
 #define DW_GROUP_TILE(group, kw, step, np)                                                        \
-    NOINLINE void FN(tile_dw_##group##_##kw##_##step##_##np)(                                     \
-        const FN(dw_block) * b, const FN(dw_line) * lines, int64_t count, int64_t offset, T *y) { \
-        FN(tile_dw)(group, kw, step, np, b, lines, count, offset, y);                             \
+    NOINLINE void tile_dw_##group##_##kw##_##step##_##np(const dw_block *b, const dw_line *lines, \
+                                                         int64_t count, int64_t offset, T *y) {   \
+        tile_dw(group, kw, step, np, b, lines, count, offset, y);                                 \
     }
 #define DW_TILES(kw, step) \
     DW_TILE(kw, step, 4) DW_TILE(kw, step, 5) DW_TILE(kw, step, 6) DW_TILE(kw, step, 7)
-#define DW_NAMES(kw, step)                                            \
-    FN(tile_dw_1_##kw##_##step##_4), FN(tile_dw_1_##kw##_##step##_5), \
-        FN(tile_dw_1_##kw##_##step##_6), FN(tile_dw_1_##kw##_##step##_7)
+#define DW_NAMES(kw, step)                                                                 \
+    tile_dw_1_##kw##_##step##_4, tile_dw_1_##kw##_##step##_5, tile_dw_1_##kw##_##step##_6, \
+        tile_dw_1_##kw##_##step##_7
 #define DW_TILES_8(kw, step) DW_TILES(kw, step) DW_TILE(kw, step, 8)
-#define DW_NAMES_8(kw, step) DW_NAMES(kw, step), FN(tile_dw_1_##kw##_##step##_8)
-#undef DW_TILES_7
-#undef DW_NAMES_7
+#define DW_NAMES_8(kw, step) DW_NAMES(kw, step), tile_dw_1_##kw##_##step##_8
 /* 7 weights and 8 sums need more than 16 registers. */
 #if VEC_BYTES == 64 || defined(__aarch64__)
 #define DW_TILES_7 DW_TILES_8
@@ -207,4 +199,4 @@ DW_TILES_7(7, 2)
             [3] = {DW_NAMES_8(3, 2)}, [5] = {DW_NAMES_8(5, 2)}, [7] = {DW_NAMES_7(7, 2)} \
         }                                                                                \
     }
-static const FN(dw_tile_table) FN(dw_tiles) = DW_TABLE;
+static const dw_tile_table dw_tiles = DW_TABLE;

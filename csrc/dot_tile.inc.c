@@ -4,22 +4,19 @@
  * added up at the end, VL sums at a time: about three instructions a sum. For results with too few
  * columns to fill a vector, and for a few rows against weights that are not worth packing: a row
  * of (K, C) is one column. */
-#ifndef DOTS
 /* Sums of a tile: with one of A and nb of B they fit the registers. At most DOT_COLS rows of B. */
 #define DOTS (TILE_NRV == 4 ? 16 : VEC_BYTES == 32 ? 8 : 4)
 #define DOT_COLS 4
 /* Rows of A in a tile where they are streams. */
 #define DOT_STREAMS(nb) ((nb) * 4 <= DOTS ? 4 : DOTS / (nb))
-#endif
 
 /* From element n on: a mask of the last n lanes. */
-static const lane_int FN(last_lanes)[2 * VL] = {[VL... 2 * VL - 1] = -1};
+static const lane_int last_lanes[2 * VL] = {[VL... 2 * VL - 1] = -1};
 
 /* A(i, e) = a[seg[2s] + i*lda + e] and B(j, e) = b[seg[2s+1] + j*ldb + e] for the runs s and
  * VL <= length elements e each; sums[i*nb + j], in whole vectors. */
-INLINE void FN(tile_dots)(const int na, const int nb, int64_t runs, const int64_t *seg,
-                          int64_t length, const T *a, int64_t lda, const T *b, int64_t ldb,
-                          T *sums) {
+INLINE void tile_dots(const int na, const int nb, int64_t runs, const int64_t *seg, int64_t length,
+                      const T *a, int64_t lda, const T *b, int64_t ldb, T *sums) {
     vec acc[DOTS];
     UNROLL
     for (int i = 0; i < DOTS; i++) acc[i] = vset1(0);
@@ -38,7 +35,7 @@ INLINE void FN(tile_dots)(const int na, const int nb, int64_t runs, const int64_
             }
         }
         if (e == length) continue;
-        const ivec counted = *(const ivec_u *)(FN(last_lanes) + length % VL);
+        const ivec counted = *(const ivec_u *)(last_lanes + length % VL);
         const vec zero = vset1(0);
         e = length - VL; /* the lanes that the vectors before have left */
         vec bv[DOT_COLS];
@@ -52,15 +49,15 @@ INLINE void FN(tile_dots)(const int na, const int nb, int64_t runs, const int64_
         }
     }
     UNROLL
-    for (int i = 0; i < DOTS; i += VL) vstore(sums + i, FN(sum_square)(acc + i));
+    for (int i = 0; i < DOTS; i += VL) vstore(sums + i, sum_square(acc + i));
 }
 
-typedef void (*FN(dots_fn))(int64_t runs, const int64_t *seg, int64_t length, const T *a,
-                            int64_t lda, const T *b, int64_t ldb, T *sums);
-#define DOTS_DEFINE(name, na, nb)                                                        \
-    NOINLINE void FN(name)(int64_t runs, const int64_t *seg, int64_t length, const T *a, \
-                           int64_t lda, const T *b, int64_t ldb, T *sums) {              \
-        FN(tile_dots)(na, nb, runs, seg, length, a, lda, b, ldb, sums);                  \
+typedef void (*dots_fn)(int64_t runs, const int64_t *seg, int64_t length, const T *a, int64_t lda,
+                        const T *b, int64_t ldb, T *sums);
+#define DOTS_DEFINE(name, na, nb)                                                                 \
+    NOINLINE void name(int64_t runs, const int64_t *seg, int64_t length, const T *a, int64_t lda, \
+                       const T *b, int64_t ldb, T *sums) {                                        \
+        tile_dots(na, nb, runs, seg, length, a, lda, b, ldb, sums);                               \
     }
 DOTS_DEFINE(tile_dots_1, DOTS, 1)
 DOTS_DEFINE(tile_dots_2, DOTS / 2, 2)
@@ -77,10 +74,10 @@ DOTS_DEFINE(tile_dot_2, 1, 2)
 DOTS_DEFINE(tile_dot_3, 1, 3)
 DOTS_DEFINE(tile_dot_4, 1, 4)
 /* [one, many, or streams of rows of A][nb - 1] */
-static const FN(dots_fn) FN(tiles_of_dots)[3][DOT_COLS] = {
-    {FN(tile_dot_1), FN(tile_dot_2), FN(tile_dot_3), FN(tile_dot_4)},
-    {FN(tile_dots_1), FN(tile_dots_2), FN(tile_dots_3), FN(tile_dots_4)},
-    {FN(tile_streams_1), FN(tile_streams_2), FN(tile_streams_3), FN(tile_dots_4)},
+static const dots_fn tiles_of_dots[3][DOT_COLS] = {
+    {tile_dot_1, tile_dot_2, tile_dot_3, tile_dot_4},
+    {tile_dots_1, tile_dots_2, tile_dots_3, tile_dots_4},
+    {tile_streams_1, tile_streams_2, tile_streams_3, tile_dots_4},
 };
 
 /* C(i, j) = c[i*ci + j*cj]: A[rows] times B[cols], over the runs, plus a bias by i or by j. */
@@ -91,11 +88,11 @@ typedef struct {
     T *c;
     int add;     /* to what is there */
     int streams; /* rows of A are long, and come from memory */
-} FN(dots);
+} dot_sums;
 
 /* `count` rows of sums from row i on, nb columns from j on. */
-INLINE void FN(lay_out_dots)(const FN(dots) * d, const T *restrict sums, int64_t i, int64_t count,
-                             int64_t j, const int64_t nb) {
+INLINE void lay_out_dots(const dot_sums *d, const T *restrict sums, int64_t i, int64_t count,
+                         int64_t j, const int64_t nb) {
     T *c = d->c + i * d->ci + j * d->cj;
     if (d->cj == 1 && d->ci == nb && !d->add && !d->bias_i) { /* the sums' own order */
         if (d->bias_j) {
@@ -120,7 +117,7 @@ INLINE void FN(lay_out_dots)(const FN(dots) * d, const T *restrict sums, int64_t
     }
 }
 
-static void FN(multiply_dots)(const FN(dots) * d) {
+static void multiply_dots(const dot_sums *d) {
     T sums[DOTS];
     /* Rows of A that several turns over B read stay in cache. */
     const int64_t block = d->cols > DOT_COLS ? DOTS : d->rows;
@@ -132,10 +129,10 @@ static void FN(multiply_dots)(const FN(dots) * d) {
             for (int64_t i = i0, na; i < i1; i += na) {
                 const int many = i + most <= i1;
                 na = many ? most : 1;
-                FN(tiles_of_dots)
-                [many ? 1 + d->streams : 0][nb - 1](d->runs, d->seg, d->length, d->a + i *d->lda,
-                                                    d->lda, d->b + j *d->ldb, d->ldb, sums);
-                FN(lay_out_dots)(d, sums, i, na, j, nb);
+                tiles_of_dots[many ? 1 + d->streams : 0][nb - 1](d->runs, d->seg, d->length,
+                                                                 d->a + i * d->lda, d->lda,
+                                                                 d->b + j * d->ldb, d->ldb, sums);
+                lay_out_dots(d, sums, i, na, j, nb);
             }
         }
     }

@@ -6,7 +6,6 @@
  * Contract: pointers need no alignment; B and C rows are readable for NRV*VL elements; nothing is
  * allocated, checked or threaded here. A function named tile_ must keep its accumulators in
  * registers (`make asm`). */
-#ifndef TILE_MR
 #define TILE_MR 6
 #define TILE_AHEAD 8 /* rows */
 /* Vectors per row of a tile: MR*NRV accumulators, NRV of B and one broadcast must fit the file. */
@@ -18,17 +17,11 @@
 #define TILE_STEPS 1 /* more of them spill */
 #endif
 #define TILE_NR (TILE_NRV * VL)
-#endif
 
 /* How a tile meets C: overwrite it, overwrite with the bias added, add to it, or overwrite it past
  * the caches (tile_ahead alone; C and its rows begin at whole vectors). */
-#ifndef FC_TILE_MODES
-#define FC_TILE_MODES
 enum { TILE_STORE, TILE_BIAS, TILE_ADD, TILE_STREAM };
-#endif
 
-#define tile_fn FN(tile_fn)
-#define tile_ahead_fn FN(tile_ahead_fn)
 /* A(i, d) = a[i*lda + d] for tile_rows, a[d*lda + i] for tile_cols. */
 typedef void (*tile_fn)(int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c,
                         int64_t ldc, const T *bias, int mode);
@@ -38,9 +31,9 @@ typedef void (*tile_fn)(int64_t depth, const T *a, int64_t lda, const T *b, int6
 typedef void (*tile_ahead_fn)(int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c,
                               int64_t ldc, int mode, const T *next, int64_t step);
 
-INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, const int ahead, int64_t depth,
-                     const T *a, int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc,
-                     const T *bias, int mode, const T *next, int64_t step) {
+INLINE void tile(const int mr, const int nrv, const int by_rows, const int ahead, int64_t depth,
+                 const T *a, int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc, const T *bias,
+                 int mode, const T *next, int64_t step) {
     vec acc[TILE_MR][TILE_NRV];
     UNROLL
     for (int i = 0; i < mr; i++) {
@@ -121,30 +114,30 @@ INLINE void FN(tile)(const int mr, const int nrv, const int by_rows, const int a
     }
 }
 
-#define TILE_DEFINE(mr, nrv)                                                                     \
-    NOINLINE void FN(tile_rows_##mr##x##nrv)(int64_t depth, const T *a, int64_t lda, const T *b, \
-                                             int64_t ldb, T *c, int64_t ldc, const T *bias,      \
-                                             int mode) {                                         \
-        FN(tile)(mr, nrv, 1, 0, depth, a, lda, b, ldb, c, ldc, bias, mode, NULL, 0);             \
-    }                                                                                            \
-    NOINLINE void FN(tile_cols_##mr##x##nrv)(int64_t depth, const T *a, int64_t lda, const T *b, \
-                                             int64_t ldb, T *c, int64_t ldc, const T *bias,      \
-                                             int mode) {                                         \
-        FN(tile)(mr, nrv, 0, 0, depth, a, lda, b, ldb, c, ldc, bias, mode, NULL, 0);             \
+#define TILE_DEFINE(mr, nrv)                                                                 \
+    NOINLINE void tile_rows_##mr##x##nrv(int64_t depth, const T *a, int64_t lda, const T *b, \
+                                         int64_t ldb, T *c, int64_t ldc, const T *bias,      \
+                                         int mode) {                                         \
+        tile(mr, nrv, 1, 0, depth, a, lda, b, ldb, c, ldc, bias, mode, NULL, 0);             \
+    }                                                                                        \
+    NOINLINE void tile_cols_##mr##x##nrv(int64_t depth, const T *a, int64_t lda, const T *b, \
+                                         int64_t ldb, T *c, int64_t ldc, const T *bias,      \
+                                         int mode) {                                         \
+        tile(mr, nrv, 0, 0, depth, a, lda, b, ldb, c, ldc, bias, mode, NULL, 0);             \
     }
-#define TILE_AHEAD_DEFINE(order, by_rows, mr, nrv)                                            \
-    NOINLINE void FN(tile_ahead_##order##_##mr##x##nrv)(                                      \
-        int64_t depth, const T *a, int64_t lda, const T *b, int64_t ldb, T *c, int64_t ldc,   \
-        int mode, const T *next, int64_t step) {                                              \
-        FN(tile)(mr, nrv, by_rows, 1, depth, a, lda, b, ldb, c, ldc, NULL, mode, next, step); \
+#define TILE_AHEAD_DEFINE(order, by_rows, mr, nrv)                                              \
+    NOINLINE void tile_ahead_##order##_##mr##x##nrv(int64_t depth, const T *a, int64_t lda,     \
+                                                    const T *b, int64_t ldb, T *c, int64_t ldc, \
+                                                    int mode, const T *next, int64_t step) {    \
+        tile(mr, nrv, by_rows, 1, depth, a, lda, b, ldb, c, ldc, NULL, mode, next, step);       \
     }
 #define TILE_AHEAD_ROWS(mr, nrv) TILE_AHEAD_DEFINE(rows, 1, mr, nrv)
 #define TILE_AHEAD_COLS(mr, nrv) TILE_AHEAD_DEFINE(cols, 0, mr, nrv)
-#define TILE_AHEAD_ROWS_NAME(mr, nrv) FN(tile_ahead_rows_##mr##x##nrv),
-#define TILE_AHEAD_COLS_NAME(mr, nrv) FN(tile_ahead_cols_##mr##x##nrv),
+#define TILE_AHEAD_ROWS_NAME(mr, nrv) tile_ahead_rows_##mr##x##nrv,
+#define TILE_AHEAD_COLS_NAME(mr, nrv) tile_ahead_cols_##mr##x##nrv,
 #define TILE_DEFINE_ROW(mr) TILE_EACH_NRV(TILE_DEFINE, mr)
-#define TILE_NAME_ROWS(mr, nrv) FN(tile_rows_##mr##x##nrv),
-#define TILE_NAME_COLS(mr, nrv) FN(tile_cols_##mr##x##nrv),
+#define TILE_NAME_ROWS(mr, nrv) tile_rows_##mr##x##nrv,
+#define TILE_NAME_COLS(mr, nrv) tile_cols_##mr##x##nrv,
 #if TILE_NRV == 4
 #define TILE_EACH_NRV(F, mr) F(mr, 1) F(mr, 2) F(mr, 3) F(mr, 4)
 #else

@@ -2,12 +2,12 @@
  * in PyTorch. */
 
 /* `mask` lanes of v, zero elsewhere: also where v is infinite or NaN. */
-INLINE vec FN(keep)(ivec mask, vec v) { return (vec)((ivec)v & mask); }
+INLINE vec keep(ivec mask, vec v) { return (vec)((ivec)v & mask); }
 
-INLINE vec FN(relu_gradient)(vec g, vec y) { return FN(keep)(~(ivec)(y <= (vec){0}), g); }
-INLINE vec FN(leaky_relu_gradient)(vec g, vec y, vec slope) {
+INLINE vec relu_gradient(vec g, vec y) { return keep(~(ivec)(y <= (vec){0}), g); }
+INLINE vec leaky_relu_gradient(vec g, vec y, vec slope) {
     return vselect((ivec)(y > (vec){0}), g, g * slope);
 }
-INLINE vec FN(clamp_gradient)(vec g, vec y, vec low, vec high) {
-    return FN(keep)((ivec)(y > low) & (ivec)(y < high), g);
+INLINE vec clamp_gradient(vec g, vec y, vec low, vec high) {
+    return keep((ivec)(y > low) & (ivec)(y < high), g);
 }

@@ -1,5 +1,14 @@
 /* Every kernel file, then the table: compiled once per instruction set and type.
  * Adding a kernel: its .inc.c here, its number in fastconv.h, its entry below. */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fastconv.h"
+#include "memory.h"
 #include "simd.h"
 
 #include "gradients.inc.c"
@@ -40,55 +49,58 @@
 #include "conv_winograd.inc.c"
 #include "conv_winograd_weight.inc.c"
 
-const fc_kernels FN(fc_kernels) = {
+/* fc_kernels_f32_avx512 and so on */
+#define TABLE_(bits, isa) fc_kernels_f##bits##_##isa
+#define TABLE(bits, isa) TABLE_(bits, isa)
+const fc_kernels TABLE(TYPE_BITS, ISA_NAME) = {
     .conv =
         {
-            [FC_CONV_FORWARD_GEMM] = FN(conv_forward_gemm),
-            [FC_CONV_BACKWARD_INPUT_GEMM] = FN(conv_backward_input_gemm),
-            [FC_CONV_BACKWARD_WEIGHT_GEMM] = FN(conv_backward_weight_gemm),
-            [FC_CONV_FORWARD_DEPTHWISE] = FN(conv_forward_depthwise),
-            [FC_CONV_BACKWARD_INPUT_DEPTHWISE] = FN(conv_backward_input_depthwise),
-            [FC_CONV_BACKWARD_WEIGHT_DEPTHWISE] = FN(conv_backward_weight_depthwise),
-            [FC_CONV_FORWARD_GROUPED] = FN(conv_forward_grouped),
-            [FC_CONV_BACKWARD_INPUT_GROUPED] = FN(conv_backward_input_grouped),
-            [FC_CONV_BACKWARD_WEIGHT_GROUPED] = FN(conv_backward_weight_grouped),
-            [FC_CONV_FORWARD_WINOGRAD] = FN(conv_forward_winograd),
-            [FC_CONV_BACKWARD_INPUT_WINOGRAD] = FN(conv_backward_input_winograd),
-            [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = FN(conv_backward_weight_winograd),
-            [FC_CONV_FORWARD_DIRECT] = FN(conv_forward_direct),
-            [FC_CONV_BACKWARD_INPUT_DIRECT] = FN(conv_backward_input_direct),
-            [FC_CONV_FORWARD_FLAT] = FN(conv_forward_flat),
-            [FC_CONV_BACKWARD_WEIGHT_FLAT] = FN(conv_backward_weight_flat),
-            [FC_CONV_BACKWARD_INPUT_SCATTER] = FN(conv_backward_input_scatter),
+            [FC_CONV_FORWARD_GEMM] = conv_forward_gemm,
+            [FC_CONV_BACKWARD_INPUT_GEMM] = conv_backward_input_gemm,
+            [FC_CONV_BACKWARD_WEIGHT_GEMM] = conv_backward_weight_gemm,
+            [FC_CONV_FORWARD_DEPTHWISE] = conv_forward_depthwise,
+            [FC_CONV_BACKWARD_INPUT_DEPTHWISE] = conv_backward_input_depthwise,
+            [FC_CONV_BACKWARD_WEIGHT_DEPTHWISE] = conv_backward_weight_depthwise,
+            [FC_CONV_FORWARD_GROUPED] = conv_forward_grouped,
+            [FC_CONV_BACKWARD_INPUT_GROUPED] = conv_backward_input_grouped,
+            [FC_CONV_BACKWARD_WEIGHT_GROUPED] = conv_backward_weight_grouped,
+            [FC_CONV_FORWARD_WINOGRAD] = conv_forward_winograd,
+            [FC_CONV_BACKWARD_INPUT_WINOGRAD] = conv_backward_input_winograd,
+            [FC_CONV_BACKWARD_WEIGHT_WINOGRAD] = conv_backward_weight_winograd,
+            [FC_CONV_FORWARD_DIRECT] = conv_forward_direct,
+            [FC_CONV_BACKWARD_INPUT_DIRECT] = conv_backward_input_direct,
+            [FC_CONV_FORWARD_FLAT] = conv_forward_flat,
+            [FC_CONV_BACKWARD_WEIGHT_FLAT] = conv_backward_weight_flat,
+            [FC_CONV_BACKWARD_INPUT_SCATTER] = conv_backward_input_scatter,
         },
-    .finish = FN(finish),
-    .conv_backward_bias = FN(conv_backward_bias),
-    .activation_backward = FN(activation_backward),
-    .max_pool_forward = FN(max_pool_forward),
-    .max_pool_taps_forward = FN(max_pool_taps_forward),
-    .max_pool_taps_backward = FN(max_pool_taps_backward),
-    .avg_pool_forward = FN(avg_pool_forward),
-    .avg_pool_backward = FN(avg_pool_backward),
+    .finish = finish,
+    .conv_backward_bias = conv_backward_bias,
+    .activation_backward = activation_backward,
+    .max_pool_forward = max_pool_forward,
+    .max_pool_taps_forward = max_pool_taps_forward,
+    .max_pool_taps_backward = max_pool_taps_backward,
+    .avg_pool_forward = avg_pool_forward,
+    .avg_pool_backward = avg_pool_backward,
     .index_pool =
         {
-            [FC_MAX_POOL_BACKWARD] = FN(max_pool_backward),
-            [FC_MAX_UNPOOL_FORWARD] = FN(max_unpool_forward),
-            [FC_MAX_UNPOOL_BACKWARD] = FN(max_unpool_backward),
+            [FC_MAX_POOL_BACKWARD] = max_pool_backward,
+            [FC_MAX_UNPOOL_FORWARD] = max_unpool_forward,
+            [FC_MAX_UNPOOL_BACKWARD] = max_unpool_backward,
         },
-    .norm_statistics = FN(norm_statistics),
-    .norm_apply = FN(norm_apply),
-    .norm_backward = FN(norm_backward),
-    .layer_norm = FN(layer_norm),
-    .layer_norm_backward = FN(layer_norm_backward),
-    .transpose = FN(transpose),
-    .copy_columns = FN(copy_columns),
-    .map = FN(map),
-    .reduce = FN(reduce),
-    .running = FN(running),
-    .softmax = FN(softmax),
-    .local_response = FN(local_response),
-    .resample = FN(resample),
-    .warp = {FN(warp), FN(warp_bytes)},
-    .update = FN(update),
-    .fma_peak = FN(fma_peak),
+    .norm_statistics = norm_statistics,
+    .norm_apply = norm_apply,
+    .norm_backward = norm_backward,
+    .layer_norm = layer_norm,
+    .layer_norm_backward = layer_norm_backward,
+    .transpose = transpose,
+    .copy_columns = copy_columns,
+    .map = map,
+    .reduce = reduce,
+    .running = running,
+    .softmax = softmax,
+    .local_response = local_response,
+    .resample = resample,
+    .warp = {warp, warp_bytes},
+    .update = update,
+    .fma_peak = fma_peak,
 };

@@ -6,8 +6,8 @@
 
 /* first and second: the sums of x - centre and of its squares, of channel i = set * C + c, in
  * double. */
-static void FN(norm_channel)(const fc_norm_geom *g, const T *x, int64_t i, T centre, double *first,
-                             double *second) {
+static void norm_channel(const fc_norm_geom *g, const T *x, int64_t i, T centre, double *first,
+                         double *second) {
     const int64_t C = g->channels, c = i % C;
     const T *from = x + i / C * g->batch * C * g->space;
     double s1 = 0, s2 = 0;
@@ -24,8 +24,8 @@ static void FN(norm_channel)(const fc_norm_geom *g, const T *x, int64_t i, T cen
 /* stats [3][sets * C]: mean, variance, 1 / sqrt(variance + eps), shared by `pool` channels. The
  * sums go over x minus a guess at the mean from a few samples, so that those of the squares do not
  * cancel where the mean is large. Where squares are above what T holds they are summed again. */
-static int FN(norm_moments)(const fc_norm_geom *g, const T *x, double eps, double *stats, T *centre,
-                            int threads) {
+static int norm_moments(const fc_norm_geom *g, const T *x, double eps, double *stats, T *centre,
+                        int threads) {
     const int64_t C = g->channels, P = g->batch * g->space, all = g->sets * C;
     const int64_t samples = P < NORM_SAMPLES ? P : NORM_SAMPLES;
     double *mean = stats, *var = stats + all;
@@ -42,12 +42,12 @@ static int FN(norm_moments)(const fc_norm_geom *g, const T *x, double eps, doubl
         const T guess = (T)(mean[i] / (double)samples);
         centre[i] = guess - guess == 0 ? guess : 0; /* not where it is infinite or NaN */
     }
-    const FN(norm_operands) o = {x, x, x, NULL, NULL, 0};
-    const int status = FN(norm_sums)(g, NORM_MOMENTS, &o, centre, mean, var, threads);
+    const norm_operands o = {x, x, x, NULL, NULL, 0};
+    const int status = norm_sums(g, NORM_MOMENTS, &o, centre, mean, var, threads);
     if (status) return status;
     for (int64_t i = 0; i < all; i++) {
         if (sizeof(T) < sizeof(double) && isinf(var[i])) /* squares above what a float holds */
-            FN(norm_channel)(g, x, i, centre[i], &mean[i], &var[i]);
+            norm_channel(g, x, i, centre[i], &mean[i], &var[i]);
         const double first = mean[i] / (double)P, second = var[i] / (double)P - first * first;
         mean[i] = (double)centre[i] + first;
         var[i] = second < 0 ? 0 : second;
@@ -64,8 +64,8 @@ static int FN(norm_moments)(const fc_norm_geom *g, const T *x, double eps, doubl
 }
 
 /* running [C] = (1 - momentum) running + momentum * (scale times the average over the sets) */
-static void FN(norm_move)(const fc_norm_geom *g, T *running, const double *value, double momentum,
-                          double scale) {
+static void norm_move(const fc_norm_geom *g, T *running, const double *value, double momentum,
+                      double scale) {
     for (int64_t c = 0; running && c < g->channels; c++) {
         double sum = 0;
         for (int64_t set = 0; set < g->sets; set++) sum += value[set * g->channels + c];
@@ -74,13 +74,13 @@ static void FN(norm_move)(const fc_norm_geom *g, T *running, const double *value
     }
 }
 
-static int FN(norm_statistics)(const fc_norm_geom *g, const void *x, const void *weight,
-                               const void *bias, double eps, void *running_mean, void *running_var,
-                               double momentum, double *stats, void *coef, int threads) {
+static int norm_statistics(const fc_norm_geom *g, const void *x, const void *weight,
+                           const void *bias, double eps, void *running_mean, void *running_var,
+                           double momentum, double *stats, void *coef, int threads) {
     const int64_t C = g->channels, all = g->sets * C, count = g->batch * g->space;
     T *centre = coef, *scale = centre + all, *shift = scale + all;
     const T *w = weight, *b = bias;
-    const int status = FN(norm_moments)(g, x, eps, stats, centre, threads);
+    const int status = norm_moments(g, x, eps, stats, centre, threads);
     if (status) return status;
     const double *mean = stats, *var = stats + all, *inverse = var + all;
     for (int64_t i = 0; i < all; i++) {
@@ -89,9 +89,8 @@ static int FN(norm_statistics)(const fc_norm_geom *g, const void *x, const void 
         scale[i] = (T)by;
         shift[i] = (T)(((double)centre[i] - mean[i]) * by + (b ? (double)b[i % C] : 0));
     }
-    FN(norm_move)(g, running_mean, mean, momentum, 1);
-    FN(norm_move)(g, running_var, var, momentum,
-                  count > 1 ? (double)count / (double)(count - 1) : 1);
+    norm_move(g, running_mean, mean, momentum, 1);
+    norm_move(g, running_var, var, momentum, count > 1 ? (double)count / (double)(count - 1) : 1);
     return FC_OK;
 }
 
@@ -106,11 +105,11 @@ typedef struct {
     int relu;
     T limit;
     int stream; /* y goes past the caches */
-} FN(norm_forward);
+} norm_forward;
 
 /* y = (x - centre) * scale + shift, plus the residual, and within 0 and the limit */
-INLINE void FN(norm_forward_run)(int per_column, int stream, const FN(norm_forward) * f, int64_t at,
-                                 int64_t count, const T *coef, int64_t step) {
+INLINE void norm_forward_run(int per_column, int stream, const norm_forward *f, int64_t at,
+                             int64_t count, const T *coef, int64_t step) {
     const T *x = f->x + at, *r = f->residual ? f->residual + at : NULL;
     T *restrict y = f->y + at;
     const int relu = f->relu;
@@ -134,9 +133,8 @@ INLINE void FN(norm_forward_run)(int per_column, int stream, const FN(norm_forwa
 
 /* v = what of gy passes, dr = v,
  * dx = v * scale, unless constant + (x - centre) * slope + level */
-INLINE void FN(norm_backward_run)(int kind, int constant, int per_column,
-                                  const FN(norm_operands) * o, int64_t at, int64_t count,
-                                  const T *coef, int64_t step) {
+INLINE void norm_backward_run(int kind, int constant, int per_column, const norm_operands *o,
+                              int64_t at, int64_t count, const T *coef, int64_t step) {
     const T *gy = o->gy + at, *x = o->x + at, *y = o->y + at;
     T *dx = o->dx ? o->dx + at : NULL, *dr = o->dr ? o->dr + at : NULL;
     const vec stop = vset1(o->stop);
@@ -152,7 +150,7 @@ INLINE void FN(norm_backward_run)(int kind, int constant, int per_column,
     }
     for (; j < count; j++) {
         const T *p = coef + (per_column ? j : 0), d = x[j] - p[0], s = p[NORM_SCALE * step];
-        T v = FN(norm_value)(kind, gy[j], d, y + j, s, p[NORM_SHIFT * step], o->stop);
+        T v = norm_value(kind, gy[j], d, y + j, s, p[NORM_SHIFT * step], o->stop);
         if (dr) dr[j] = v;
         if (!dx) continue;
         v *= s;
@@ -161,44 +159,44 @@ INLINE void FN(norm_backward_run)(int kind, int constant, int per_column,
     }
 }
 
-INLINE void FN(norm_backward_rows)(int kind, int constant, const FN(norm_operands) * o, int64_t at,
-                                   int64_t count, const T *coef, int64_t width) {
+INLINE void norm_backward_rows(int kind, int constant, const norm_operands *o, int64_t at,
+                               int64_t count, const T *coef, int64_t width) {
     for (int64_t done = 0; done < count; done += width) {
         const int64_t n = done + width < count ? width : count - done;
-        FN(norm_backward_run)(kind, constant, 1, o, at + done, n, coef, width);
+        norm_backward_run(kind, constant, 1, o, at + done, n, coef, width);
     }
 }
 
 /* A task of either map: `count` elements from `at` on, in rows of `width`, or of one channel, whose
  * coefficients are `width` apart. */
-NOINLINE void FN(norm_forward_part)(int rows, const FN(norm_forward) * f, int64_t at, int64_t count,
-                                    const T *coef, int64_t width) {
+NOINLINE void norm_forward_part(int rows, const norm_forward *f, int64_t at, int64_t count,
+                                const T *coef, int64_t width) {
     const int stream = f->stream && at % VL == 0 && (!rows || width % VL == 0);
     for (int64_t done = 0; done < count; done += rows ? width : count) {
         const int64_t n = rows && done + width < count ? width : count - done;
-        if (rows && stream) FN(norm_forward_run)(1, 1, f, at + done, n, coef, width);
-        else if (rows) FN(norm_forward_run)(1, 0, f, at + done, n, coef, width);
-        else if (stream) FN(norm_forward_run)(0, 1, f, at, n, coef, width);
-        else FN(norm_forward_run)(0, 0, f, at, n, coef, width);
+        if (rows && stream) norm_forward_run(1, 1, f, at + done, n, coef, width);
+        else if (rows) norm_forward_run(1, 0, f, at + done, n, coef, width);
+        else if (stream) norm_forward_run(0, 1, f, at, n, coef, width);
+        else norm_forward_run(0, 0, f, at, n, coef, width);
     }
     if (stream) STREAMED();
 }
 
-NOINLINE void FN(norm_backward_part)(int kind, int constant, int rows, const FN(norm_operands) * o,
-                                     int64_t at, int64_t count, const T *coef, int64_t width) {
+NOINLINE void norm_backward_part(int kind, int constant, int rows, const norm_operands *o,
+                                 int64_t at, int64_t count, const T *coef, int64_t width) {
     if (rows && constant) {
-        NORM_KINDS(FN(norm_backward_rows), 1, o, at, count, coef, width)
+        NORM_KINDS(norm_backward_rows, 1, o, at, count, coef, width)
     } else if (rows) {
-        NORM_KINDS(FN(norm_backward_rows), 0, o, at, count, coef, width)
+        NORM_KINDS(norm_backward_rows, 0, o, at, count, coef, width)
     } else {
-        NORM_KINDS(FN(norm_backward_run), constant, 0, o, at, count, coef, width)
+        NORM_KINDS(norm_backward_run, constant, 0, o, at, count, coef, width)
     }
 }
 
 /* Forward, or backward of a kind. coef: `count` coefficients for each channel, [count][sets * C].
  */
-static int FN(norm_map)(const fc_norm_geom *g, const FN(norm_forward) * f, int kind, int constant,
-                        const FN(norm_operands) * o, const T *coef, int count, int threads) {
+static int norm_map(const fc_norm_geom *g, const norm_forward *f, int kind, int constant,
+                    const norm_operands *o, const T *coef, int count, int threads) {
     const int64_t C = g->channels, S = g->space;
     int64_t tasks;
     if (!g->last) {
@@ -209,35 +207,35 @@ static int FN(norm_map)(const fc_norm_geom *g, const FN(norm_forward) * f, int k
             const int64_t task = tasks - 1 - i, line = task / parts, s = task % parts * NORM_PART;
             const int64_t n = s + NORM_PART < S ? NORM_PART : S - s;
             const T *of = coef + line / C / g->batch * C + line % C;
-            if (f) FN(norm_forward_part)(0, f, line * S + s, n, of, g->sets * C);
-            else FN(norm_backward_part)(kind, constant, 0, o, line * S + s, n, of, g->sets * C);
+            if (f) norm_forward_part(0, f, line * S + s, n, of, g->sets * C);
+            else norm_backward_part(kind, constant, 0, o, line * S + s, n, of, g->sets * C);
         }
         return FC_OK;
     }
-    const norm_cut cut = FN(norm_cut)(g);
+    const norm_cut cut = norm_cut_of(g);
     const int64_t image = g->batch * S * C, width = cut.width;
     const int64_t part = (NORM_PART + width - 1) / width * width;
     const int64_t parts = (image + part - 1) / part;
     if (__builtin_mul_overflow(g->sets, parts, &tasks)) return FC_OVERFLOW;
-    T *rows = FN(norm_rows)(g, &cut, coef, count);
+    T *rows = norm_rows(g, &cut, coef, count);
     if (!rows) return FC_NOMEM;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t i = 0; i < tasks; i++) {
         const int64_t task = tasks - 1 - i, set = task / parts, first = task % parts * part;
         const int64_t n = first + part < image ? part : image - first, at = set * image + first;
         const T *of = rows + set * count * width;
-        if (f) FN(norm_forward_part)(1, f, at, n, of, width);
-        else FN(norm_backward_part)(kind, constant, 1, o, at, n, of, width);
+        if (f) norm_forward_part(1, f, at, n, of, width);
+        else norm_backward_part(kind, constant, 1, o, at, n, of, width);
     }
     fc_free(rows);
     return FC_OK;
 }
 
-static int FN(norm_apply)(const fc_norm_geom *g, const void *x, const void *coef,
-                          const void *residual, int relu, double limit, void *y, int threads) {
+static int norm_apply(const fc_norm_geom *g, const void *x, const void *coef, const void *residual,
+                      int relu, double limit, void *y, int threads) {
     const int64_t bytes = g->sets * g->batch * g->channels * g->space * (int64_t)sizeof(T);
-    const FN(norm_forward) f = {x, residual, y, relu, (T)limit, STREAMS(y, bytes)};
-    return FN(norm_map)(g, &f, 0, 0, NULL, coef, NORM_SHIFT + 1, threads);
+    const norm_forward f = {x, residual, y, relu, (T)limit, STREAMS(y, bytes)};
+    return norm_map(g, &f, 0, 0, NULL, coef, NORM_SHIFT + 1, threads);
 }
 
 /* ---------------------------------------------------------------- gradients */
@@ -245,8 +243,8 @@ static int FN(norm_apply)(const fc_norm_geom *g, const void *x, const void *coef
 /* With xhat = (x - mean) * inverse, e = d * weight and averages over what shares its statistics:
  * dx = inverse * (e - avg(e) - xhat * avg(e * xhat)) = d * scale + (x - centre) * slope + level.
  * total, along: the sums of d and d * (x - mean). */
-static void FN(norm_gradient)(const fc_norm_geom *g, const double *total, const double *along,
-                              const double *stats, const T *weight, T *coef) {
+static void norm_gradient(const fc_norm_geom *g, const double *total, const double *along,
+                          const double *stats, const T *weight, T *coef) {
     const int64_t C = g->channels, all = g->sets * C;
     const double *mean = stats, *inverse = stats + 2 * all;
     const double count = (double)(g->batch * g->space) * (double)g->pool;
@@ -266,13 +264,13 @@ static void FN(norm_gradient)(const fc_norm_geom *g, const double *total, const 
     }
 }
 
-static int FN(norm_backward)(const fc_norm_geom *g, const void *gy, const void *x, const void *y,
-                             int relu, double limit, const void *weight, const double *stats,
-                             const void *coef, int constant, void *dx, void *dr, void *dweight,
-                             void *dbias, int threads) {
+static int norm_backward(const fc_norm_geom *g, const void *gy, const void *x, const void *y,
+                         int relu, double limit, const void *weight, const double *stats,
+                         const void *coef, int constant, void *dx, void *dr, void *dweight,
+                         void *dbias, int threads) {
     const int64_t C = g->channels, all = g->sets * C;
     int kind = y ? NORM_RESULT : relu ? NORM_AGAIN : NORM_GRADIENT, status = FC_OK;
-    FN(norm_operands) o = {gy, x, y ? y : x, dx, dr, limit < INFINITY ? (T)limit : NAN};
+    norm_operands o = {gy, x, y ? y : x, dx, dr, limit < INFINITY ? (T)limit : NAN};
     T *full = fc_scratch(all, NORM_COEFS * sizeof(T));
     double *total = fc_scratch(all, 2 * sizeof(double));
     if (!full || !total) {
@@ -283,10 +281,10 @@ static int FN(norm_backward)(const fc_norm_geom *g, const void *gy, const void *
     memcpy(full, coef, (size_t)all * (NORM_SHIFT + 1) * sizeof(T));
     memset(full + NORM_SLOPE * all, 0, (size_t)all * 2 * sizeof(T));
     if (dweight || dbias || (dx && !constant)) {
-        status = FN(norm_sums)(g, kind, &o, full, total, along, threads);
+        status = norm_sums(g, kind, &o, full, total, along, threads);
         if (status) goto done;
         for (int64_t i = 0; i < all; i++) along[i] -= total[i] * (stats[i] - (double)full[i]);
-        if (dx && !constant) FN(norm_gradient)(g, total, along, stats, weight, full);
+        if (dx && !constant) norm_gradient(g, total, along, stats, weight, full);
         if (dr) { /* written by the sums */
             o.gy = dr, o.dr = NULL;
             kind = NORM_GRADIENT;
@@ -298,12 +296,10 @@ static int FN(norm_backward)(const fc_norm_geom *g, const void *gy, const void *
             if (dbias) ((T *)dbias)[c] = (T)b;
         }
     }
-    if (o.dx || o.dr) status = FN(norm_map)(g, NULL, kind, constant, &o, full, NORM_COEFS, threads);
+    if (o.dx || o.dr) status = norm_map(g, NULL, kind, constant, &o, full, NORM_COEFS, threads);
 done:
     fc_free(full);
     fc_free(total);
     return status;
 }
-#undef NORM_VALUE
-#undef NORM_KINDS
 #undef NORM_PARAMETER

@@ -5,12 +5,10 @@
  * leaves is taken off again, so that a large mean costs no accuracy. Lanes are summed up in T over
  * NORM_CHUNK elements, those sums in double. Backward adds the gradients of weight and bias over
  * blocks of rows, cut by shape alone, and the blocks in order. */
-#ifndef NORM_CHUNK
 #define NORM_CHUNK 2048
-#endif
 
 /* The sums of x - centre and, unless NULL, of its squares. */
-INLINE void FN(norm_row_moments)(int64_t n, const T *x, T centre, double *first, double *second) {
+INLINE void norm_row_moments(int64_t n, const T *x, T centre, double *first, double *second) {
     const vec c = vset1(centre);
     double s1 = 0, s2 = 0;
     for (int64_t at = 0; at < n; at += NORM_CHUNK) {
@@ -30,8 +28,8 @@ INLINE void FN(norm_row_moments)(int64_t n, const T *x, T centre, double *first,
             a[0] += d;
             if (second) b[0] += d * d;
         }
-        s1 += (double)FN(sum_lanes)((a[0] + a[1]) + (a[2] + a[3]))[0];
-        if (second) s2 += (double)FN(sum_lanes)((b[0] + b[1]) + (b[2] + b[3]))[0];
+        s1 += (double)sum_lanes((a[0] + a[1]) + (a[2] + a[3]))[0];
+        if (second) s2 += (double)sum_lanes((b[0] + b[1]) + (b[2] + b[3]))[0];
         for (; j < end; j++) {
             const T d = x[j] - centre;
             s1 += (double)d;
@@ -43,7 +41,7 @@ INLINE void FN(norm_row_moments)(int64_t n, const T *x, T centre, double *first,
 }
 
 /* The same in double, where squares are above what T holds. */
-NOINLINE void FN(norm_row_again)(int64_t n, const T *x, T centre, double *first, double *second) {
+NOINLINE void norm_row_again(int64_t n, const T *x, T centre, double *first, double *second) {
     double s1 = 0, s2 = 0;
     for (int64_t j = 0; j < n; j++) {
         const double d = (double)x[j] - (double)centre;
@@ -56,14 +54,13 @@ NOINLINE void FN(norm_row_again)(int64_t n, const T *x, T centre, double *first,
 
 /* y = ((x - centre) * scale + shift) * weight + bias; stats: the mean, and `rows` behind it
  * 1 / sqrt(variance + eps). */
-NOINLINE void FN(norm_row)(int64_t n, const T *x, const T *weight, const T *bias, double eps, T *y,
-                           double *stats, int64_t rows) {
+NOINLINE void norm_row(int64_t n, const T *x, const T *weight, const T *bias, double eps, T *y,
+                       double *stats, int64_t rows) {
     double sum, first, second;
-    FN(norm_row_moments)(n, x, 0, &sum, NULL);
+    norm_row_moments(n, x, 0, &sum, NULL);
     const T centre = (T)(sum / (double)n);
-    FN(norm_row_moments)(n, x, centre, &first, &second);
-    if (sizeof(T) < sizeof(double) && isinf(second))
-        FN(norm_row_again)(n, x, centre, &first, &second);
+    norm_row_moments(n, x, centre, &first, &second);
+    if (sizeof(T) < sizeof(double) && isinf(second)) norm_row_again(n, x, centre, &first, &second);
     first /= (double)n;
     const double var = second / (double)n - first * first;
     const double inverse = 1 / sqrt((var < 0 ? 0 : var) + eps);
@@ -78,7 +75,7 @@ NOINLINE void FN(norm_row)(int64_t n, const T *x, const T *weight, const T *bias
 }
 
 /* weight, or a row of `value` in scratch memory (to be freed): NULL if there is none. */
-static const T *FN(norm_or_constant)(int64_t n, const T *weight, T value, T **made) {
+static const T *norm_or_constant(int64_t n, const T *weight, T value, T **made) {
     *made = NULL;
     if (weight) return weight;
     if (!(*made = fc_scratch(n, sizeof(T)))) return NULL;
@@ -86,16 +83,16 @@ static const T *FN(norm_or_constant)(int64_t n, const T *weight, T value, T **ma
     return *made;
 }
 
-static int FN(layer_norm)(int64_t rows, int64_t n, const void *x, const void *weight,
-                          const void *bias, double eps, void *y, double *stats, int threads) {
+static int layer_norm(int64_t rows, int64_t n, const void *x, const void *weight, const void *bias,
+                      double eps, void *y, double *stats, int threads) {
     T *ones, *zeros;
-    const T *w = FN(norm_or_constant)(n, weight, 1, &ones);
-    const T *b = FN(norm_or_constant)(n, bias, 0, &zeros);
+    const T *w = norm_or_constant(n, weight, 1, &ones);
+    const T *b = norm_or_constant(n, bias, 0, &zeros);
     const int status = w && b ? FC_OK : FC_NOMEM;
     if (!status) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
         for (int64_t r = 0; r < rows; r++)
-            FN(norm_row)(n, (const T *)x + r * n, w, b, eps, (T *)y + r * n, stats + r, rows);
+            norm_row(n, (const T *)x + r * n, w, b, eps, (T *)y + r * n, stats + r, rows);
     }
     fc_free(ones);
     fc_free(zeros);
@@ -118,8 +115,8 @@ static int FN(layer_norm)(int64_t rows, int64_t n, const void *x, const void *we
     }
 
 /* sums: those of e and e * xhat; with `affine` also dweight += dy * xhat, dbias += dy. */
-INLINE void FN(norm_row_sums)(int affine, int64_t n, const T *dy, const T *x, const T *weight,
-                              T centre, T scale, T shift, double *sums, T *dweight, T *dbias) {
+INLINE void norm_row_sums(int affine, int64_t n, const T *dy, const T *x, const T *weight, T centre,
+                          T scale, T shift, double *sums, T *dweight, T *dbias) {
     const vec c = vset1(centre), s = vset1(scale), h = vset1(shift);
     sums[0] = sums[1] = 0;
     for (int64_t at = 0; at < n; at += NORM_CHUNK) {
@@ -131,8 +128,8 @@ INLINE void FN(norm_row_sums)(int affine, int64_t n, const T *dy, const T *x, co
             NORM_ROW_STEP(j + VL, 1)
         }
         for (; j + VL <= end; j += VL) NORM_ROW_STEP(j, 0)
-        sums[0] += (double)FN(sum_lanes)(a[0] + a[1])[0];
-        sums[1] += (double)FN(sum_lanes)(b[0] + b[1])[0];
+        sums[0] += (double)sum_lanes(a[0] + a[1])[0];
+        sums[1] += (double)sum_lanes(b[0] + b[1])[0];
         for (; j < end; j++) {
             const T xhat = (x[j] - centre) * scale + shift, e = dy[j] * weight[j];
             sums[0] += (double)e;
@@ -145,12 +142,12 @@ INLINE void FN(norm_row_sums)(int affine, int64_t n, const T *dy, const T *x, co
 }
 
 /* With averages over the row: dx = (e - avg(e) - xhat * avg(e * xhat)) * inverse. dx may be dy. */
-NOINLINE void FN(norm_row_backward)(int64_t n, const T *dy, const T *x, const T *weight,
-                                    double mean, double inverse, T *dx, T *dweight, T *dbias) {
+NOINLINE void norm_row_backward(int64_t n, const T *dy, const T *x, const T *weight, double mean,
+                                double inverse, T *dx, T *dweight, T *dbias) {
     const T centre = (T)mean, scale = (T)inverse, shift = (T)(((double)centre - mean) * inverse);
     double sums[2];
-    if (dweight) FN(norm_row_sums)(1, n, dy, x, weight, centre, scale, shift, sums, dweight, dbias);
-    else FN(norm_row_sums)(0, n, dy, x, weight, centre, scale, shift, sums, NULL, NULL);
+    if (dweight) norm_row_sums(1, n, dy, x, weight, centre, scale, shift, sums, dweight, dbias);
+    else norm_row_sums(0, n, dy, x, weight, centre, scale, shift, sums, NULL, NULL);
     if (!dx) return;
     const T level = (T)(sums[0] / -(double)n * inverse),
             slope = (T)(sums[1] / -(double)n * inverse);
@@ -169,9 +166,9 @@ NOINLINE void FN(norm_row_backward)(int64_t n, const T *dy, const T *x, const T 
 #undef NORM_ROW_VALUE
 #undef NORM_ROW_STEP
 
-static int FN(layer_norm_backward)(int64_t rows, int64_t n, const void *dy, const void *x,
-                                   const void *weight, const double *stats, void *dx, void *dweight,
-                                   void *dbias, int threads) {
+static int layer_norm_backward(int64_t rows, int64_t n, const void *dy, const void *x,
+                               const void *weight, const double *stats, void *dx, void *dweight,
+                               void *dbias, int threads) {
     const int affine = dweight || dbias;
     const int64_t few = (rows + 63) / 64, block = few < 32 ? 32 : few < 96 ? few : 96;
     const int64_t blocks = (rows + block - 1) / block;
@@ -179,7 +176,7 @@ static int FN(layer_norm_backward)(int64_t rows, int64_t n, const void *dy, cons
     if (affine && __builtin_mul_overflow(2 * blocks, n, &cells)) return FC_OVERFLOW;
     T *ones, *part = affine ? fc_scratch(cells, sizeof(T)) : NULL;
     double *total = affine ? fc_scratch(n, 2 * sizeof(double)) : NULL;
-    const T *w = FN(norm_or_constant)(n, weight, 1, &ones);
+    const T *w = norm_or_constant(n, weight, 1, &ones);
     const int status = !w || (affine && (!part || !total)) ? FC_NOMEM : FC_OK;
     if (!status) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
@@ -187,8 +184,8 @@ static int FN(layer_norm_backward)(int64_t rows, int64_t n, const void *dy, cons
             T *dw = affine ? part + 2 * i * n : NULL, *db = affine ? dw + n : NULL;
             if (affine) memset(dw, 0, (size_t)n * 2 * sizeof(T));
             for (int64_t r = i * block; r < rows && r < (i + 1) * block; r++)
-                FN(norm_row_backward)(n, (const T *)dy + r * n, (const T *)x + r * n, w, stats[r],
-                                      stats[rows + r], dx ? (T *)dx + r * n : NULL, dw, db);
+                norm_row_backward(n, (const T *)dy + r * n, (const T *)x + r * n, w, stats[r],
+                                  stats[rows + r], dx ? (T *)dx + r * n : NULL, dw, db);
         }
     }
     if (!status && affine) {

@@ -7,7 +7,6 @@
  * accumulators of a strip in L1: from memory, one row after the other streams 2.5 times as fast as
  * four side by side, whose sums could stay in registers. Block sums are added in double, in order:
  * results do not depend on the number of threads. */
-#ifndef NORM_ROWS
 #define NORM_ROWS 96    /* rows of a block of sums: of equal terms they are off by 8e-7 */
 #define NORM_STRIP 1024 /* columns of a block of sums */
 #define NORM_WIDTH 2048 /* elements of a row of several pixels, at most */
@@ -20,9 +19,8 @@ enum { NORM_CENTRE, NORM_SCALE, NORM_SHIFT, NORM_SLOPE, NORM_LEVEL, NORM_COEFS }
 typedef struct {
     int64_t repeat, width, rows, rest; /* of a set: rows of width, then rest elements */
 } norm_cut;
-#endif
 
-static norm_cut FN(norm_cut)(const fc_norm_geom *g) {
+static norm_cut norm_cut_of(const fc_norm_geom *g) {
     const int64_t C = g->channels, P = g->batch * g->space;
     int64_t gcd = VL, r = C % VL;
     while (r) {
@@ -37,7 +35,7 @@ static norm_cut FN(norm_cut)(const fc_norm_geom *g) {
 }
 
 /* `count` arrays of coefficients [sets * C], repeated over a row: out[set][i][width]. */
-static T *FN(norm_rows)(const fc_norm_geom *g, const norm_cut *cut, const T *coef, int count) {
+static T *norm_rows(const fc_norm_geom *g, const norm_cut *cut, const T *coef, int count) {
     const int64_t C = g->channels, all = g->sets * C;
     int64_t size;
     if (__builtin_mul_overflow(g->sets * count, cut->width, &size)) return NULL;
@@ -56,29 +54,29 @@ typedef struct {
     const T *gy, *x, *y; /* y: the activation's result, for NORM_RESULT */
     T *dx, *dr;          /* each may be NULL, or gy */
     T stop;              /* where the activation was cut off; NaN for nowhere */
-} FN(norm_operands);
+} norm_operands;
 
 /* v where the result of an activation lets it through: positive (or NaN), below `stop`. */
-INLINE vec FN(norm_through)(vec v, vec out, vec stop) {
+INLINE vec norm_through(vec v, vec out, vec stop) {
     const vec zero = {0};
     return vselect((ivec)(out <= zero) | (ivec)(out >= stop), zero, v);
 }
 
 /* v and d = x - centre of element i, with the coefficients of column j. */
-#define NORM_VALUE(v, d, i, c, s, h)                                        \
-    const vec d = vload(x + (i)) - (c);                                     \
-    vec v = kind == NORM_MOMENTS ? d : vload(gy + (i));                     \
-    if (kind == NORM_RESULT) v = FN(norm_through)(v, vload(y + (i)), stop); \
-    if (kind == NORM_AGAIN) v = FN(norm_through)(v, d * (s) + (h), stop);
+#define NORM_VALUE(v, d, i, c, s, h)                                    \
+    const vec d = vload(x + (i)) - (c);                                 \
+    vec v = kind == NORM_MOMENTS ? d : vload(gy + (i));                 \
+    if (kind == NORM_RESULT) v = norm_through(v, vload(y + (i)), stop); \
+    if (kind == NORM_AGAIN) v = norm_through(v, d * (s) + (h), stop);
 
-INLINE T FN(norm_value)(int kind, T v, T d, const T *y, T s, T h, T stop) {
+INLINE T norm_value(int kind, T v, T d, const T *y, T s, T h, T stop) {
     const T out = kind == NORM_RESULT ? *y : d * s + h;
     return kind >= NORM_RESULT && (out <= 0 || out >= stop) ? 0 : v;
 }
 
 /* first[j] += v, second[j] += v * d over one row; dr = v unless NULL. */
-INLINE void FN(norm_add_row)(int kind, int64_t count, const FN(norm_operands) * o, int64_t at,
-                             const T *coef, int64_t step, T *first, T *second) {
+INLINE void norm_add_row(int kind, int64_t count, const norm_operands *o, int64_t at, const T *coef,
+                         int64_t step, T *first, T *second) {
     const T *gy = o->gy + at, *x = o->x + at, *y = o->y + at;
     T *dr = o->dr ? o->dr + at : NULL;
     const T *scale = kind == NORM_AGAIN ? coef + NORM_SCALE * step : coef;
@@ -93,21 +91,19 @@ INLINE void FN(norm_add_row)(int kind, int64_t count, const FN(norm_operands) * 
     }
     for (; j < count; j++) {
         const T d = x[j] - coef[j], g = kind == NORM_MOMENTS ? d : gy[j];
-        const T v = FN(norm_value)(kind, g, d, y + j, scale[j], shift[j], o->stop);
+        const T v = norm_value(kind, g, d, y + j, scale[j], shift[j], o->stop);
         first[j] += v;
         second[j] += v * d;
         if (dr) dr[j] = v;
     }
 }
 
-INLINE void FN(norm_add_block)(int kind, int64_t rows, int64_t width, int64_t count, int64_t rest,
-                               const FN(norm_operands) * o, int64_t at, const T *coef, T *first,
-                               T *second) {
+INLINE void norm_add_block(int kind, int64_t rows, int64_t width, int64_t count, int64_t rest,
+                           const norm_operands *o, int64_t at, const T *coef, T *first, T *second) {
     memset(first, 0, (size_t)count * sizeof(T));
     memset(second, 0, (size_t)count * sizeof(T));
     for (int64_t r = 0; r <= rows; r++)
-        FN(norm_add_row)(kind, r < rows ? count : rest, o, at + r * width, coef, width, first,
-                         second);
+        norm_add_row(kind, r < rows ? count : rest, o, at + r * width, coef, width, first, second);
 }
 
 /* Calls f(kind, ...), of a gradient, with a constant. */
@@ -117,17 +113,16 @@ INLINE void FN(norm_add_block)(int kind, int64_t rows, int64_t width, int64_t co
     else f(NORM_AGAIN, __VA_ARGS__);
 
 /* Columns [0, count) of `rows` rows, and of a last one [0, rest), from element `at` on. */
-NOINLINE void FN(norm_block)(int kind, int64_t rows, int64_t width, int64_t count, int64_t rest,
-                             const FN(norm_operands) * o, int64_t at, const T *coef, T *first,
-                             T *second) {
+NOINLINE void norm_block(int kind, int64_t rows, int64_t width, int64_t count, int64_t rest,
+                         const norm_operands *o, int64_t at, const T *coef, T *first, T *second) {
     if (kind == NORM_MOMENTS)
-        FN(norm_add_block)(NORM_MOMENTS, rows, width, count, rest, o, at, coef, first, second);
-    else NORM_KINDS(FN(norm_add_block), rows, width, count, rest, o, at, coef, first, second)
+        norm_add_block(NORM_MOMENTS, rows, width, count, rest, o, at, coef, first, second);
+    else NORM_KINDS(norm_add_block, rows, width, count, rest, o, at, coef, first, second)
 }
 
 /* sum[2] of one channel's run of memory: `count` elements, 2048 at a time. */
-INLINE void FN(norm_add_line)(int kind, int64_t count, const FN(norm_operands) * o, int64_t at,
-                              const T *coef, int64_t step, double *sum) {
+INLINE void norm_add_line(int kind, int64_t count, const norm_operands *o, int64_t at,
+                          const T *coef, int64_t step, double *sum) {
     const T *gy = o->gy + at, *x = o->x + at, *y = o->y + at;
     T *dr = o->dr ? o->dr + at : NULL;
     const int again = kind == NORM_AGAIN;
@@ -179,16 +174,16 @@ INLINE void FN(norm_add_line)(int kind, int64_t count, const FN(norm_operands) *
     }
 }
 
-NOINLINE void FN(norm_line)(int kind, int64_t count, const FN(norm_operands) * o, int64_t at,
-                            const T *coef, int64_t step, double *sum) {
-    if (kind == NORM_MOMENTS) FN(norm_add_line)(NORM_MOMENTS, count, o, at, coef, step, sum);
-    else NORM_KINDS(FN(norm_add_line), count, o, at, coef, step, sum)
+NOINLINE void norm_line(int kind, int64_t count, const norm_operands *o, int64_t at, const T *coef,
+                        int64_t step, double *sum) {
+    if (kind == NORM_MOMENTS) norm_add_line(NORM_MOMENTS, count, o, at, coef, step, sum);
+    else NORM_KINDS(norm_add_line, count, o, at, coef, step, sum)
 }
 
 /* first[set * C + c] and second: the sums of every channel. */
-static int FN(norm_sums_last)(const fc_norm_geom *g, int kind, const FN(norm_operands) * o,
-                              const T *coef, double *first, double *second, int threads) {
-    const norm_cut cut = FN(norm_cut)(g);
+static int norm_sums_last(const fc_norm_geom *g, int kind, const norm_operands *o, const T *coef,
+                          double *first, double *second, int threads) {
+    const norm_cut cut = norm_cut_of(g);
     const int64_t C = g->channels, width = cut.width, image = g->batch * g->space * C;
     const int64_t blocks = cut.rows ? (cut.rows + NORM_ROWS - 1) / NORM_ROWS : 1;
     const int64_t strips = (width + NORM_STRIP - 1) / NORM_STRIP;
@@ -197,7 +192,7 @@ static int FN(norm_sums_last)(const fc_norm_geom *g, int kind, const FN(norm_ope
     if (__builtin_mul_overflow(g->sets * blocks, strips, &tasks) ||
         __builtin_mul_overflow(g->sets * blocks * 2, width, &cells))
         return FC_OVERFLOW;
-    T *row = FN(norm_rows)(g, &cut, coef, coefs), *part = fc_scratch(cells, sizeof(T));
+    T *row = norm_rows(g, &cut, coef, coefs), *part = fc_scratch(cells, sizeof(T));
     if (!row || !part) {
         fc_free(row);
         fc_free(part);
@@ -212,8 +207,8 @@ static int FN(norm_sums_last)(const fc_norm_geom *g, int kind, const FN(norm_ope
         const int64_t over = block == blocks - 1 ? cut.rest - j : 0;
         const int64_t rest = over < 0 ? 0 : over < count ? over : count;
         T *sums = part + (set * blocks + block) * 2 * width + j;
-        FN(norm_block)(kind, rows, width, count, rest, o, set * image + r * width + j,
-                       row + set * coefs * width + j, sums, sums + width);
+        norm_block(kind, rows, width, count, rest, o, set * image + r * width + j,
+                   row + set * coefs * width + j, sums, sums + width);
     }
     memset(first, 0, (size_t)(g->sets * C) * sizeof(double));
     memset(second, 0, (size_t)(g->sets * C) * sizeof(double));
@@ -230,9 +225,9 @@ static int FN(norm_sums_last)(const fc_norm_geom *g, int kind, const FN(norm_ope
     return FC_OK;
 }
 
-static int FN(norm_sums)(const fc_norm_geom *g, int kind, const FN(norm_operands) * o,
-                         const T *coef, double *first, double *second, int threads) {
-    if (g->last) return FN(norm_sums_last)(g, kind, o, coef, first, second, threads);
+static int norm_sums(const fc_norm_geom *g, int kind, const norm_operands *o, const T *coef,
+                     double *first, double *second, int threads) {
+    if (g->last) return norm_sums_last(g, kind, o, coef, first, second, threads);
     const int64_t C = g->channels, S = g->space, all = g->sets * C;
     const int64_t parts = (S + NORM_PART - 1) / NORM_PART;
     int64_t tasks;
@@ -244,7 +239,7 @@ static int FN(norm_sums)(const fc_norm_geom *g, int kind, const FN(norm_operands
         const int64_t line = task / parts, s = task % parts * NORM_PART;
         const int64_t count = s + NORM_PART < S ? NORM_PART : S - s;
         const T *of = coef + line / C / g->batch * C + line % C;
-        FN(norm_line)(kind, count, o, line * S + s, of, all, part + 2 * task);
+        norm_line(kind, count, o, line * S + s, of, all, part + 2 * task);
     }
     for (int64_t i = 0; i < all; i++) {
         first[i] = second[i] = 0;

@@ -2,8 +2,6 @@
  * x is the large side, y the pooled one. Both are dense, NCHW or channels-last, so the flat
  * position p in space lies at p * stride[4]. Where channels have stride 1, vectors run along them;
  * otherwise each (image, channel) plane is walked on its own. */
-#ifndef FC_POOL_H
-#define FC_POOL_H
 typedef struct {
     int64_t start[3], count[3], step[3]; /* D, H, W, clipped to the input */
     double divisor, rows_divisor;
@@ -57,10 +55,9 @@ static inline int64_t fc_channel_block(const fc_pool_geom *g, int threads) {
 static inline int64_t fc_window_first(const fc_pool_geom *g, const fc_window *win) {
     return (win->start[0] * g->in_size[1] + win->start[1]) * g->in_size[2] + win->start[2];
 }
-#endif
 
 /* n of VL lanes; reads past them only where memory before `end` allows. */
-INLINE vec FN(load_part)(const T *p, int64_t n, const T *end) {
+INLINE vec load_part(const T *p, int64_t n, const T *end) {
     if (end - p >= VL) return vload(p);
     T lane[VEC_BYTES / TYPE_BYTES] = {0};
     for (int64_t i = 0; i < n; i++) lane[i] = p[i];
@@ -69,7 +66,7 @@ INLINE vec FN(load_part)(const T *p, int64_t n, const T *end) {
 
 /* n of VL lanes; writes past them where the row goes on to `end`: its pixels are written in order,
  * so what lands there is overwritten. */
-INLINE void FN(store_part)(T *p, vec v, int64_t n, const T *end) {
+INLINE void store_part(T *p, vec v, int64_t n, const T *end) {
     if (end - p >= VL) {
         vstore(p, v);
         return;
@@ -80,14 +77,13 @@ INLINE void FN(store_part)(T *p, vec v, int64_t n, const T *end) {
 }
 
 /* NaN replaces whatever stands, as in PyTorch: the last NaN of a window keeps the index. */
-INLINE void FN(max_step)(vec *best, ivec *where, vec v, lane_int offset) {
+INLINE void max_step(vec *best, ivec *where, vec v, lane_int offset) {
     const ivec take = (v > *best) | (v != v);
     *best = vselect(take, v, *best);
     *where = (take & (offset - (ivec){0})) | (~take & *where);
 }
 
-INLINE void FN(store_indices)(int64_t *p, ivec where, int64_t first, int64_t n,
-                              const int64_t *end) {
+INLINE void store_indices(int64_t *p, ivec where, int64_t first, int64_t n, const int64_t *end) {
     if (end - p >= VL) {
         UNROLL
         for (int i = 0; i < VL; i++) p[i] = first + where[i];
@@ -100,8 +96,8 @@ INLINE void FN(store_indices)(int64_t *p, ivec where, int64_t first, int64_t n,
 
 /* One pixel of y, all channels; x_end is the end of x, `left` the elements from y to its row's end.
  */
-NOINLINE void FN(max_pixel)(const fc_pool_geom *g, const T *x, const T *x_end, T *y, int64_t *index,
-                            int64_t left, const fc_window *win) {
+NOINLINE void max_pixel(const fc_pool_geom *g, const T *x, const T *x_end, T *y, int64_t *index,
+                        int64_t left, const fc_window *win) {
     enum { NV = 4 };
     const T *y_end = y + left;
     const int64_t *index_end = index + (index ? left : 0), x_flat = g->x_stride[4];
@@ -114,27 +110,27 @@ NOINLINE void FN(max_pixel)(const fc_pool_geom *g, const T *x, const T *x_end, T
         for (int i = 0; i < NV; i++) best[i] = vset1(-(T)INFINITY), where[i] = (ivec){0};
         FC_FOR_WINDOW (g, *win, flat) UNROLL
         for (int i = 0; i < NV; i++)
-            FN(max_step)(&best[i], &where[i], vload(x + flat * x_flat + c + i * VL),
-                         (lane_int)(flat - first));
+            max_step(&best[i], &where[i], vload(x + flat * x_flat + c + i * VL),
+                     (lane_int)(flat - first));
         UNROLL
         for (int i = 0; i < NV; i++) {
             vstore(y + c + i * VL, best[i]);
-            if (index) FN(store_indices)(index + c + i * VL, where[i], first, VL, index_end);
+            if (index) store_indices(index + c + i * VL, where[i], first, VL, index_end);
         }
     }
     for (; c < C; c += VL) {
         vec best = vset1(-(T)INFINITY);
         ivec where = {0};
         FC_FOR_WINDOW (g, *win, flat)
-            FN(max_step)(&best, &where, FN(load_part)(x + flat * x_flat + c, C - c, x_end),
-                         (lane_int)(flat - first));
-        FN(store_part)(y + c, best, C - c, y_end);
-        if (index) FN(store_indices)(index + c, where, first, C - c, index_end);
+            max_step(&best, &where, load_part(x + flat * x_flat + c, C - c, x_end),
+                     (lane_int)(flat - first));
+        store_part(y + c, best, C - c, y_end);
+        if (index) store_indices(index + c, where, first, C - c, index_end);
     }
 }
 
-static int FN(max_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_, int64_t *indices,
-                                int threads) {
+static int max_pool_forward(const fc_pool_geom *g, const void *x_, void *y_, int64_t *indices,
+                            int threads) {
     const T *x = x_;
     T *y = y_;
     const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];
@@ -150,9 +146,9 @@ static int FN(max_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_,
             for (int64_t w = 0; w < W; w++) {
                 fc_window_move(g, &win, w);
                 const int64_t p = dh * W + w;
-                FN(max_pixel)(g, x + n * g->x_stride[0], end, y + n * g->y_stride[0] + p * ys,
-                              indices ? indices + n * g->index_stride[0] + p * is : NULL,
-                              (W - w) * ys, &win);
+                max_pixel(g, x + n * g->x_stride[0], end, y + n * g->y_stride[0] + p * ys,
+                          indices ? indices + n * g->index_stride[0] + p * is : NULL, (W - w) * ys,
+                          &win);
             }
         }
         return FC_OK;
@@ -181,15 +177,12 @@ static int FN(max_pool_forward)(const fc_pool_geom *g, const void *x_, void *y_,
 }
 
 /* Sums of a window: of AVG_TERMS pixels in T, those in double. */
-#ifndef AVG_TERMS
 #define AVG_TERMS 32
 enum { AVG_VECTORS = 4 };
-#endif
 
 /* y = the mean over a window of n vectors of x; the last of them in part where `left` is less. */
-INLINE void FN(avg_strip)(const int n, const int whole, const fc_pool_geom *g, const T *x,
-                          const T *x_end, int64_t left, T *y, const T *y_end,
-                          const fc_window *win) {
+INLINE void avg_strip(const int n, const int whole, const fc_pool_geom *g, const T *x,
+                      const T *x_end, int64_t left, T *y, const T *y_end, const fc_window *win) {
     const int64_t x_flat = g->x_stride[4];
     T part[AVG_VECTORS * (VEC_BYTES / TYPE_BYTES)];
     double wide[AVG_VECTORS * (VEC_BYTES / TYPE_BYTES)] = {0};
@@ -208,7 +201,7 @@ INLINE void FN(avg_strip)(const int n, const int whole, const fc_pool_geom *g, c
         UNROLL
         for (int i = 0; i < n; i++)
             sum[i] += whole ? vload(x + flat * x_flat + i * VL)
-                            : FN(load_part)(x + flat * x_flat, left, x_end);
+                            : load_part(x + flat * x_flat, left, x_end);
     }
     const vec divisor = vset1((T)win->divisor);
     UNROLL
@@ -218,21 +211,21 @@ INLINE void FN(avg_strip)(const int n, const int whole, const fc_pool_geom *g, c
     UNROLL
     for (int i = 0; i < n; i++) {
         if (whole) vstore(y + i * VL, vload(part + i * VL));
-        else FN(store_part)(y, vload(part), left, y_end);
+        else store_part(y, vload(part), left, y_end);
     }
 }
 
-NOINLINE void FN(avg_pixel)(const fc_pool_geom *g, const T *x, const T *x_end, T *y, int64_t left,
-                            const fc_window *win) {
+NOINLINE void avg_pixel(const fc_pool_geom *g, const T *x, const T *x_end, T *y, int64_t left,
+                        const fc_window *win) {
     const T *y_end = y + left;
     const int64_t C = g->channels, step = AVG_VECTORS * VL;
     int64_t c = 0;
     for (; c + step <= C; c += step)
-        FN(avg_strip)(AVG_VECTORS, 1, g, x + c, x_end, step, y + c, y_end, win);
-    for (; c < C; c += VL) FN(avg_strip)(1, 0, g, x + c, x_end, C - c, y + c, y_end, win);
+        avg_strip(AVG_VECTORS, 1, g, x + c, x_end, step, y + c, y_end, win);
+    for (; c < C; c += VL) avg_strip(1, 0, g, x + c, x_end, C - c, y + c, y_end, win);
 }
 
-static int FN(avg_windows)(const fc_pool_geom *g, const void *x_, void *y_, int threads) {
+static int avg_windows(const fc_pool_geom *g, const void *x_, void *y_, int threads) {
     const T *x = x_;
     T *y = y_;
     const int64_t D = g->out_size[0], H = g->out_size[1], W = g->out_size[2];
@@ -245,8 +238,8 @@ static int FN(avg_windows)(const fc_pool_geom *g, const void *x_, void *y_, int 
             fc_window win = fc_window_at(g, dh / H, dh % H, 0);
             for (int64_t w = 0; w < W; w++) {
                 fc_window_move(g, &win, w);
-                FN(avg_pixel)(g, x + n * g->x_stride[0], end,
-                              y + n * g->y_stride[0] + (dh * W + w) * ys, (W - w) * ys, &win);
+                avg_pixel(g, x + n * g->x_stride[0], end,
+                          y + n * g->y_stride[0] + (dh * W + w) * ys, (W - w) * ys, &win);
             }
         }
         return FC_OK;
@@ -267,7 +260,7 @@ static int FN(avg_windows)(const fc_pool_geom *g, const void *x_, void *y_, int 
 }
 
 /* Zeros channels c0..c1 of one image of x. */
-INLINE void FN(clear_image)(const fc_pool_geom *g, T *x, int64_t c0, int64_t c1) {
+INLINE void clear_image(const fc_pool_geom *g, T *x, int64_t c0, int64_t c1) {
     const int64_t S = fc_volume(g->in_size), size = (int64_t)sizeof(T);
     if (c0 == 0 && c1 == g->channels) {
         memset(x, 0, (size_t)(g->channels * S * size));
@@ -295,7 +288,7 @@ INLINE void FN(clear_image)(const fc_pool_geom *g, T *x, int64_t c0, int64_t c1)
         }                                                                                        \
     } while (0)
 
-NOINLINE void FN(avg_backward_plane)(const fc_pool_geom *g, const T *dy, T *dx) {
+NOINLINE void avg_backward_plane(const fc_pool_geom *g, const T *dy, T *dx) {
     const int64_t H = g->out_size[1], W = g->out_size[2], P = fc_volume(g->out_size);
     memset(dx, 0, (size_t)fc_volume(g->in_size) * sizeof(T));
     for (int64_t p = 0; p < P; p++) {
@@ -306,11 +299,11 @@ NOINLINE void FN(avg_backward_plane)(const fc_pool_geom *g, const T *dy, T *dx) 
 }
 
 /* NCHW, plane by plane; channels-last is gathered (pool_taps.inc.c). */
-static void FN(avg_backward_planes)(const fc_pool_geom *g, const T *dy, T *dx, int threads) {
+static void avg_backward_planes(const fc_pool_geom *g, const T *dy, T *dx, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t plane = 0; plane < g->batch * g->channels; plane++)
-        FN(avg_backward_plane)(g, dy + plane * fc_volume(g->out_size),
-                               dx + plane * fc_volume(g->in_size));
+        avg_backward_plane(g, dy + plane * fc_volume(g->out_size),
+                           dx + plane * fc_volume(g->in_size));
 }
 
 /* f(large side, its element, small side, its element) for every stored index; `inside` says whether
@@ -331,15 +324,15 @@ static void FN(avg_backward_planes)(const fc_pool_geom *g, const T *dy, T *dx, i
             }                                                                                     \
     } while (0)
 
-static int FN(max_pool_backward)(const fc_pool_geom *g, const void *a, const int64_t *indices,
-                                 void *out, int threads) {
+static int max_pool_backward(const fc_pool_geom *g, const void *a, const int64_t *indices,
+                             void *out, int threads) {
     const int64_t S = fc_volume(g->in_size);
     int status = FC_OK;
     FC_FOR_BLOCKS(g, threads, {
         const T *dy = (const T *)a + n * g->y_stride[0];
         const int64_t *index = indices + n * g->index_stride[0];
         T *dx = (T *)out + n * g->x_stride[0];
-        FN(clear_image)(g, dx, c0, c1);
+        clear_image(g, dx, c0, c1);
         FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, {
             if (inside) dx[at_x] += dy[at_y];
             else __atomic_store_n(&status, FC_RANGE, __ATOMIC_RELAXED);
@@ -348,15 +341,15 @@ static int FN(max_pool_backward)(const fc_pool_geom *g, const void *a, const int
     return status;
 }
 
-static int FN(max_unpool_forward)(const fc_pool_geom *g, const void *a, const int64_t *indices,
-                                  void *out, int threads) {
+static int max_unpool_forward(const fc_pool_geom *g, const void *a, const int64_t *indices,
+                              void *out, int threads) {
     const int64_t S = fc_volume(g->in_size);
     int status = FC_OK;
     FC_FOR_BLOCKS(g, threads, {
         const T *y = (const T *)a + n * g->y_stride[0];
         const int64_t *index = indices + n * g->index_stride[0];
         T *x = (T *)out + n * g->x_stride[0];
-        FN(clear_image)(g, x, c0, c1);
+        clear_image(g, x, c0, c1);
         FC_FOR_INDICES(g, c0, c1, S, at_x, at_y, index, {
             if (inside) x[at_x] = y[at_y];
             else __atomic_store_n(&status, FC_RANGE, __ATOMIC_RELAXED);
@@ -365,8 +358,8 @@ static int FN(max_unpool_forward)(const fc_pool_geom *g, const void *a, const in
     return status;
 }
 
-static int FN(max_unpool_backward)(const fc_pool_geom *g, const void *a, const int64_t *indices,
-                                   void *out, int threads) {
+static int max_unpool_backward(const fc_pool_geom *g, const void *a, const int64_t *indices,
+                               void *out, int threads) {
     const int64_t S = fc_volume(g->in_size);
     int status = FC_OK;
     FC_FOR_BLOCKS(g, threads, {

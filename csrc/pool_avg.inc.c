@@ -2,8 +2,6 @@
  * are summed up first and pixels of that sum then (resample.inc.c), 5 + 5 additions for a window of
  * 5x5 instead of 25. Other windows are summed up one by one (pool.inc.c), their gradients gathered
  * (pool_taps.inc.c). */
-#ifndef FC_POOL_AVG_H
-#define FC_POOL_AVG_H
 /* The inputs of every output of an axis, as fc_meets_init has the outputs of every input. */
 static inline int fc_inputs_init(fc_meets *m, const fc_pool_geom *g, int axis) {
     const int64_t out = g->out_size[axis];
@@ -35,11 +33,10 @@ static inline int fc_lines_pay(const fc_pool_geom *g, int back, const fc_meets m
     const int64_t terms = m[2].begin[to[2]], cost = (lines + 1) * from[2] + terms;
     return g->channels >= 8 && (back ? 1 : 2) * cost < lines * terms;
 }
-#endif
 
 /* a is x, or dy with `back`. Returns whether that was the way to do it, or a status in `status`. */
-static int FN(avg_lines)(const fc_pool_geom *g, int back, const void *a, void *out, int threads,
-                         int *status) {
+static int avg_lines(const fc_pool_geom *g, int back, const void *a, void *out, int threads,
+                     int *status) {
     const int64_t *from = back ? g->out_size : g->in_size, *to = back ? g->in_size : g->out_size;
     fc_meets m[3] = {{0}, {0}, {0}};
     T *weights[3] = {NULL, NULL, NULL};
@@ -56,7 +53,7 @@ static int FN(avg_lines)(const fc_pool_geom *g, int back, const void *a, void *o
         r.in_size[i] = from[i], r.out_size[i] = to[i];
         r.starts[i] = m[i].begin, r.index[i] = m[i].output, r.weight[i] = weights[i];
     }
-    if (pays && !*status) *status = FN(resample)(&r, a, out, threads);
+    if (pays && !*status) *status = resample(&r, a, out, threads);
     for (int i = 0; i < 3; i++) {
         fc_free(m[i].begin);
         fc_free(weights[i]);
@@ -64,18 +61,18 @@ static int FN(avg_lines)(const fc_pool_geom *g, int back, const void *a, void *o
     return pays || *status;
 }
 
-static int FN(avg_pool_forward)(const fc_pool_geom *g, const void *x, void *y, int threads) {
+static int avg_pool_forward(const fc_pool_geom *g, const void *x, void *y, int threads) {
     const int last = fc_channels_last(g->x_stride) && fc_channels_last(g->y_stride);
     int status;
-    if (last && FN(avg_lines)(g, 0, x, y, threads, &status)) return status;
-    return FN(avg_windows)(g, x, y, threads);
+    if (last && avg_lines(g, 0, x, y, threads, &status)) return status;
+    return avg_windows(g, x, y, threads);
 }
 
-static int FN(avg_pool_backward)(const fc_pool_geom *g, const void *dy, void *dx, int threads) {
+static int avg_pool_backward(const fc_pool_geom *g, const void *dy, void *dx, int threads) {
     const int last = fc_channels_last(g->x_stride) && fc_channels_last(g->y_stride);
     int status;
-    if (last && FN(avg_lines)(g, 1, dy, dx, threads, &status)) return status;
-    if (last) return FN(gather)(g, dy, NULL, dx, threads);
-    FN(avg_backward_planes)(g, dy, dx, threads);
+    if (last && avg_lines(g, 1, dy, dx, threads, &status)) return status;
+    if (last) return gather(g, dy, NULL, dx, threads);
+    avg_backward_planes(g, dy, dx, threads);
     return FC_OK;
 }

@@ -1,11 +1,8 @@
 /* Max pooling of few channels (pool_taps.inc.c): lines are read and written in whole vectors, whose
  * lanes a table of the line collects. */
-#ifndef FC_POOL_SPREAD_H
-#define FC_POOL_SPREAD_H
 /* Few channels, in at least so many rows, go by a table of lanes of so many bytes. */
 enum { FC_SPREAD_ROWS = 32, FC_SPREAD_BYTES = 1 << 16 };
 enum { FC_NO_TAP = -(1 << 16) };
-#endif
 
 /* Vectors along a line of pixels cross them, so that few channels fill a vector. It is collected
  * from parts of another line: lane i from element base + index[i] there (of two vectors for y, of
@@ -15,17 +12,17 @@ typedef struct {
     lane_int index[VEC_BYTES / TYPE_BYTES] __attribute__((aligned(VEC_BYTES)));
     lane_int tap[VEC_BYTES / TYPE_BYTES];
     int64_t base;
-} FN(part);
+} spread_part;
 typedef struct {
     int64_t *begin, size, from; /* elements of the line and of the other */
     int short_lines;            /* a vector does not fit into one of them */
-    FN(part) * parts;
-} FN(spread);
+    spread_part *parts;
+} spread_lines;
 
 /* Parts of one vector from p on, of `wide` elements each; source: where each lane comes from, -1
  * from nowhere. */
-static int64_t FN(spread_vector)(FN(part) * p, int64_t *source, const int64_t *tap, int64_t from,
-                                 int64_t wide) {
+static int64_t spread_vector(spread_part *p, int64_t *source, const int64_t *tap, int64_t from,
+                             int64_t wide) {
     for (int64_t n = 0;; n++, p++) {
         int64_t first = from;
         for (int i = 0; i < VL; i++)
@@ -45,17 +42,17 @@ static int64_t FN(spread_vector)(FN(part) * p, int64_t *source, const int64_t *t
 /* The parts of a line of y from a line of x, by columns of the windows (m NULL), or of dx from dy,
  * by columns of windows that a pixel is in; at most `passes` of them. Without any (parts NULL)
  * where the table would be large. */
-static FN(spread) FN(spread_table)(const fc_pool_geom *g, const fc_meets *m, int64_t passes) {
+static spread_lines spread_table(const fc_pool_geom *g, const fc_meets *m, int64_t passes) {
     const int64_t C = g->channels, out = g->out_size[2];
     const int64_t *start = g->windows[2], *count = start + out, *step = count + out;
-    FN(spread) s = {.size = (m ? g->in_size[2] : out) * C, .from = (m ? out : g->in_size[2]) * C};
+    spread_lines s = {.size = (m ? g->in_size[2] : out) * C, .from = (m ? out : g->in_size[2]) * C};
     const int64_t wide = m ? VL : 2 * VL;
     const int64_t vectors = (s.size + VL - 1) / VL,
-                  most = FC_SPREAD_BYTES / (int64_t)sizeof(FN(part));
+                  most = FC_SPREAD_BYTES / (int64_t)sizeof(spread_part);
     s.short_lines = s.size < VL || s.from < wide;
     if ((m ? C >= 4 * VL : C > VL) || vectors * passes > most) return s;
     /* a pass of a vector has at most VL parts */
-    s.parts = fc_scratch((most + VL) * (int64_t)sizeof(FN(part)) + (vectors + 1) * 8, 1);
+    s.parts = fc_scratch((most + VL) * (int64_t)sizeof(spread_part) + (vectors + 1) * 8, 1);
     if (!s.parts) return s;
     s.begin = (int64_t *)(s.parts + most + VL);
     s.begin[0] = 0;
@@ -74,8 +71,7 @@ static FN(spread) FN(spread_table)(const fc_pool_geom *g, const fc_meets *m, int
                 source[i] = (m ? m->output[at] : at) * C + c;
                 tap[i] = m ? m->tap[at] : k;
             }
-            s.begin[v + 1] +=
-                FN(spread_vector)(s.parts + s.begin[v + 1], source, tap, s.from, wide);
+            s.begin[v + 1] += spread_vector(s.parts + s.begin[v + 1], source, tap, s.from, wide);
             if (s.begin[v + 1] > most) {
                 fc_free(s.parts);
                 s.parts = NULL;
@@ -87,34 +83,34 @@ static FN(spread) FN(spread_table)(const fc_pool_geom *g, const fc_meets *m, int
 }
 
 #ifdef __clang__
-INLINE vec FN(permute)(vec v, ivec index) {
+INLINE vec permute(vec v, ivec index) {
     vec r;
     UNROLL
     for (int i = 0; i < VL; i++) r[i] = v[index[i]];
     return r;
 }
-INLINE vec FN(permute2)(vec a, vec b, ivec index) {
+INLINE vec permute2(vec a, vec b, ivec index) {
     vec r;
     UNROLL
     for (int i = 0; i < VL; i++) r[i] = index[i] < VL ? a[index[i]] : b[index[i] - VL];
     return r;
 }
 #else
-INLINE vec FN(permute)(vec v, ivec index) { return __builtin_shuffle(v, index); }
-INLINE vec FN(permute2)(vec a, vec b, ivec index) { return __builtin_shuffle(a, b, index); }
+INLINE vec permute(vec v, ivec index) { return __builtin_shuffle(v, index); }
+INLINE vec permute2(vec a, vec b, ivec index) { return __builtin_shuffle(a, b, index); }
 #endif
 
 /* Maxima of a row by a table (see max_line). */
-INLINE void FN(max_spread_any)(int short_lines, const fc_pool_geom *g, const FN(spread) * s,
-                               const T *x, const T *x_end, T *y, uint8_t *taps,
-                               const fc_window *win, int64_t KH, int64_t KW) {
+INLINE void max_spread_any(int short_lines, const fc_pool_geom *g, const spread_lines *s,
+                           const T *x, const T *x_end, T *y, uint8_t *taps, const fc_window *win,
+                           int64_t KH, int64_t KW) {
     const int64_t row = g->in_size[2] * g->channels, size = s->size;
     const int64_t D = win->count[0], H = win->count[1], n = size < VL ? size : VL;
     const int64_t step_d = win->step[0] * g->in_size[1] * row, step_h = win->step[1] * row;
     const int64_t *end = s->begin + 1;
-    const FN(part) *first = s->parts;
+    const spread_part *first = s->parts;
     for (int64_t i = 0; i < size; i += VL, first = s->parts + *end++) {
-        const FN(part) *last = s->parts + *end;
+        const spread_part *last = s->parts + *end;
         const int64_t at = i + n <= size ? i : size - n;
         vec best = vset1(-(T)INFINITY);
         ivec where = {0};
@@ -122,75 +118,75 @@ INLINE void FN(max_spread_any)(int short_lines, const fc_pool_geom *g, const FN(
             for (int64_t h = 0; h < H; h++) {
                 const T *line = x + d * step_d + h * step_h;
                 const ivec more = (lane_int)((d * KH + h) * KW) - (ivec){0};
-                for (const FN(part) *p = first; p < last; p++) {
+                for (const spread_part *p = first; p < last; p++) {
                     const ivec index = *(const ivec_u *)p->index, tap = *(const ivec_u *)p->tap;
                     const T *from = line + p->base;
                     vec a, b;
                     if (short_lines) {
                         const int64_t left = x_end - from;
-                        a = FN(load_part)(from, left, x_end);
-                        b = FN(load_part)(from + VL, left - VL, x_end);
+                        a = load_part(from, left, x_end);
+                        b = load_part(from + VL, left - VL, x_end);
                     } else {
                         a = vload(from), b = vload(from + VL);
                     }
-                    const vec v = FN(permute2)(a, b, index);
+                    const vec v = permute2(a, b, index);
                     const ivec take = ((v > best) | (v != v)) & (tap >= 0);
                     best = vselect(take, v, best);
                     where = (take & (tap + more)) | (~take & where);
                 }
             }
-        if (short_lines) FN(store_part)(y + at, best, n, y + at + n);
+        if (short_lines) store_part(y + at, best, n, y + at + n);
         else vstore(y + at, best);
-        if (taps) FN(store_taps)(taps + at, where, n, short_lines ? n : VL);
+        if (taps) store_taps(taps + at, where, n, short_lines ? n : VL);
     }
 }
 
-NOINLINE void FN(max_spread)(const fc_pool_geom *g, const FN(spread) * s, const T *x, T *y,
-                             uint8_t *taps, const fc_window *win, int64_t KH, int64_t KW) {
-    FN(max_spread_any)(0, g, s, x, NULL, y, taps, win, KH, KW);
+NOINLINE void max_spread(const fc_pool_geom *g, const spread_lines *s, const T *x, T *y,
+                         uint8_t *taps, const fc_window *win, int64_t KH, int64_t KW) {
+    max_spread_any(0, g, s, x, NULL, y, taps, win, KH, KW);
 }
 
-NOINLINE void FN(max_spread_short)(const fc_pool_geom *g, const FN(spread) * s, const T *x,
-                                   const T *x_end, T *y, uint8_t *taps, const fc_window *win,
-                                   int64_t KH, int64_t KW) {
-    FN(max_spread_any)(1, g, s, x, x_end, y, taps, win, KH, KW);
+NOINLINE void max_spread_short(const fc_pool_geom *g, const spread_lines *s, const T *x,
+                               const T *x_end, T *y, uint8_t *taps, const fc_window *win,
+                               int64_t KH, int64_t KW) {
+    max_spread_any(1, g, s, x, x_end, y, taps, win, KH, KW);
 }
 
 /* A row of dx from `count` rows of windows, by a table (see gather_line). */
-INLINE void FN(gather_spread_any)(int short_lines, const FN(spread) * s, const T *dy,
-                                  const uint8_t *taps, int64_t y_left, const fc_pairs *line,
-                                  int count, T *dx) {
+INLINE void gather_spread_any(int short_lines, const spread_lines *s, const T *dy,
+                              const uint8_t *taps, int64_t y_left, const fc_pairs *line, int count,
+                              T *dx) {
     const int64_t size = s->size, n = size < VL ? size : VL;
     const int64_t *end = s->begin + 1;
-    const FN(part) *first = s->parts;
+    const spread_part *first = s->parts;
     for (int64_t i = 0; i < size; i += VL, first = s->parts + *end++) {
-        const FN(part) *last = s->parts + *end;
+        const spread_part *last = s->parts + *end;
         const int64_t to = i + n <= size ? i : size - n;
         vec sum = {0};
         for (int r = 0; r < count; r++) {
             const ivec more = (lane_int)line->tap[r] - (ivec){0};
-            for (const FN(part) *p = first; p < last; p++) {
+            for (const spread_part *p = first; p < last; p++) {
                 const ivec index = *(const ivec_u *)p->index, tap = *(const ivec_u *)p->tap;
                 const int64_t at = line->at[r] + p->base;
                 const int64_t left = short_lines ? y_left - at : VL;
-                const ivec kept = FN(load_taps)(taps + at, left, left);
+                const ivec kept = load_taps(taps + at, left, left);
                 const vec all =
-                    short_lines ? FN(load_part)(dy + at, left, dy + y_left) : vload(dy + at);
-                const vec v = FN(permute)(all, index);
-                sum += (vec)((ivec)v & ((ivec)FN(permute)((vec)kept, index) == tap + more));
+                    short_lines ? load_part(dy + at, left, dy + y_left) : vload(dy + at);
+                const vec v = permute(all, index);
+                sum += (vec)((ivec)v & ((ivec)permute((vec)kept, index) == tap + more));
             }
         }
-        if (short_lines) FN(store_part)(dx + to, sum, n, dx + to + n);
+        if (short_lines) store_part(dx + to, sum, n, dx + to + n);
         else vstore(dx + to, sum);
     }
 }
 
-NOINLINE void FN(gather_spread)(const FN(spread) * s, const T *dy, const uint8_t *taps,
-                                const fc_pairs *line, int count, T *dx) {
-    FN(gather_spread_any)(0, s, dy, taps, 0, line, count, dx);
+NOINLINE void gather_spread(const spread_lines *s, const T *dy, const uint8_t *taps,
+                            const fc_pairs *line, int count, T *dx) {
+    gather_spread_any(0, s, dy, taps, 0, line, count, dx);
 }
 
-NOINLINE void FN(gather_spread_short)(const FN(spread) * s, const T *dy, const uint8_t *taps,
-                                      int64_t y_left, const fc_pairs *line, int count, T *dx) {
-    FN(gather_spread_any)(1, s, dy, taps, y_left, line, count, dx);
+NOINLINE void gather_spread_short(const spread_lines *s, const T *dy, const uint8_t *taps,
+                                  int64_t y_left, const fc_pairs *line, int count, T *dx) {
+    gather_spread_any(1, s, dy, taps, y_left, line, count, dx);
 }

@@ -2,8 +2,6 @@
  * tap in its window: (kd * KH + kh) * KW + kw with the largest counts KH and KW. The gradients of
  * maxima and averages are gathered: an element of dx is the sum over the windows that it is in, so
  * it is written once and belongs to one task. */
-#ifndef FC_POOL_TAPS_H
-#define FC_POOL_TAPS_H
 /* Which (output, tap) meet input i of an axis: entries begin[i] .. begin[i + 1]. share is one over
  * the output's divisor size. */
 typedef struct {
@@ -61,16 +59,13 @@ typedef struct {
     int tap[FC_PAIRS];
     double share[FC_PAIRS];
 } fc_pairs;
-#endif
 
-#define bytes FN(bytes)
 typedef uint8_t bytes __attribute__((vector_size(VEC_BYTES / TYPE_BYTES)));
-typedef uint8_t FN(bytes_u)
-    __attribute__((vector_size(VEC_BYTES / TYPE_BYTES), aligned(1), may_alias));
+typedef uint8_t bytes_u __attribute__((vector_size(VEC_BYTES / TYPE_BYTES), aligned(1), may_alias));
 
 /* n lanes of taps; `left` is what there is from p on. Lane by lane: GCC makes one instruction of
  * that, and many of __builtin_convertvector. */
-INLINE ivec FN(load_taps)(const uint8_t *p, int64_t n, int64_t left) {
+INLINE ivec load_taps(const uint8_t *p, int64_t n, int64_t left) {
     uint8_t lane[VEC_BYTES / TYPE_BYTES] = {0};
     if (left < VL) {
         memcpy(lane, p, (size_t)n);
@@ -82,13 +77,13 @@ INLINE ivec FN(load_taps)(const uint8_t *p, int64_t n, int64_t left) {
     return v;
 }
 
-INLINE void FN(store_taps)(uint8_t *p, ivec where, int64_t n, int64_t left) {
+INLINE void store_taps(uint8_t *p, ivec where, int64_t n, int64_t left) {
     const bytes b = __builtin_convertvector(where, bytes);
     if (left >= VL) {
-        *(FN(bytes_u) *)p = b;
+        *(bytes_u *)p = b;
     } else {
         uint8_t lane[VEC_BYTES / TYPE_BYTES];
-        *(FN(bytes_u) *)lane = b;
+        *(bytes_u *)lane = b;
         memcpy(p, lane, (size_t)n);
     }
 }
@@ -97,9 +92,8 @@ INLINE void FN(store_taps)(uint8_t *p, ivec where, int64_t n, int64_t left) {
 
 /* The maxima of one window and their taps, NV vectors of channels from x on (its first tap): step
  * are elements between taps. n lanes are used; x_end NULL: memory lies behind all of them. */
-INLINE void FN(max_window)(int NV, const int64_t count[3], const int64_t step[3], const T *x,
-                           int64_t n, const T *x_end, int64_t KH, int64_t KW, vec *best,
-                           ivec *where) {
+INLINE void max_window(int NV, const int64_t count[3], const int64_t step[3], const T *x, int64_t n,
+                       const T *x_end, int64_t KH, int64_t KW, vec *best, ivec *where) {
     UNROLL
     for (int i = 0; i < NV; i++) best[i] = vset1(-(T)INFINITY), where[i] = (ivec){0};
     for (int64_t d = 0; d < count[0]; d++)
@@ -108,15 +102,15 @@ INLINE void FN(max_window)(int NV, const int64_t count[3], const int64_t step[3]
             lane_int tap = (lane_int)((d * KH + h) * KW);
             for (int64_t w = 0; w < count[2]; w++, at += step[2], tap++) UNROLL
             for (int i = 0; i < NV; i++)
-                FN(max_step)(&best[i], &where[i],
-                             x_end ? FN(load_part)(at, n, x_end) : vload(at + i * VL), tap);
+                max_step(&best[i], &where[i], x_end ? load_part(at, n, x_end) : vload(at + i * VL),
+                         tap);
         }
 }
 
 /* A row of pixels of y and their taps (NULL: maxima only); x: the first row of its windows. What
  * lies behind a pixel is written later, up to `left` elements. */
-INLINE void FN(max_line)(const fc_pool_geom *g, const T *x, const T *x_end, T *y, uint8_t *taps,
-                         int64_t left, const fc_window *win, int64_t KH, int64_t KW) {
+INLINE void max_line(const fc_pool_geom *g, const T *x, const T *x_end, T *y, uint8_t *taps,
+                     int64_t left, const fc_window *win, int64_t KH, int64_t KW) {
     enum { NV = 4 };
     const int64_t C = g->channels, W = g->out_size[2], row = g->in_size[2] * C;
     const int64_t *start = g->windows[2], *kw = start + W, *step_w = kw + W;
@@ -130,26 +124,25 @@ INLINE void FN(max_line)(const fc_pool_geom *g, const T *x, const T *x_end, T *y
         count[2] = kw[w];
         step[2] = step_w[w] * C;
         for (; c + NV * VL <= C; c += NV * VL) {
-            FN(max_window)(NV, count, step, at + c, NV * VL, NULL, KH, KW, best, where);
+            max_window(NV, count, step, at + c, NV * VL, NULL, KH, KW, best, where);
             UNROLL
             for (int i = 0; i < NV; i++) {
                 vstore(y + c + i * VL, best[i]);
-                if (taps) FN(store_taps)(taps + c + i * VL, where[i], VL, VL);
+                if (taps) store_taps(taps + c + i * VL, where[i], VL, VL);
             }
         }
         for (; c < C; c += VL) {
-            FN(max_window)(1, count, step, at + c, C - c, x_end, KH, KW, best, where);
-            FN(store_part)(y + c, best[0], C - c, y + left);
-            if (taps) FN(store_taps)(taps + c, where[0], C - c, left - c);
+            max_window(1, count, step, at + c, C - c, x_end, KH, KW, best, where);
+            store_part(y + c, best[0], C - c, y + left);
+            if (taps) store_taps(taps + c, where[0], C - c, left - c);
         }
         if (taps) taps += C;
     }
 }
 
 /* Rows begin..end of y. */
-NOINLINE void FN(max_taps_rows)(const fc_pool_geom *g, const T *x, T *y, uint8_t *taps,
-                                int64_t begin, int64_t end, int64_t KH, int64_t KW,
-                                const FN(spread) * table) {
+NOINLINE void max_taps_rows(const fc_pool_geom *g, const T *x, T *y, uint8_t *taps, int64_t begin,
+                            int64_t end, int64_t KH, int64_t KW, const spread_lines *table) {
     const int64_t D = g->out_size[0], H = g->out_size[1], C = g->channels;
     const int64_t line = g->out_size[2] * C, row = g->in_size[2] * C, S = fc_volume(g->in_size);
     const T *x_end = x + g->batch * C * S;
@@ -162,29 +155,27 @@ NOINLINE void FN(max_taps_rows)(const fc_pool_geom *g, const T *x, T *y, uint8_t
         const int inner = x_end - first - rows * row >= VL;
         T *to = y + r * line;
         if (table->parts && table->short_lines)
-            FN(max_spread_short)(g, table, first, x_end, to, taps ? taps + r * line : NULL, &win,
-                                 KH, KW);
+            max_spread_short(g, table, first, x_end, to, taps ? taps + r * line : NULL, &win, KH,
+                             KW);
         else if (table->parts)
-            FN(max_spread)(g, table, first, to, taps ? taps + r * line : NULL, &win, KH, KW);
-        else if (taps && inner)
-            FN(max_line)(g, first, NULL, to, taps + r * line, left, &win, KH, KW);
-        else if (taps) FN(max_line)(g, first, x_end, to, taps + r * line, left, &win, KH, KW);
-        else FN(max_line)(g, first, inner ? NULL : x_end, to, NULL, left, &win, KH, KW);
+            max_spread(g, table, first, to, taps ? taps + r * line : NULL, &win, KH, KW);
+        else if (taps && inner) max_line(g, first, NULL, to, taps + r * line, left, &win, KH, KW);
+        else if (taps) max_line(g, first, x_end, to, taps + r * line, left, &win, KH, KW);
+        else max_line(g, first, inner ? NULL : x_end, to, NULL, left, &win, KH, KW);
     }
 }
 
-static int FN(max_pool_taps_forward)(const fc_pool_geom *g, const void *x, void *y, uint8_t *taps,
-                                     int threads) {
+static int max_pool_taps_forward(const fc_pool_geom *g, const void *x, void *y, uint8_t *taps,
+                                 int threads) {
     if (!fc_channels_last(g->x_stride) || !fc_channels_last(g->y_stride)) return FC_UNSUPPORTED;
     const int64_t KH = fc_most_taps(g, 1), KW = fc_most_taps(g, 2);
     if (taps && fc_most_taps(g, 0) * KH * KW > 256) return FC_UNSUPPORTED;
     const int64_t rows = g->batch * g->out_size[0] * g->out_size[1];
-    FN(spread) table = {0};
-    if (rows >= FC_SPREAD_ROWS) table = FN(spread_table)(g, NULL, KW);
+    spread_lines table = {0};
+    if (rows >= FC_SPREAD_ROWS) table = spread_table(g, NULL, KW);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int t = 0; t < threads; t++)
-        FN(max_taps_rows)(g, x, y, taps, rows * t / threads, rows * (t + 1) / threads, KH, KW,
-                          &table);
+        max_taps_rows(g, x, y, taps, rows * t / threads, rows * (t + 1) / threads, KH, KW, &table);
     fc_free(table.parts);
     return FC_OK;
 }
@@ -192,8 +183,8 @@ static int FN(max_pool_taps_forward)(const fc_pool_geom *g, const void *x, void 
 /* dx of one pixel from some of its windows: of maxima (taps) where the tap is the kept one, of
  * averages the share. `more`: added to what is there. y_left, x_left: elements from dy and dx on
  * that may be read and written. */
-INLINE void FN(gather_pixel)(int64_t C, const T *dy, const uint8_t *taps, int64_t y_left,
-                             const fc_pairs *pairs, int count, int more, T *dx, int64_t x_left) {
+INLINE void gather_pixel(int64_t C, const T *dy, const uint8_t *taps, int64_t y_left,
+                         const fc_pairs *pairs, int count, int more, T *dx, int64_t x_left) {
     enum { NV = 4 };
     int64_t c = 0;
     for (; c + NV * VL <= C; c += NV * VL) {
@@ -208,7 +199,7 @@ INLINE void FN(gather_pixel)(int64_t C, const T *dy, const uint8_t *taps, int64_
             for (int i = 0; i < NV; i++) {
                 const vec v = vload(dy + at + i * VL);
                 if (taps) {
-                    const ivec mine = FN(load_taps)(taps + at + i * VL, VL, VL) == tap;
+                    const ivec mine = load_taps(taps + at + i * VL, VL, VL) == tap;
                     sum[i] += (vec)((ivec)v & mine);
                 } else {
                     sum[i] += v * share;
@@ -219,25 +210,25 @@ INLINE void FN(gather_pixel)(int64_t C, const T *dy, const uint8_t *taps, int64_
         for (int i = 0; i < NV; i++) vstore(dx + c + i * VL, sum[i]);
     }
     for (; c < C; c += VL) {
-        vec sum = more ? FN(load_part)(dx + c, C - c, dx + x_left) : (vec){0};
+        vec sum = more ? load_part(dx + c, C - c, dx + x_left) : (vec){0};
         for (int j = 0; j < count; j++) {
             const int64_t at = pairs->at[j] + c;
-            const vec v = FN(load_part)(dy + at, C - c, dy + y_left);
+            const vec v = load_part(dy + at, C - c, dy + y_left);
             if (taps) {
                 const ivec tap = (lane_int)pairs->tap[j] - (ivec){0};
-                const ivec mine = FN(load_taps)(taps + at, C - c, y_left - at) == tap;
+                const ivec mine = load_taps(taps + at, C - c, y_left - at) == tap;
                 sum += (vec)((ivec)v & mine);
             } else {
                 sum += v * vset1((T)pairs->share[j]);
             }
         }
-        FN(store_part)(dx + c, sum, C - c, dx + x_left);
+        store_part(dx + c, sum, C - c, dx + x_left);
     }
 }
 
 /* A row of W pixels of dx from `lines` rows of windows; `more`: added to what is there. */
-INLINE void FN(gather_line)(int64_t C, int64_t W, const T *dy, const uint8_t *taps, int64_t y_left,
-                            const fc_pairs *line, int lines, const fc_meets *m, int more, T *dx) {
+INLINE void gather_line(int64_t C, int64_t W, const T *dy, const uint8_t *taps, int64_t y_left,
+                        const fc_pairs *line, int lines, const fc_meets *m, int more, T *dx) {
     for (int64_t w = 0; w < W; w++, dx += C) {
         fc_pairs pairs;
         int count = 0, add = more;
@@ -246,7 +237,7 @@ INLINE void FN(gather_line)(int64_t C, int64_t W, const T *dy, const uint8_t *ta
         for (int r = 0; r < lines; r++)
             for (int64_t e = m->begin[w]; e < m->begin[w + 1]; e++) {
                 if (count == FC_PAIRS) {
-                    FN(gather_pixel)(C, dy, taps, y_left, &pairs, count, add, dx, x_left);
+                    gather_pixel(C, dy, taps, y_left, &pairs, count, add, dx, x_left);
                     count = 0, add = 1;
                 }
                 pairs.at[count] = line->at[r] + m->output[e] * C;
@@ -254,14 +245,14 @@ INLINE void FN(gather_line)(int64_t C, int64_t W, const T *dy, const uint8_t *ta
                 else pairs.share[count] = line->share[r] * m->share[e];
                 count++;
             }
-        FN(gather_pixel)(C, dy, taps, y_left, &pairs, count, add, dx, x_left);
+        gather_pixel(C, dy, taps, y_left, &pairs, count, add, dx, x_left);
     }
 }
 
 /* One row (n, d, h) of dx. */
-INLINE void FN(gather_row)(const fc_pool_geom *g, const fc_meets meets[3], const T *dy,
-                           const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW,
-                           const FN(spread) * table) {
+INLINE void gather_row(const fc_pool_geom *g, const fc_meets meets[3], const T *dy,
+                       const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW,
+                       const spread_lines *table) {
     const int64_t D = g->in_size[0], H = g->in_size[1], W = g->in_size[2], C = g->channels;
     const int64_t oH = g->out_size[1], oW = g->out_size[2], P = fc_volume(g->out_size);
     const int64_t n = row / (D * H), d = row / H % D, h = row % H;
@@ -276,7 +267,7 @@ INLINE void FN(gather_row)(const fc_pool_geom *g, const fc_meets meets[3], const
     for (int64_t a = md->begin[d]; a < md->begin[d + 1]; a++)
         for (int64_t b = mh->begin[h]; b < mh->begin[h + 1]; b++) {
             if (lines == FC_LINES) {
-                FN(gather_line)(C, W, dy, taps, y_left, &line, lines, &meets[2], more, dx);
+                gather_line(C, W, dy, taps, y_left, &line, lines, &meets[2], more, dx);
                 lines = 0, more = 1;
             }
             line.at[lines] = (md->output[a] * oH + mh->output[b]) * oW * C;
@@ -285,24 +276,24 @@ INLINE void FN(gather_row)(const fc_pool_geom *g, const fc_meets meets[3], const
             lines++;
         }
     if (table && table->parts && table->short_lines)
-        FN(gather_spread_short)(table, dy, taps, y_left, &line, lines, dx);
-    else if (table && table->parts) FN(gather_spread)(table, dy, taps, &line, lines, dx);
-    else FN(gather_line)(C, W, dy, taps, y_left, &line, lines, &meets[2], more, dx);
+        gather_spread_short(table, dy, taps, y_left, &line, lines, dx);
+    else if (table && table->parts) gather_spread(table, dy, taps, &line, lines, dx);
+    else gather_line(C, W, dy, taps, y_left, &line, lines, &meets[2], more, dx);
 }
 
-NOINLINE void FN(gather_max_row)(const fc_pool_geom *g, const fc_meets meets[3], const T *dy,
-                                 const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW,
-                                 const FN(spread) * table) {
-    FN(gather_row)(g, meets, dy, taps, dx, row, KH, KW, table);
+NOINLINE void gather_max_row(const fc_pool_geom *g, const fc_meets meets[3], const T *dy,
+                             const uint8_t *taps, T *dx, int64_t row, int64_t KH, int64_t KW,
+                             const spread_lines *table) {
+    gather_row(g, meets, dy, taps, dx, row, KH, KW, table);
 }
 
-NOINLINE void FN(gather_avg_row)(const fc_pool_geom *g, const fc_meets meets[3], const T *dy, T *dx,
-                                 int64_t row) {
-    FN(gather_row)(g, meets, dy, NULL, dx, row, 1, 1, NULL);
+NOINLINE void gather_avg_row(const fc_pool_geom *g, const fc_meets meets[3], const T *dy, T *dx,
+                             int64_t row) {
+    gather_row(g, meets, dy, NULL, dx, row, 1, 1, NULL);
 }
 
-static int FN(gather)(const fc_pool_geom *g, const void *dy, const uint8_t *taps, void *dx,
-                      int threads) {
+static int gather(const fc_pool_geom *g, const void *dy, const uint8_t *taps, void *dx,
+                  int threads) {
     if (!fc_channels_last(g->x_stride) || !fc_channels_last(g->y_stride)) return FC_UNSUPPORTED;
     fc_meets meets[3] = {{0}, {0}, {0}};
     int status = FC_OK;
@@ -313,13 +304,13 @@ static int FN(gather)(const fc_pool_geom *g, const void *dy, const uint8_t *taps
         const int64_t passes = fc_most_met(&meets[2], g->in_size[2]);
         const int64_t lines =
             fc_most_met(&meets[0], g->in_size[0]) * fc_most_met(&meets[1], g->in_size[1]);
-        FN(spread) table = {0};
+        spread_lines table = {0};
         if (taps && rows >= FC_SPREAD_ROWS && lines <= FC_LINES)
-            table = FN(spread_table)(g, &meets[2], passes);
+            table = spread_table(g, &meets[2], passes);
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
         for (int64_t row = 0; row < rows; row++) {
-            if (taps) FN(gather_max_row)(g, meets, dy, taps, dx, row, KH, KW, &table);
-            else FN(gather_avg_row)(g, meets, dy, dx, row);
+            if (taps) gather_max_row(g, meets, dy, taps, dx, row, KH, KW, &table);
+            else gather_avg_row(g, meets, dy, dx, row);
         }
         fc_free(table.parts);
     }
@@ -327,9 +318,7 @@ static int FN(gather)(const fc_pool_geom *g, const void *dy, const uint8_t *taps
     return status;
 }
 
-static int FN(max_pool_taps_backward)(const fc_pool_geom *g, const void *dy, const uint8_t *taps,
-                                      void *dx, int threads) {
-    return FN(gather)(g, dy, taps, dx, threads);
+static int max_pool_taps_backward(const fc_pool_geom *g, const void *dy, const uint8_t *taps,
+                                  void *dx, int threads) {
+    return gather(g, dy, taps, dx, threads);
 }
-
-#undef bytes

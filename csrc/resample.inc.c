@@ -7,12 +7,10 @@
  * of x (D and H), and then of its elements (W): the sum stays in L1 or L2, so large tensors are at
  * the bandwidth of the memory. */
 
-#ifndef RESAMPLE_TERMS
 #define RESAMPLE_TERMS 4 /* of a sum in registers */
-#endif
 
 /* One vector of a sum of `count` terms. */
-INLINE vec FN(resample_vec)(const int count, const T *const *from, const vec *by, int64_t i) {
+INLINE vec resample_vec(const int count, const T *const *from, const vec *by, int64_t i) {
     vec sum = by[0] * vload(from[0] + i);
     UNROLL
     for (int k = 1; k < count; k++) sum += by[k] * vload(from[k] + i);
@@ -22,8 +20,8 @@ INLINE vec FN(resample_vec)(const int count, const T *const *from, const vec *by
 /* out[i] = sum over k of weight[k] * x[index[k] * step + i], n elements; where there is a vector,
  * the last one ends with them. count: at most RESAMPLE_TERMS, a constant. stream: whole vectors go
  * past the caches. */
-INLINE void FN(resample_sum)(const int count, const T *x, const int64_t *index, int64_t step,
-                             const T *weight, int64_t n, T *out, int stream) {
+INLINE void resample_sum(const int count, const T *x, const int64_t *index, int64_t step,
+                         const T *weight, int64_t n, T *out, int stream) {
     const T *from[RESAMPLE_TERMS];
     vec by[RESAMPLE_TERMS];
     UNROLL
@@ -32,10 +30,10 @@ INLINE void FN(resample_sum)(const int count, const T *x, const int64_t *index, 
         by[k] = vset1(weight[k]);
     }
     int64_t i = 0;
-    for (; stream && i < n; i += VL) STREAM(out + i, FN(resample_vec)(count, from, by, i));
-    for (; i + VL <= n; i += VL) vstore(out + i, FN(resample_vec)(count, from, by, i));
+    for (; stream && i < n; i += VL) STREAM(out + i, resample_vec(count, from, by, i));
+    for (; i + VL <= n; i += VL) vstore(out + i, resample_vec(count, from, by, i));
     if (i < n && n >= VL) {
-        vstore(out + n - VL, FN(resample_vec)(count, from, by, n - VL));
+        vstore(out + n - VL, resample_vec(count, from, by, n - VL));
         return;
     }
     for (; i < n; i++) {
@@ -46,8 +44,8 @@ INLINE void FN(resample_sum)(const int count, const T *x, const int64_t *index, 
 }
 
 /* The same of any number of terms. */
-INLINE void FN(resample_many)(int64_t terms, const T *x, const int64_t *index, int64_t step,
-                              const T *weight, int64_t n, T *out) {
+INLINE void resample_many(int64_t terms, const T *x, const int64_t *index, int64_t step,
+                          const T *weight, int64_t n, T *out) {
     for (int64_t i = 0; i < n && n >= VL; i += VL) {
         const int64_t at = i + VL <= n ? i : n - VL;
         vec sum = {0};
@@ -61,23 +59,23 @@ INLINE void FN(resample_many)(int64_t terms, const T *x, const int64_t *index, i
     }
 }
 
-INLINE void FN(resample_any)(int64_t terms, const T *x, const int64_t *index, int64_t step,
-                             const T *weight, int64_t n, T *out, int stream) {
+INLINE void resample_any(int64_t terms, const T *x, const int64_t *index, int64_t step,
+                         const T *weight, int64_t n, T *out, int stream) {
     if (terms == 1 && weight[0] == 1 && !stream) {
         const T *from = x + index[0] * step;
         if (n < VL)
             for (int64_t i = 0; i < n; i++) out[i] = from[i];
         else memcpy(out, from, (size_t)n * sizeof(T));
-    } else if (terms == 1) FN(resample_sum)(1, x, index, step, weight, n, out, stream);
-    else if (terms == 2) FN(resample_sum)(2, x, index, step, weight, n, out, stream);
-    else if (terms == 3) FN(resample_sum)(3, x, index, step, weight, n, out, stream);
-    else if (terms == 4) FN(resample_sum)(4, x, index, step, weight, n, out, stream);
-    else FN(resample_many)(terms, x, index, step, weight, n, out);
+    } else if (terms == 1) resample_sum(1, x, index, step, weight, n, out, stream);
+    else if (terms == 2) resample_sum(2, x, index, step, weight, n, out, stream);
+    else if (terms == 3) resample_sum(3, x, index, step, weight, n, out, stream);
+    else if (terms == 4) resample_sum(4, x, index, step, weight, n, out, stream);
+    else resample_many(terms, x, index, step, weight, n, out);
 }
 
 /* One line of single elements: W alone. */
-INLINE void FN(resample_elements)(const int64_t *starts, const int64_t *index, const T *weight,
-                                  const T *x, int64_t n, T *out) {
+INLINE void resample_elements(const int64_t *starts, const int64_t *index, const T *weight,
+                              const T *x, int64_t n, T *out) {
     for (int64_t w = 0; w < n; w++) {
         int64_t k = starts[w];
         const int64_t end = starts[w + 1];
@@ -91,8 +89,8 @@ INLINE void FN(resample_elements)(const int64_t *starts, const int64_t *index, c
 }
 
 /* Lines [first, end) of the result; at, factor: room for the most terms of a sum; sum: a line. */
-static void FN(resample_lines)(const fc_resample_geom *g, const T *x, T *out, int64_t first,
-                               int64_t end, int64_t *at, T *factor, T *sum, int stream) {
+static void resample_lines(const fc_resample_geom *g, const T *x, T *out, int64_t first,
+                           int64_t end, int64_t *at, T *factor, T *sum, int stream) {
     const int64_t C = g->inner, width = g->in_size[2] * C, out_width = g->out_size[2] * C;
     const int64_t *starts = g->starts[2], *index = g->index[2];
     const T *weight[3] = {g->weight[0], g->weight[1], g->weight[2]};
@@ -110,20 +108,20 @@ static void FN(resample_lines)(const fc_resample_geom *g, const T *x, T *out, in
         T *to = out + line * out_width;
         const T *from = sum;
         if (count == 1 && factor[0] == 1) from = image + at[0];
-        else FN(resample_any)(count, image, at, 1, factor, width, sum, 0);
+        else resample_any(count, image, at, 1, factor, width, sum, 0);
         if (C == 1) {
-            FN(resample_elements)(starts, index, weight[2], from, g->out_size[2], to);
+            resample_elements(starts, index, weight[2], from, g->out_size[2], to);
             continue;
         }
         for (int64_t w = 0; w < g->out_size[2]; w++, to += C) {
             const int64_t k = starts[w], n = starts[w + 1] - k;
-            FN(resample_any)(n, from, index + k, C, weight[2] + k, C, to, stream);
+            resample_any(n, from, index + k, C, weight[2] + k, C, to, stream);
         }
     }
     if (stream) STREAMED();
 }
 
-static int FN(resample)(const fc_resample_geom *g, const void *x, void *out, int threads) {
+static int resample(const fc_resample_geom *g, const void *x, void *out, int threads) {
     int64_t most = 1, rows = 1;
     for (int i = 0; i < 3; i++) {
         int64_t longest = 0;
@@ -143,9 +141,8 @@ static int FN(resample)(const fc_resample_geom *g, const void *x, void *out, int
     const int stream = STREAMS(out, bytes) && g->inner % VL == 0;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
     for (int t = 0; t < (status == FC_OK ? threads : 0); t++)
-        FN(resample_lines)(g, x, out, lines * t / threads, lines * (t + 1) / threads, at + t * most,
-                           scratch + t * (width + most), scratch + t * (width + most) + most,
-                           stream);
+        resample_lines(g, x, out, lines * t / threads, lines * (t + 1) / threads, at + t * most,
+                       scratch + t * (width + most), scratch + t * (width + most) + most, stream);
     fc_free(scratch);
     fc_free(at);
     return status;

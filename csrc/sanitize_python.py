@@ -21,7 +21,6 @@ from typing import Any
 
 BUILD = Path("build/sanitize")
 TREE = BUILD / "tree"
-SOURCES = ("dispatch", "memory", "reference", "isa_generic", "isa_avx2", "isa_avx512")
 CC = shlex.split(os.environ.get("CC", "gcc"))
 FLAGS = ["-fsanitize=address,undefined", "-fopenmp", "-shared", "-fPIC", "-O1", "-g1"]
 
@@ -34,8 +33,9 @@ def make_tree() -> None:
         shutil.copytree(name, TREE / name, ignore=without)
     shutil.copy("pyproject.toml", TREE)
     wrapper = BUILD / "_fastconv.c"
-    runpy.run_path("csrc/build.py")["ffibuilder"].emit_c_code(str(wrapper))
-    objects = [str(BUILD / f"{name}.o") for name in SOURCES]
+    build = runpy.run_path("csrc/build.py")
+    build["ffibuilder"].emit_c_code(str(wrapper))
+    objects = [str((BUILD / name).with_suffix(".o")) for name in build["SOURCES"]]
     include = ["-Icsrc", f"-I{sysconfig.get_path('include')}"]
     out = ["-o", str(TREE / "fastconv" / "_fastconv.so")]
     subprocess.run([*CC, *FLAGS, *include, str(wrapper), *objects, *out], check=True)

@@ -1,13 +1,22 @@
-/* Vectors of the current type T and instruction set, from GCC/Clang vector extensions.
- * Included once per T (no include guard): T, TYPE_NAME, TYPE_BYTES, ISA_NAME and VEC_BYTES come
- * from outside. VEC_BYTES must not exceed the registers of the instruction set: a wider vector is
- * 20x slower. */
-#ifndef FC_CAT
-#define FC_CAT_(a, b, c) a##_##b##_##c
-#define FC_CAT(a, b, c) FC_CAT_(a, b, c)
-/* FN(name) = name_f32_avx512 and so on: every function and type of a kernel file goes through it.
- */
-#define FN(name) FC_CAT(name, TYPE_NAME, ISA_NAME)
+/* Vectors of the type T and an instruction set, from GCC/Clang vector extensions.
+ *
+ * A unit of the compiler is one type and one instruction set: avx512_f32.c and its like, which
+ * define TYPE_BITS, ISA_NAME and VEC_BYTES. Whatever it includes (every .inc.c) is written once in
+ * plain names, all static; its one export is its table (kernels.inc.c). VEC_BYTES must not exceed
+ * the registers of the instruction set: a wider vector is 20x slower. */
+#pragma once
+
+#include <stdint.h>
+
+#define TYPE_BYTES (TYPE_BITS / 8)
+#if TYPE_BITS == 32
+typedef float T;
+typedef int32_t lane_int;
+#else
+typedef double T;
+typedef int64_t lane_int;
+#endif
+
 #define INLINE static inline __attribute__((always_inline))
 #define NOINLINE static __attribute__((noinline))
 /* On every loop of a tile with a constant trip count: without it the accumulators spill. */
@@ -40,16 +49,6 @@
 /* Whether a result of so many bytes goes there, which begins at p and goes on in whole vectors. */
 #define STREAMS(p, bytes) ((bytes) >= STREAM_FROM && (uintptr_t)(p) % VEC_BYTES == 0)
 #define VL ((int)(VEC_BYTES / sizeof(T)))
-#define vec FN(vec)
-#define vec_u FN(vec_u)
-#define ivec FN(ivec)
-#define ivec_u FN(ivec_u)
-#define lane_int FN(lane_int)
-#define vload FN(vload)
-#define vstore FN(vstore)
-#define vset1 FN(vset1)
-#define vselect FN(vselect)
-#define warp_near FN(warp_near)
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
@@ -58,17 +57,11 @@
 #ifndef SHUFFLE
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){__VA_ARGS__})
 #endif
-#endif
 
 typedef T vec __attribute__((vector_size(VEC_BYTES)));
 typedef T vec_u __attribute__((vector_size(VEC_BYTES), aligned(sizeof(T)), may_alias));
 
 /* Integer lanes of the width of T: comparisons give them, shuffles and selects take them. */
-#if TYPE_BYTES == 4
-typedef int32_t lane_int;
-#else
-typedef int64_t lane_int;
-#endif
 typedef lane_int ivec __attribute__((vector_size(VEC_BYTES)));
 typedef lane_int ivec_u __attribute__((vector_size(VEC_BYTES), aligned(TYPE_BYTES), may_alias));
 

@@ -6,7 +6,7 @@
  * down its columns. With many classes a row of them is the work, read and written where it lies;
  * its lanes are folded after each sum. A position is computed alike in whatever block it is. */
 
-enum { FN(SOFTMAX_BLOCK) = 256, FN(SOFTMAX_BYTES) = 1 << 15 };
+enum { SOFTMAX_BLOCK = 256, SOFTMAX_BYTES = 1 << 15 };
 
 typedef struct {
     int kind;
@@ -15,12 +15,12 @@ typedef struct {
     const int64_t *labels;
     int64_t ignore, grad_step;
     T *out, *loss, *sample;
-} FN(softmax_job);
+} softmax_job;
 
 /* z[c] -= max, or exp(z - max); returns the sum of exp(z - max). With a label, `chosen` is z - max
  * there. */
-INLINE vec FN(softmax_sum)(int keep_exp, int64_t C, int64_t width, T *z, const ivec *label,
-                           vec *chosen) {
+INLINE vec softmax_sum(int keep_exp, int64_t C, int64_t width, T *z, const ivec *label,
+                       vec *chosen) {
     vec most = vset1((T)-INFINITY), total = {0};
     for (int64_t c = 0; c < C; c++) {
         const vec v = vload(z + c * width);
@@ -28,7 +28,7 @@ INLINE vec FN(softmax_sum)(int keep_exp, int64_t C, int64_t width, T *z, const i
     }
     ivec class = {0};
     for (int64_t c = 0; c < C; c++, class += 1) {
-        const vec v = vload(z + c * width) - most, e = FN(vexp_falling)(v);
+        const vec v = vload(z + c * width) - most, e = vexp_falling(v);
         if (label) *chosen = vselect((ivec)(class == *label), v, *chosen);
         total += e;
         vstore(z + c * width, keep_exp ? e : v);
@@ -37,15 +37,15 @@ INLINE vec FN(softmax_sum)(int keep_exp, int64_t C, int64_t width, T *z, const i
 }
 
 /* One column of vectors. z: x or the gradient, then the result; y: the output of forward. */
-INLINE void FN(softmax_column)(const FN(softmax_job) * j, int kind, int64_t width, T *z, const T *y,
-                               const lane_int *labels, const T *scale, T *loss) {
+INLINE void softmax_column(const softmax_job *j, int kind, int64_t width, T *z, const T *y,
+                           const lane_int *labels, const T *scale, T *loss) {
     const int64_t C = j->classes;
     vec total = {0}, chosen = {0};
     if (kind == FC_SOFTMAX) {
-        const vec share = 1 / FN(softmax_sum)(1, C, width, z, NULL, NULL);
+        const vec share = 1 / softmax_sum(1, C, width, z, NULL, NULL);
         for (int64_t c = 0; c < C; c++) vstore(z + c * width, vload(z + c * width) * share);
     } else if (kind == FC_LOG_SOFTMAX) {
-        total = FN(vlog)(FN(softmax_sum)(0, C, width, z, NULL, NULL));
+        total = vlog(softmax_sum(0, C, width, z, NULL, NULL));
         for (int64_t c = 0; c < C; c++) vstore(z + c * width, vload(z + c * width) - total);
     } else if (kind == FC_SOFTMAX_BACKWARD) {
         for (int64_t c = 0; c < C; c++) total += vload(z + c * width) * vload(y + c * width);
@@ -54,35 +54,35 @@ INLINE void FN(softmax_column)(const FN(softmax_job) * j, int kind, int64_t widt
     } else if (kind == FC_LOG_SOFTMAX_BACKWARD) {
         for (int64_t c = 0; c < C; c++) total += vload(z + c * width);
         for (int64_t c = 0; c < C; c++)
-            vstore(z + c * width, vload(z + c * width) - FN(vexp)(vload(y + c * width)) * total);
+            vstore(z + c * width, vload(z + c * width) - vexp(vload(y + c * width)) * total);
     } else {
         const ivec label = *(const ivec_u *)labels, kept = (ivec)(label >= 0);
         const vec by = vload(scale);
         if (kind == FC_CROSS_ENTROPY) {
-            total = FN(softmax_sum)(1, C, width, z, &label, &chosen);
-            const vec share = 1 / total, v = (FN(vlog)(total) - chosen) * by;
-            vstore(loss, FN(keep)(kept, v));
+            total = softmax_sum(1, C, width, z, &label, &chosen);
+            const vec share = 1 / total, v = (vlog(total) - chosen) * by;
+            vstore(loss, keep(kept, v));
             for (int64_t c = 0; c < C; c++) vstore(z + c * width, vload(z + c * width) * share);
         } else {
             const vec one = vset1(1);
             ivec class = {0};
             for (int64_t c = 0; c < C; c++, class += 1) {
-                const vec hit = FN(keep)((ivec)(class == label), one);
+                const vec hit = keep((ivec)(class == label), one);
                 const vec v = (vload(z + c * width) - hit) * by;
-                vstore(z + c * width, FN(keep)(kept, v));
+                vstore(z + c * width, keep(kept, v));
             }
         }
     }
 }
 
-#define SOFTMAX_COLUMNS(kind)                                                                  \
-    case kind:                                                                                 \
-        for (int64_t i = 0; i < width; i += VL)                                                \
-            FN(softmax_column)(j, kind, width, z + i, y + i, labels + i, scale + i, loss + i); \
+#define SOFTMAX_COLUMNS(kind)                                                              \
+    case kind:                                                                             \
+        for (int64_t i = 0; i < width; i += VL)                                            \
+            softmax_column(j, kind, width, z + i, y + i, labels + i, scale + i, loss + i); \
         break;
 
-NOINLINE void FN(softmax_columns)(const FN(softmax_job) * j, T *z, const T *y,
-                                  const lane_int *labels, const T *scale, T *loss) {
+NOINLINE void softmax_columns(const softmax_job *j, T *z, const T *y, const lane_int *labels,
+                              const T *scale, T *loss) {
     const int64_t width = j->width;
     switch (j->kind) {
         SOFTMAX_COLUMNS(FC_SOFTMAX)
@@ -95,39 +95,38 @@ NOINLINE void FN(softmax_columns)(const FN(softmax_job) * j, T *z, const T *y,
 }
 
 /* z[c][i] = src[i][c] for `rows` positions, and back. */
-INLINE void FN(classes_first)(int64_t rows, int64_t C, int64_t width, const T *src, T *z) {
+INLINE void classes_first(int64_t rows, int64_t C, int64_t width, const T *src, T *z) {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t c = 0; c < C; c++) z[c * width + i] = src[i * C + c];
 }
 
-INLINE void FN(classes_last)(int64_t rows, int64_t C, int64_t width, const T *z, T *dst) {
+INLINE void classes_last(int64_t rows, int64_t C, int64_t width, const T *z, T *dst) {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t c = 0; c < C; c++) dst[i * C + c] = z[c * width + i];
 }
 
 /* `rows` positions from p on into the block; what is left of it is `fill`. */
-static void FN(softmax_load)(const FN(softmax_job) * j, int64_t p, int64_t rows, const T *src,
-                             T *z) {
+static void softmax_load(const softmax_job *j, int64_t p, int64_t rows, const T *src, T *z) {
     const int64_t C = j->classes, W = j->width;
     if (rows < W) memset(z, 0, (size_t)(C * W) * sizeof(T));
     if (j->inner > 1) {
         const T *s = src + p / j->inner * C * j->inner + p % j->inner;
         for (int64_t c = 0; c < C; c++)
             memcpy(z + c * W, s + c * j->inner, (size_t)rows * sizeof(T));
-    } else if (C == 2) FN(classes_first)(rows, 2, W, src + p * 2, z);
-    else if (C >= VL && rows == W) FN(transpose_part)(W, C, src + p * C, z, 0, W, 0, C);
-    else FN(classes_first)(rows, C, W, src + p * C, z);
+    } else if (C == 2) classes_first(rows, 2, W, src + p * 2, z);
+    else if (C >= VL && rows == W) transpose_part(W, C, src + p * C, z, 0, W, 0, C);
+    else classes_first(rows, C, W, src + p * C, z);
 }
 
-static void FN(softmax_store)(const FN(softmax_job) * j, int64_t p, int64_t rows, const T *z) {
+static void softmax_store(const softmax_job *j, int64_t p, int64_t rows, const T *z) {
     const int64_t C = j->classes, W = j->width;
     if (j->inner > 1) {
         T *d = j->out + p / j->inner * C * j->inner + p % j->inner;
         for (int64_t c = 0; c < C; c++)
             memcpy(d + c * j->inner, z + c * W, (size_t)rows * sizeof(T));
-    } else if (C == 2) FN(classes_last)(rows, 2, W, z, j->out + p * 2);
-    else if (C >= VL && rows == W) FN(transpose_part)(C, W, z, j->out + p * C, 0, C, 0, W);
-    else FN(classes_last)(rows, C, W, z, j->out + p * C);
+    } else if (C == 2) classes_last(rows, 2, W, z, j->out + p * 2);
+    else if (C >= VL && rows == W) transpose_part(C, W, z, j->out + p * C, 0, C, 0, W);
+    else classes_last(rows, C, W, z, j->out + p * C);
 }
 
 /* ---------------------------------------------------------------- rows of many classes */
@@ -159,7 +158,7 @@ static void FN(softmax_store)(const FN(softmax_job) * j, int64_t p, int64_t rows
     }
 
 /* The largest of a row, NaN apart: chains of four. */
-INLINE vec FN(row_most)(const T *x, int64_t C) {
+INLINE vec row_most(const T *x, int64_t C) {
     vec most[4];
     UNROLL
     for (int k = 0; k < 4; k++) most[k] = vset1((T)-INFINITY);
@@ -179,19 +178,19 @@ INLINE vec FN(row_most)(const T *x, int64_t C) {
     for (int n = 2; n; n /= 2)
         for (int k = 0; k < n; k++)
             most[k] = vselect((ivec)(most[k + n] > most[k]), most[k + n], most[k]);
-    return FN(max_lanes)(most[0]);
+    return max_lanes(most[0]);
 }
 
 /* A row x of C >= VL classes, y: the output of forward (or x), label: -1 for none. */
-INLINE void FN(softmax_row_any)(int kind, int64_t C, const T *x, const T *y, int64_t label, T scale,
-                                T *out, T *loss) {
+INLINE void softmax_row_any(int kind, int64_t C, const T *x, const T *y, int64_t label, T scale,
+                            T *out, T *loss) {
     vec total = {0};
     if (kind == FC_SOFTMAX || kind == FC_LOG_SOFTMAX || kind == FC_CROSS_ENTROPY) {
-        const vec most = FN(row_most)(x, C);
+        const vec most = row_most(x, C);
         SOFTMAX_ROW((T)-INFINITY, kind != FC_LOG_SOFTMAX, __builtin_prefetch(x + C + c);
-                    v = FN(vexp_falling)(v - most); total += v)
-        total = FN(sum_lanes)(total);
-        const vec log = kind == FC_SOFTMAX ? total : FN(vlog)(total);
+                    v = vexp_falling(v - most); total += v)
+        total = sum_lanes(total);
+        const vec log = kind == FC_SOFTMAX ? total : vlog(total);
         if (kind == FC_LOG_SOFTMAX) {
             SOFTMAX_ROW(0, 1, v = (v - most) - log)
             return;
@@ -203,12 +202,12 @@ INLINE void FN(softmax_row_any)(int kind, int64_t C, const T *x, const T *y, int
         SOFTMAX_ROW(0, 1, v = v * share)
     } else if (kind == FC_SOFTMAX_BACKWARD) {
         SOFTMAX_ROW(0, 0, total += v * w)
-        total = FN(sum_lanes)(total);
+        total = sum_lanes(total);
         SOFTMAX_ROW(0, 1, v = w * (v - total))
     } else if (kind == FC_LOG_SOFTMAX_BACKWARD) {
         SOFTMAX_ROW(0, 0, total += v)
-        total = FN(sum_lanes)(total);
-        SOFTMAX_ROW(0, 1, v = v - FN(vexp)(w) * total)
+        total = sum_lanes(total);
+        SOFTMAX_ROW(0, 1, v = v - vexp(w) * total)
     } else if (label < 0) {
         memset(out, 0, (size_t)C * sizeof(T));
     } else {
@@ -219,13 +218,13 @@ INLINE void FN(softmax_row_any)(int kind, int64_t C, const T *x, const T *y, int
 }
 #undef SOFTMAX_ROW
 
-#define SOFTMAX_ROWS(kind)                                                                  \
-    case kind:                                                                              \
-        FN(softmax_row_any)(kind, C, j->a + p * C, y + p * C, label, scale, j->out + p * C, \
-                            j->loss + p);                                                   \
+#define SOFTMAX_ROWS(kind)                                                              \
+    case kind:                                                                          \
+        softmax_row_any(kind, C, j->a + p * C, y + p * C, label, scale, j->out + p * C, \
+                        j->loss + p);                                                   \
         break;
 
-NOINLINE void FN(softmax_row)(const FN(softmax_job) * j, int64_t p) {
+NOINLINE void softmax_row(const softmax_job *j, int64_t p) {
     const int64_t C = j->classes;
     const T *y = j->b ? j->b : j->a;
     int64_t label = -1;
@@ -250,9 +249,9 @@ NOINLINE void FN(softmax_row)(const FN(softmax_job) * j, int64_t p) {
 /* ---------------------------------------------------------------- blocks of positions */
 
 /* Positions p to p + rows, of one image. z, y: scratch for a block. */
-static void FN(softmax_block)(const FN(softmax_job) * j, int64_t p, int64_t rows, T *z, T *y) {
-    lane_int labels[FN(SOFTMAX_BLOCK)];
-    T scale[FN(SOFTMAX_BLOCK)], loss[FN(SOFTMAX_BLOCK)];
+static void softmax_block(const softmax_job *j, int64_t p, int64_t rows, T *z, T *y) {
+    lane_int labels[SOFTMAX_BLOCK];
+    T scale[SOFTMAX_BLOCK], loss[SOFTMAX_BLOCK];
     if (j->labels) {
         for (int64_t i = 0; i < j->width; i++) {
             const int64_t label = i < rows ? j->labels[p + i] : -1;
@@ -264,17 +263,17 @@ static void FN(softmax_block)(const FN(softmax_job) * j, int64_t p, int64_t rows
         if (j->grad)
             for (int64_t i = 0; i < rows; i++) scale[i] *= j->grad[(p + i) * j->grad_step];
     }
-    FN(softmax_load)(j, p, rows, j->a, z);
-    if (j->b) FN(softmax_load)(j, p, rows, j->b, y);
-    FN(softmax_columns)(j, z, y, labels, scale, loss);
-    FN(softmax_store)(j, p, rows, z);
+    softmax_load(j, p, rows, j->a, z);
+    if (j->b) softmax_load(j, p, rows, j->b, y);
+    softmax_columns(j, z, y, labels, scale, loss);
+    softmax_store(j, p, rows, z);
     if (j->loss) memcpy(j->loss + p, loss, (size_t)rows * sizeof(T));
 }
 
-static int FN(softmax)(int kind, const fc_softmax_geom *g, const void *a, const void *b,
-                       const int64_t *labels, const void *weight, const void *grad, void *out,
-                       void *loss, void *sample, int threads) {
-    FN(softmax_job) j = {.kind = kind, .classes = g->classes, .inner = g->inner, .a = a, .b = b};
+static int softmax(int kind, const fc_softmax_geom *g, const void *a, const void *b,
+                   const int64_t *labels, const void *weight, const void *grad, void *out,
+                   void *loss, void *sample, int threads) {
+    softmax_job j = {.kind = kind, .classes = g->classes, .inner = g->inner, .a = a, .b = b};
     j.weight = weight, j.grad = grad, j.labels = labels, j.ignore = g->ignore;
     j.grad_step = g->grad_step, j.out = out, j.loss = loss, j.sample = sample;
     const int64_t C = g->classes;
@@ -282,11 +281,11 @@ static int FN(softmax)(int kind, const fc_softmax_geom *g, const void *a, const 
     if (C > INT32_MAX - 64) return FC_OVERFLOW;
     if (g->inner == 1 && (C > 64 || (C >= VL && g->outer < VL))) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-        for (int64_t p = 0; p < g->outer; p++) FN(softmax_row)(&j, p);
+        for (int64_t p = 0; p < g->outer; p++) softmax_row(&j, p);
         return FC_OK;
     }
-    int64_t limit = FN(SOFTMAX_BYTES) / (int64_t)sizeof(T) / C / VL * VL;
-    limit = limit < VL ? VL : limit < FN(SOFTMAX_BLOCK) ? limit : FN(SOFTMAX_BLOCK);
+    int64_t limit = SOFTMAX_BYTES / (int64_t)sizeof(T) / C / VL * VL;
+    limit = limit < VL ? VL : limit < SOFTMAX_BLOCK ? limit : SOFTMAX_BLOCK;
     const int64_t run = g->inner > 1 ? g->inner : g->outer, lanes = (run + VL - 1) / VL * VL;
     j.width = limit < lanes ? limit : lanes;
     const int64_t step = j.width, parts = (run + step - 1) / step;
@@ -299,7 +298,7 @@ static int FN(softmax)(int kind, const fc_softmax_geom *g, const void *a, const 
         for (int64_t i = tasks * t / threads; i < tasks * (t + 1) / threads; i++) {
             const int64_t first = i % parts * step, left = run - first;
             const int64_t p = (g->inner > 1 ? i / parts * run : 0) + first;
-            FN(softmax_block)(&j, p, left < step ? left : step, z, z + size);
+            softmax_block(&j, p, left < step ? left : step, z, z + size);
         }
     }
     fc_free(scratch);

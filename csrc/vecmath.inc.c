@@ -21,10 +21,10 @@
 #endif
 
 /* 2^n, for exponents of normal numbers. */
-INLINE vec FN(vpower_of_two)(ivec n) { return (vec)((n + EXPONENT_BIAS) << MANTISSA); }
+INLINE vec vpower_of_two(ivec n) { return (vec)((n + EXPONENT_BIAS) << MANTISSA); }
 
 /* exp(r) - 1 by its series: x = n ln 2 + r, |r| <= ln 2 / 2. */
-INLINE vec FN(vexp_rest)(vec x, ivec *exponent) {
+INLINE vec vexp_rest(vec x, ivec *exponent) {
     const vec shifted = x * (T)1.442695040888963387 + EXP_ROUND;
     const vec whole = shifted - EXP_ROUND;
     *exponent = (ivec)shifted - (ivec)vset1(EXP_ROUND);
@@ -50,45 +50,45 @@ INLINE vec FN(vexp_rest)(vec x, ivec *exponent) {
 
 /* exp(x) = 2^n exp(r), with 2^n in two factors, since n alone may be beyond the exponents there
  * are. */
-INLINE vec FN(vexp)(vec x) {
+INLINE vec vexp(vec x) {
     const vec low = vset1(EXP_LOW), high = vset1(EXP_HIGH);
     x = vselect((ivec)(x < low), low, x);
     x = vselect((ivec)(x > high), high, x);
     ivec n;
-    const vec p = FN(vexp_rest)(x, &n) + 1;
+    const vec p = vexp_rest(x, &n) + 1;
     const ivec half = n >> 1;
-    return p * FN(vpower_of_two)(half) * FN(vpower_of_two)(n - half);
+    return p * vpower_of_two(half) * vpower_of_two(n - half);
 }
 
 /* exp(x) for x <= 0 (or NaN): no overflow, and one factor, kept normal by 2^64, which then goes. */
-INLINE vec FN(vexp_falling)(vec x) {
+INLINE vec vexp_falling(vec x) {
     const vec low = vset1(EXP_LOW);
     ivec n;
-    const vec p = FN(vexp_rest)(vselect((ivec)(x < low), low, x), &n) + 1;
-    return p * FN(vpower_of_two)(n + 64) * (T)0x1p-64;
+    const vec p = vexp_rest(vselect((ivec)(x < low), low, x), &n) + 1;
+    return p * vpower_of_two(n + 64) * (T)0x1p-64;
 }
 
 /* 1 / (1 + exp(-x)), by exp(-|x|): nothing overflows, and small results are exact as well. */
-INLINE vec FN(vsigmoid)(vec x) {
+INLINE vec vsigmoid(vec x) {
     const ivec up = (ivec)(x > 0);
-    const vec e = FN(vexp_falling)((vec)((ivec)x | (ivec)vset1((T)-0.0)));
+    const vec e = vexp_falling((vec)((ivec)x | (ivec)vset1((T)-0.0)));
     return vselect(up, vset1(1), e) / (1 + e);
 }
 
 /* tanh|x| = -e / (e + 2), e = exp(-2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1), without cancellation.
  * Beyond the limit it is 1. */
-INLINE vec FN(vtanh)(vec x) {
+INLINE vec vtanh(vec x) {
     const ivec sign = (ivec)x & (ivec)vset1((T)-0.0);
     const vec low = vset1(-40), twice = (vec)((ivec)(x * 2) | (ivec)vset1((T)-0.0));
     ivec n;
-    const vec rest = FN(vexp_rest)(vselect((ivec)(twice < low), low, twice), &n);
-    const vec scale = FN(vpower_of_two)(n), e = scale * rest + (scale - 1);
+    const vec rest = vexp_rest(vselect((ivec)(twice < low), low, twice), &n);
+    const vec scale = vpower_of_two(n), e = scale * rest + (scale - 1);
     return (vec)((ivec)(-e / (e + 2)) ^ sign);
 }
 
 /* log(x) for normal x > 0 and NaN: x = 2^n m, sqrt(1/2) <= m < sqrt(2), log(m) = 2 artanh(s) with
  * s = (m - 1) / (m + 1), |s| < 0.172, by its series. */
-INLINE vec FN(vlog)(vec x) {
+INLINE vec vlog(vec x) {
     /* the exponent that makes m at least sqrt(1/2): that number's bits count as zero */
     const ivec root = (ivec)vset1((T)0.70710678118654752440);
     const ivec n = ((ivec)x - root) >> MANTISSA;

@@ -7,10 +7,10 @@
 
 #if WARP_BYTES
 #define P uint8_t
-#define WARP(name) FN(name##_bytes)
+#define WARP(name) name##_bytes
 #else
 #define P T
-#define WARP(name) FN(name)
+#define WARP(name) name
 #endif
 
 INLINE P WARP(warp_round)(T v) {
@@ -56,10 +56,10 @@ INLINE void WARP(warp_row)(const fc_warp_geom *g, const P *x, const double *m, d
             at /= by;
             up /= by;
         }
-        at = FN(warp_place)(at, W, g->padding, g->align_corners);
-        up = FN(warp_place)(up, g->in_size[0], g->padding, g->align_corners);
-        if (!FN(warp_inner)(at, up, last_x, last_y)) {
-            const warp_near t = FN(warp_taps)(g, at, up);
+        at = warp_place(at, W, g->padding, g->align_corners);
+        up = warp_place(up, g->in_size[0], g->padding, g->align_corners);
+        if (!warp_inner(at, up, last_x, last_y)) {
+            const warp_near t = warp_taps(g, at, up);
             WARP(warp_edge)(&t, x, C, fill, out);
         } else if (nearest) {
             const int64_t a = within ? (int64_t)(at + 0.5) : lrint(at),

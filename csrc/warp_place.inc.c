@@ -7,7 +7,7 @@
  * pixels, or on an edge, is then the same one for every type and instruction set. */
 
 /* x reflected between low and high, which are twice the places of the mirrors. */
-INLINE double FN(warp_reflect)(double x, double low, double high) {
+INLINE double warp_reflect(double x, double low, double high) {
     if (low == high) return 0;
     const double first = low / 2, span = (high - low) / 2;
     x = fabs(x - first);
@@ -16,10 +16,10 @@ INLINE double FN(warp_reflect)(double x, double low, double high) {
 }
 
 /* A coordinate as the padding moves it, along an axis of `size` pixels. */
-INLINE double FN(warp_place)(double x, int64_t size, int padding, int align) {
+INLINE double warp_place(double x, int64_t size, int padding, int align) {
     const double last = (double)(size - 1);
     if (padding == FC_WARP_REFLECTION)
-        x = align ? FN(warp_reflect)(x, 0, 2 * last) : FN(warp_reflect)(x, -1, 2 * last + 1);
+        x = align ? warp_reflect(x, 0, 2 * last) : warp_reflect(x, -1, 2 * last + 1);
     if (padding == FC_WARP_REFLECTION || padding == FC_WARP_BORDER)
         x = x > 0 ? (x < last ? x : last) : 0; /* not a number: 0 */
     return x;
@@ -27,7 +27,7 @@ INLINE double FN(warp_place)(double x, int64_t size, int padding, int align) {
 
 /* Whether the four pixels around a place, moved as the padding says, all lie in the image: most do,
  * and need no warp_taps. The upper left one is then that of the whole parts. */
-INLINE int FN(warp_inner)(double x, double y, double last_x, double last_y) {
+INLINE int warp_inner(double x, double y, double last_x, double last_y) {
     return x >= 0 && y >= 0 && x < last_x && y < last_y;
 }
 
@@ -40,7 +40,7 @@ typedef struct {
 } warp_near;
 
 /* The pixels around (x, y), moved as the padding says, of an image of H × W. */
-INLINE warp_near FN(warp_taps)(const fc_warp_geom *g, double x, double y) {
+INLINE warp_near warp_taps(const fc_warp_geom *g, double x, double y) {
     const int64_t H = g->in_size[0], W = g->in_size[1];
     const int within = g->padding == FC_WARP_INSIDE;
     warp_near t = {.count = 0, .inside = 0};

@@ -13,8 +13,6 @@
  * the GEMMs: below a tenth from 64 channels on. */
 #include "winograd_slab.h"
 
-#ifndef WIN_BLOCKS
-#define WIN_BLOCKS
 /* Bytes of V and of one panel's products: with the panel of U that streams by they share L2, 1 MiB
  * of it. A larger L2 is theirs too where U does not stay in it, and is read less often; and what is
  * kept from one call to the next are taps then, not U. */
@@ -35,7 +33,6 @@ enum { WIN_FUSED_TILES = 64, WIN_FUSED_BYTES = 16 << 20, WIN_KEEP_BYTES = 12 << 
 enum { WIN_SUM = 64 };
 /* A phase of backward input with less gain than this goes to the GEMM. */
 #define WIN_LEAST_GAIN 1.4
-#endif
 
 /* Sizes of the packed operands of one problem. */
 typedef struct {
@@ -45,10 +42,10 @@ typedef struct {
     int64_t panels, panel_items;
     int64_t u_skip;  /* between the points of U: no power of two, which would share cache sets */
     int64_t samples; /* inputs of a tile */
-} FN(win_sizes);
+} win_sizes;
 
-INLINE FN(win_sizes) FN(win_sizes_of)(const conv_problem *p, const win_grid *g) {
-    FN(win_sizes) s;
+INLINE win_sizes win_sizes_of(const conv_problem *p, const win_grid *g) {
+    win_sizes s;
     const int64_t line = 64 / sizeof(T);
     s.depth = fc_round_up(g->groups * p->channels, VL);
     s.inner = s.depth / g->shared;
@@ -61,28 +58,28 @@ INLINE FN(win_sizes) FN(win_sizes_of)(const conv_problem *p, const win_grid *g) 
 }
 
 /* Between the points of a panel of U. */
-INLINE int64_t FN(win_panel_plane)(const conv_problem *p, const FN(win_sizes) * z, int64_t panel) {
+INLINE int64_t win_panel_plane(const conv_problem *p, const win_sizes *z, int64_t panel) {
     const int64_t width = fc_min(TILE_NR, p->cols - panel * TILE_NR);
     return z->depth * fc_round_up(width, VL) + z->u_skip;
 }
 
 /* n channels of the group `at` to u[point][channel][nr], points `plane` apart, from the problem's
  * taps as pack_weight leaves them, taps[tap][channel][nr]. filter holds 9 rows. */
-static void FN(win_transform_group)(const conv_problem *p, const win_grid *g, const int64_t at[3],
-                                    int64_t n, int64_t nr, const T *taps, T *filter, T *u,
-                                    int64_t plane) {
+static void win_transform_group(const conv_problem *p, const win_grid *g, const int64_t at[3],
+                                int64_t n, int64_t nr, const T *taps, T *filter, T *u,
+                                int64_t plane) {
     const int r = win_group_high(g, at), s = win_group_wide(g, at), rows = r ? r : 1;
     const int64_t first = win_tap_at(p, g, at, 0, 0);
     const int64_t down = rows > 1 ? win_tap_at(p, g, at, 1, 0) - first : 0;
     const int64_t next = s > 1 ? win_tap_at(p, g, at, 0, 1) - first : 0;
     const int full = win_tap_at(p, g, at, rows - 1, s - 1) >= 0;
-    const FN(win_place) lie = {down * n * nr, next * n * nr}, from = {WIN_TAPS * nr, nr};
+    const win_place lie = {down * n * nr, next * n * nr}, from = {WIN_TAPS * nr, nr};
     int64_t points[WIN_IN * WIN_IN];
     for (int i = 0; i < g->high; i++)
         for (int j = 0; j < g->wide; j++) points[i * WIN_IN + j] = (i * g->wide + j) * plane;
     for (int64_t c = 0; c < n; c++, u += nr) {
         if (full) { /* taps as they are packed */
-            FN(win_filter)(r, s, nr, taps + (first * n + c) * nr, u, lie, points, NULL, NULL);
+            win_filter(r, s, nr, taps + (first * n + c) * nr, u, lie, points, NULL, NULL);
             continue;
         }
         for (int i = 0; i < rows * s; i++) {
@@ -91,7 +88,7 @@ static void FN(win_transform_group)(const conv_problem *p, const win_grid *g, co
             T *o = filter + (i / s * WIN_TAPS + i % s) * nr;
             for (int64_t e = 0; e < nr; e += VL) vstore(o + e, tap < 0 ? vset1(0) : vload(x + e));
         }
-        FN(win_filter)(r, s, nr, filter, u, from, points, NULL, NULL);
+        win_filter(r, s, nr, filter, u, from, points, NULL, NULL);
     }
 }
 
@@ -100,15 +97,15 @@ static void FN(win_transform_group)(const conv_problem *p, const win_grid *g, co
 typedef struct {
     const conv_problem *p;
     win_grid grid;
-    FN(win_sizes) size;
-    FN(win_transform) input, output;
+    win_sizes size;
+    win_transform input, output;
     int64_t tap0, u0;    /* its first tap among all parts', its place in a panel of U */
     int64_t first_block; /* where each block of tiles belongs to one part */
-} FN(win_part);
+} win_part;
 
 /* The parts, and what is of all. */
 typedef struct {
-    FN(win_part) * parts;
+    win_part *parts;
     int64_t count, panels, panel_items;
     conv_problem all; /* the first one, but taps and positions are those of all parts */
     const T *src, *w;
@@ -118,29 +115,29 @@ typedef struct {
     int64_t taps;   /* of `lying`, which may be more than those of all parts here */
     T *dst;
     int *spread; /* set where a result was not finite */
-} FN(win_job);
+} win_job;
 
 /* One panel of U from weights packed a few channels at a time. scratch holds
  * taps * WIN_PACK_CHANNELS + 9 rows of TILE_NR. */
-static void FN(win_pack)(const FN(win_job) * j, int64_t group, int64_t panel, T *scratch, T *u) {
+static void win_pack(const win_job *j, int64_t group, int64_t panel, T *scratch, T *u) {
     const conv_problem *all = &j->all;
     const int64_t col0 = panel * TILE_NR, width = fc_min(TILE_NR, all->cols - col0);
     const int64_t nr = fc_round_up(width, VL), C = all->channels;
     T *filter = scratch + all->ntaps * WIN_PACK_CHANNELS * nr;
     for (int64_t c = 0; c < C; c += WIN_PACK_CHANNELS) {
         const int64_t n = fc_min(WIN_PACK_CHANNELS, C - c);
-        FN(pack_weight)(all, j->w, group, col0, width, nr, c, c + n, scratch);
-        for (const FN(win_part) *q = j->parts; q < j->parts + j->count; q++) {
-            const int64_t plane = FN(win_panel_plane)(all, &q->size, panel);
+        pack_weight(all, j->w, group, col0, width, nr, c, c + n, scratch);
+        for (const win_part *q = j->parts; q < j->parts + j->count; q++) {
+            const int64_t plane = win_panel_plane(all, &q->size, panel);
             int64_t at[3] = {0, 0, 0};
             for (int64_t k = 0; k < q->grid.groups; k++, win_group_next(&q->grid, at))
-                FN(win_transform_group)(q->p, &q->grid, at, n, nr, scratch + q->tap0 * n * nr,
-                                        filter, u + q->u0 + (k * C + c) * nr, plane);
+                win_transform_group(q->p, &q->grid, at, n, nr, scratch + q->tap0 * n * nr, filter,
+                                    u + q->u0 + (k * C + c) * nr, plane);
         }
     }
-    for (const FN(win_part) *q = j->parts; q < j->parts + j->count; q++) {
+    for (const win_part *q = j->parts; q < j->parts + j->count; q++) {
         const int64_t fill = q->grid.groups * C, empty = q->size.depth - fill;
-        const int64_t plane = FN(win_panel_plane)(all, &q->size, panel);
+        const int64_t plane = win_panel_plane(all, &q->size, panel);
         for (int x = 0; x < q->grid.points && empty; x++) /* only fills the last vector */
             memset(u + q->u0 + x * plane + fill * nr, 0, (size_t)(empty * nr) * sizeof(T));
     }
@@ -150,8 +147,8 @@ static void FN(win_pack)(const FN(win_job) * j, int64_t group, int64_t panel, T 
 typedef struct {
     const conv_problem *p;
     const win_grid *grid;
-    const FN(win_transform) * input, *output;
-    FN(win_sizes) size;
+    const win_transform *input, *output;
+    win_sizes size;
     const T *src, *end; /* of the source as a whole, where src may be some of its channels */
     const T *bias;      /* the group's, padded */
     T *dst;
@@ -161,27 +158,27 @@ typedef struct {
     int64_t rows[WIN_IN * WIN_IN]; /* of each point, in a line of tiles */
     T *local;                      /* one tile as a whole, zero outside the source */
     T *odd;                        /* [VL]: not zero where a result was not finite */
-} FN(win_block);
+} win_block;
 
 /* Outputs of a tile along the transformed rows (0 where there are none) and columns. */
-INLINE int FN(win_high)(const win_grid *g, const win_tile *t) {
+INLINE int win_high(const win_grid *g, const win_tile *t) {
     return g->two ? (int)t->count[g->row] : 0;
 }
-INLINE int FN(win_wide)(const win_grid *g, const win_tile *t) { return (int)t->count[g->col]; }
+INLINE int win_wide(const win_grid *g, const win_tile *t) { return (int)t->count[g->col]; }
 
 /* Where the tile that comes after `rows` lies in planes of rows of `pitch`, one plane for each
  * point, with the rows of its own tiles. */
-INLINE void FN(win_spread)(const win_grid *g, const win_rows *rows, int64_t plane, int64_t pitch,
-                           int64_t *at) {
+INLINE void win_spread(const win_grid *g, const win_rows *rows, int64_t plane, int64_t pitch,
+                       int64_t *at) {
     for (int i = 0; i < g->high; i++)
         for (int j = 0; j < g->wide; j++)
             at[i * WIN_IN + j] = (i * g->wide + j) * plane + win_row_of(g, rows, i, j) * pitch;
 }
 
 /* On to the next row of the points that the tile has. */
-INLINE void FN(win_advance)(const win_grid *g, const win_tile *t, int64_t pitch, int64_t *at) {
-    const int high = g->two ? FN(win_high)(g, t) + g->axis[g->row].most - 1 : 1;
-    const int wide = FN(win_wide)(g, t) + g->axis[g->col].most - 1;
+INLINE void win_advance(const win_grid *g, const win_tile *t, int64_t pitch, int64_t *at) {
+    const int high = g->two ? win_high(g, t) + g->axis[g->row].most - 1 : 1;
+    const int wide = win_wide(g, t) + g->axis[g->col].most - 1;
     if (high == WIN_IN && wide == WIN_IN) {
         for (int x = 0; x < WIN_IN * WIN_IN; x++) at[x] += pitch;
         return;
@@ -193,7 +190,7 @@ INLINE void FN(win_advance)(const win_grid *g, const win_tile *t, int64_t pitch,
 }
 
 /* A pixel's channels, whole vectors or not. */
-INLINE void FN(win_copy)(T *to, const T *from, int64_t n) {
+INLINE void win_copy(T *to, const T *from, int64_t n) {
     int64_t c = 0;
     for (; c + VL <= n; c += VL) vstore(to + c, vload(from + c));
     for (; c < n; c++) to[c] = from[c];
@@ -201,8 +198,8 @@ INLINE void FN(win_copy)(T *to, const T *from, int64_t n) {
 
 /* Copy the tile's inputs of one group to local[i * WIN_IN + j][ld], zero outside the source. With
  * `spill` a copy may write 4 elements of each sample, however few the channels. */
-static void FN(win_gather)(const FN(win_block) * b, const win_tile *t, const int64_t at[3],
-                           T *local, int64_t ld, int spill) {
+static void win_gather(const win_block *b, const win_tile *t, const int64_t at[3], T *local,
+                       int64_t ld, int spill) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t *st = p->src_stride, C = p->channels;
@@ -217,8 +214,8 @@ static void FN(win_gather)(const FN(win_block) * b, const win_tile *t, const int
     if (g->two) src += s[other] * st[2 + other];
     else
         for (int i = 0; i < 3; i++) src += i != g->col ? s[i] * st[2 + i] : 0;
-    const int high = g->two ? FN(win_high)(g, t) + win_group_high(g, at) - 1 : 1;
-    const int wide = FN(win_wide)(g, t) + win_group_wide(g, at) - 1;
+    const int high = g->two ? win_high(g, t) + win_group_high(g, at) - 1 : 1;
+    const int wide = win_wide(g, t) + win_group_wide(g, at) - 1;
     for (int i = 0; i < high; i++) {
         const int64_t h = s[row] + i * g->axis[row].src_step;
         const int no_row = out || (g->two && (h < 0 || h >= p->src_size[row]));
@@ -231,15 +228,14 @@ static void FN(win_gather)(const FN(win_block) * b, const win_tile *t, const int
             } else if (spill && C <= 4 && line + w * st[2 + g->col] + 4 <= b->end) {
                 memcpy(out_row, line + w * st[2 + g->col], 4 * sizeof(T));
             } else {
-                FN(win_copy)(out_row, line + w * st[2 + g->col], C);
+                win_copy(out_row, line + w * st[2 + g->col], C);
             }
         }
     }
 }
 
 /* Whether all inputs of the tile's group lie inside the source; *from is where the first one is. */
-static int FN(win_inside)(const FN(win_block) * b, const win_tile *t, const int64_t at[3],
-                          const T **from) {
+static int win_inside(const win_block *b, const win_tile *t, const int64_t at[3], const T **from) {
     const conv_problem *p = b->p;
     const T *src = b->src + t->n * p->src_stride[0] + b->group * p->channels;
     for (int i = 0; i < 3; i++) {
@@ -255,42 +251,42 @@ static int FN(win_inside)(const FN(win_block) * b, const win_tile *t, const int6
 
 /* The tile's inputs of all groups (those of one slice where they are shared), transformed to v at
  * the places `at`. */
-static void FN(win_load)(const FN(win_block) * b, const win_tile *t, T *v, const int64_t *at) {
+static void win_load(const win_block *b, const win_tile *t, T *v, const int64_t *at) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t C = p->channels, depth = b->size.depth, *st = p->src_stride;
-    const int high = FN(win_high)(g, t), wide = FN(win_wide)(g, t);
-    const FN(win_place) lie = {g->two ? g->axis[g->row].src_step * st[2 + g->row] : 0,
-                               g->axis[g->col].src_step * st[2 + g->col]};
+    const int high = win_high(g, t), wide = win_wide(g, t);
+    const win_place lie = {g->two ? g->axis[g->row].src_step * st[2 + g->row] : 0,
+                           g->axis[g->col].src_step * st[2 + g->col]};
     int64_t tap[3] = {0, 0, 0};
     if (C % VL == 0) {
         for (int64_t k = 0; k < g->groups / g->shared; k++, v += C, win_group_next(g, tap)) {
             const T *from = b->local;
-            FN(win_place) place = {WIN_IN * C, C};
-            if (FN(win_inside)(b, t, tap, &from)) place = lie;
-            else FN(win_gather)(b, t, tap, b->local, C, 0);
-            FN(win_transform_tile)(b->input, high, wide, win_group_high(g, tap),
-                                   win_group_wide(g, tap), C, from, v, place, at, NULL, NULL);
+            win_place place = {WIN_IN * C, C};
+            if (win_inside(b, t, tap, &from)) place = lie;
+            else win_gather(b, t, tap, b->local, C, 0);
+            win_transform_tile(b->input, high, wide, win_group_high(g, tap), win_group_wide(g, tap),
+                               C, from, v, place, at, NULL, NULL);
         }
         return;
     }
     /* Ragged channels: the groups side by side, so that only the last vector has empty lanes. What
      * a group's copies spill, the next group or the zeros at the end overwrite. */
     for (int64_t k = 0; k < g->groups; k++, win_group_next(g, tap))
-        FN(win_gather)(b, t, tap, b->local + k * C, depth, k * C + 4 <= depth);
+        win_gather(b, t, tap, b->local + k * C, depth, k * C + 4 <= depth);
     for (int64_t i = 0; i < b->size.samples; i++)
         for (int64_t c = g->groups * C; c < depth; c++) b->local[i * depth + c] = 0;
-    FN(win_transform_tile)(b->input, high, wide, b->input->high, b->input->wide, depth, b->local, v,
-                           (FN(win_place)){WIN_IN * depth, depth}, at, NULL, NULL);
+    win_transform_tile(b->input, high, wide, b->input->high, b->input->wide, depth, b->local, v,
+                       (win_place){WIN_IN * depth, depth}, at, NULL, NULL);
 }
 
 /* Where the tile's first output lies in a tensor of the target's form, and its neighbours. */
-INLINE FN(win_place) FN(win_target)(const FN(win_block) * b, const win_tile *t, int64_t *offset) {
+INLINE win_place win_target(const win_block *b, const win_tile *t, int64_t *offset) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t *st = p->dst_stride;
     *offset = t->n * st[0];
-    FN(win_place) to = {0, 0};
+    win_place to = {0, 0};
     for (int i = 0; i < 3; i++) {
         *offset += (t->first[i] * p->dst_step[i] + p->dst_first[i]) * st[2 + i];
         const int64_t step = g->axis[i].step * p->dst_step[i] * st[2 + i];
@@ -302,24 +298,23 @@ INLINE FN(win_place) FN(win_target)(const FN(win_block) * b, const win_tile *t, 
 
 /* The tile's products in m at the places `at`, transformed to columns [col, col+width) of the
  * target. */
-static void FN(win_store)(const FN(win_block) * b, const win_tile *t, int64_t col, int64_t width,
-                          const T *m, const int64_t *at) {
+static void win_store(const win_block *b, const win_tile *t, int64_t col, int64_t width, const T *m,
+                      const int64_t *at) {
     const conv_problem *p = b->p;
     const win_grid *g = b->grid;
     const int64_t nr = fc_round_up(width, VL), cs = p->dst_stride[1];
-    const int high = FN(win_high)(g, t), wide = FN(win_wide)(g, t);
+    const int high = win_high(g, t), wide = win_wide(g, t);
     const int r = b->output->high, s = b->output->wide;
     const int64_t rows = g->two ? high : 1, cols = wide;
     const T *bias = b->bias ? b->bias + col : NULL;
     int64_t offset;
-    const FN(win_place) to = FN(win_target)(b, t, &offset);
+    const win_place to = win_target(b, t, &offset);
     T *y = b->dst + offset + (b->group * p->cols + col) * cs;
     if (width == nr && cs == 1) {
-        FN(win_transform_tile)(b->output, high, wide, r, s, nr, m, y, to, at, bias, b->odd);
+        win_transform_tile(b->output, high, wide, r, s, nr, m, y, to, at, bias, b->odd);
     } else {
-        const FN(win_place) local = {WIN_OUT * nr, nr};
-        FN(win_transform_tile)(b->output, high, wide, r, s, nr, m, b->local, local, at, bias,
-                               b->odd);
+        const win_place local = {WIN_OUT * nr, nr};
+        win_transform_tile(b->output, high, wide, r, s, nr, m, b->local, local, at, bias, b->odd);
         for (int64_t i = 0; i < rows; i++) {
             for (int64_t j = 0; j < cols; j++) {
                 const T *x = b->local + (i * WIN_OUT + j) * nr;
@@ -330,14 +325,14 @@ static void FN(win_store)(const FN(win_block) * b, const win_tile *t, int64_t co
     }
     for (int64_t i = 0; p->epilogue && i < rows * cols; i++) {
         T *o = y + i / cols * to.row + i % cols * to.col;
-        FN(finish_part)(p->epilogue, width, b->group * p->cols + col, o, b->dst, o);
+        finish_part(p->epilogue, width, b->group * p->cols + col, o, b->dst, o);
     }
 }
 
 /* n of the depth from d on of one point's products: m (+)= v * u, u from there on too. They are of
  * one tap along the depth; positions at which the first one meets nothing are cleared. */
-INLINE void FN(win_multiply_chain)(const FN(win_block) * b, int x, int64_t nrv, int64_t d,
-                                   int64_t n, const T *u) {
+INLINE void win_multiply_chain(const win_block *b, int x, int64_t nrv, int64_t d, int64_t n,
+                               const T *u) {
     const win_slab *s = &b->slab;
     const int64_t pitch = b->size.pitch, nr = nrv * VL, line = b->rows[x];
     const T *v = b->v + x * s->inputs * pitch + d % b->size.inner;
@@ -349,7 +344,7 @@ INLINE void FN(win_multiply_chain)(const FN(win_block) * b, int x, int64_t nrv, 
         if (d == 0) memset(m, 0, (size_t)(first * line * nr) * sizeof(T));
         m += first * line * nr;
         for (int64_t k = 0; k < count; k += TILE_MR) {
-            const tile_fn f = FN(tiles_by_rows)[fc_min(TILE_MR, count - k) - 1][nrv - 1];
+            const tile_fn f = tiles_by_rows[fc_min(TILE_MR, count - k) - 1][nrv - 1];
             f(n, v + k * pitch, pitch, u, nr, m + k * nr, nr, NULL, d ? TILE_ADD : TILE_STORE);
         }
         m += count * nr;
@@ -359,29 +354,29 @@ INLINE void FN(win_multiply_chain)(const FN(win_block) * b, int x, int64_t nrv, 
 }
 
 /* `length` of the depth, in chains. */
-INLINE void FN(win_multiply_point)(const FN(win_block) * b, int x, int64_t nrv, int64_t d,
-                                   int64_t length, const T *u) {
+INLINE void win_multiply_point(const win_block *b, int x, int64_t nrv, int64_t d, int64_t length,
+                               const T *u) {
     const int64_t inner = b->size.inner;
     for (int64_t n; length > 0; d += n, length -= n, u += n * nrv * VL) {
         n = fc_min(fc_min(WIN_SUM, length), inner - d % inner);
-        FN(win_multiply_chain)(b, x, nrv, d, n, u);
+        win_multiply_chain(b, x, nrv, d, n, u);
     }
 }
 
 /* All products of the block. A point that some groups do not have takes the others, which lie side
  * by side along the last axis. */
-static void FN(win_multiply)(const FN(win_block) * b, int64_t nrv, const T *u, int64_t plane) {
+static void win_multiply(const win_block *b, int64_t nrv, const T *u, int64_t plane) {
     const win_grid *g = b->grid;
     const int64_t nr = nrv * VL, C = b->p->channels;
     for (int x = 0; x < g->points; x++, u += plane) {
         if (!g->uneven) {
-            FN(win_multiply_point)(b, x, nrv, 0, b->size.depth, u);
+            win_multiply_point(b, x, nrv, 0, b->size.depth, u);
             continue;
         }
         const win_runs runs = win_runs_of(g, x);
         for (int64_t i = 0; i < runs.count; i++) {
             const int64_t d = win_run_first(g, &runs, i) * C;
-            FN(win_multiply_point)(b, x, nrv, d, runs.length * C, u + d * nr);
+            win_multiply_point(b, x, nrv, d, runs.length * C, u + d * nr);
         }
     }
 }
@@ -389,8 +384,8 @@ static void FN(win_multiply)(const FN(win_block) * b, int64_t nrv, const T *u, i
 /* The same for all parts from weights as they lie: some channels at a time are packed to `local`
  * (or have been, to be kept), each group of theirs is transformed to `chunk` and multiplied with at
  * once. */
-static void FN(win_multiply_raw)(const FN(win_job) * j, const FN(win_block) * blocks, int64_t panel,
-                                 int64_t width, T *local, T *chunk) {
+static void win_multiply_raw(const win_job *j, const win_block *blocks, int64_t panel,
+                             int64_t width, T *local, T *chunk) {
     const int64_t nrv = fc_ceil_div(width, VL), nr = nrv * VL, C = j->all.channels;
     T *filter = local + j->all.ntaps * WIN_SUM * nr;
     const T *taps = local;
@@ -398,31 +393,30 @@ static void FN(win_multiply_raw)(const FN(win_job) * j, const FN(win_block) * bl
     for (int64_t c = 0; c < C; c += WIN_SUM, taps += j->lying ? j->taps * WIN_SUM * nr : 0) {
         const int64_t n = fc_min(WIN_SUM, C - c);
         if (!j->lying)
-            FN(pack_weight)(&j->all, j->w, blocks->group, panel * TILE_NR, width, nr, c, c + n,
-                            local);
-        for (const FN(win_block) *b = blocks; b < blocks + j->count; b++) {
+            pack_weight(&j->all, j->w, blocks->group, panel * TILE_NR, width, nr, c, c + n, local);
+        for (const win_block *b = blocks; b < blocks + j->count; b++) {
             const win_grid *g = b->grid;
             const int64_t plane = WIN_SUM * nr + b->size.u_skip;
             int64_t at[3] = {0, 0, 0};
             for (int64_t k = 0; k < g->groups; k++, win_group_next(g, at)) {
-                FN(win_transform_group)(b->p, g, at, n, nr, taps + b->tap0 * n * nr, filter, chunk,
-                                        plane);
+                win_transform_group(b->p, g, at, n, nr, taps + b->tap0 * n * nr, filter, chunk,
+                                    plane);
                 for (int x = 0; x < g->points; x++)
                     if (win_group_has(g, at, x))
-                        FN(win_multiply_point)(b, x, nrv, k * C + c, n, chunk + x * plane);
+                        win_multiply_point(b, x, nrv, k * C + c, n, chunk + x * plane);
             }
         }
     }
 }
 
 /* All tiles of the block to V. */
-static void FN(win_load_all)(FN(win_block) * b) {
+static void win_load_all(win_block *b) {
     const win_grid *g = b->grid;
     const win_slab *s = &b->slab;
     const int64_t pitch = b->size.pitch, lines = s->size.images * s->slices;
     const win_rows none = {{{0}}};
     int64_t at[WIN_IN * WIN_IN] = {0};
-    FN(win_spread)(g, &none, s->inputs * pitch, pitch, at);
+    win_spread(g, &none, s->inputs * pitch, pitch, at);
     for (int64_t line = 0; line < lines; line++) {
         const int64_t first = win_slab_line(b->p, g, s, line / s->slices, 0);
         win_walk walk = win_walk_at(b->p, g, first);
@@ -430,8 +424,8 @@ static void FN(win_load_all)(FN(win_block) * b) {
             win_tile tile = walk.tile;
             if (!tile.count[0]) continue;
             if (g->shared > 1) tile.first[0] = s->slice + line % s->slices - g->axis[0].origin[0];
-            FN(win_load)(b, &tile, b->v, at);
-            FN(win_advance)(g, &tile, pitch, at);
+            win_load(b, &tile, b->v, at);
+            win_advance(g, &tile, pitch, at);
         }
     }
     for (int x = 0; x < g->points; x++) {
@@ -441,20 +435,20 @@ static void FN(win_load_all)(FN(win_block) * b) {
 }
 
 /* The block's products to columns [col, col+width) of the target. */
-static void FN(win_store_all)(const FN(win_block) * b, int64_t col, int64_t width) {
+static void win_store_all(const win_block *b, int64_t col, int64_t width) {
     const win_grid *g = b->grid;
     const win_slab *s = &b->slab;
     const int64_t nr = fc_round_up(width, VL);
     const win_rows none = {{{0}}};
     int64_t at[WIN_IN * WIN_IN] = {0};
-    FN(win_spread)(g, &none, s->places * nr, nr, at);
+    win_spread(g, &none, s->places * nr, nr, at);
     for (int64_t line = 0; line < s->size.images * s->size.deep; line++) {
         const int64_t image = line / s->size.deep, d = s->d + line % s->size.deep;
         win_walk walk = win_walk_at(b->p, g, win_slab_line(b->p, g, s, image, d));
         for (int64_t i = 0; i < s->size.flat; i++, win_walk_next(b->p, g, &walk)) {
             if (!walk.tile.count[0]) continue;
-            FN(win_store)(b, &walk.tile, col, width, b->m, at);
-            FN(win_advance)(g, &walk.tile, nr, at);
+            win_store(b, &walk.tile, col, width, b->m, at);
+            win_advance(g, &walk.tile, nr, at);
         }
     }
 }

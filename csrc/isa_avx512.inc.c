@@ -8,7 +8,7 @@
 #endif
 #define ISA_NAME avx512
 #define VEC_BYTES 64
-#include "isa.inc.c"
+#include "kernels.inc.c"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

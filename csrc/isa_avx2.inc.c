@@ -7,7 +7,7 @@
 #endif
 #define ISA_NAME avx2
 #define VEC_BYTES 32
-#include "isa.inc.c"
+#include "kernels.inc.c"
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif

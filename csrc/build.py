@@ -13,8 +13,8 @@ from cffi import FFI
 
 CSRC = Path("csrc")
 #: One unit for every instruction set and type, the longest to compile last.
-UNITS = [f"{isa}_f{bits}.c" for isa in ("generic", "avx2", "avx512") for bits in (64, 32)]
-SOURCES = ["dispatch.c", "memory.c", "reference.c", *UNITS]
+UNITS = [f"core/{isa}_f{bits}.c" for isa in ("generic", "avx2", "avx512") for bits in (64, 32)]
+SOURCES = ["core/dispatch.c", "core/memory.c", "selfcheck/reference.c", *UNITS]
 # Per-kernel freedom without -ffast-math, which would set flush-to-zero for the whole process.
 # Python's own -g would take a third of the time to compile, and most of the file.
 CFLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra"]
@@ -38,7 +38,7 @@ ffibuilder.set_source(
     "fastconv._fastconv",
     '#include "fastconv.h"',
     sources=[(CSRC / name).as_posix() for name in SOURCES],
-    depends=sorted(p.as_posix() for p in CSRC.iterdir() if p.suffix in (".c", ".h", ".py")),
+    depends=sorted(p.as_posix() for p in CSRC.rglob("*") if p.suffix in (".c", ".h", ".py")),
     include_dirs=[CSRC.as_posix()],
     extra_compile_args=[*flags(), OPENMP],
     extra_link_args=[OPENMP],

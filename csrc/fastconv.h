@@ -1,7 +1,6 @@
 /* The whole C interface: geometry, status codes, the kernel table.
  * build.py hands the part between the two cffi marks to cffi as it stands. */
-#ifndef FASTCONV_H
-#define FASTCONV_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -298,14 +297,14 @@ int fc_step(int method, int dtype, const void *settings, int64_t count, const fc
 double fc_fma_peak(int dtype, double seconds);
 double fc_stream(int64_t bytes, double seconds, int threads);
 
-/* The reference of `fastconv verify` (reference.c): plain loops in double that add every product of
- * a convolution to y (direction 0), x (1) or w (2), whose other operands they only read. Strides in
- * elements, those of x and y from the geometry, w_stride [5] for K, C/groups, kD, kH, kW; any
- * stride may be 0 or negative. */
+/* The reference of `fastconv verify` (selfcheck/reference.c): plain loops in double that add every
+ * product of a convolution to y (direction 0), x (1) or w (2), whose other operands they only read.
+ * Strides in elements, those of x and y from the geometry, w_stride [5] for K, C/groups, kD, kH,
+ * kW; any stride may be 0 or negative. */
 int fc_reference_conv(int direction, const fc_conv_geom *g, const int64_t *w_stride, double *x,
                       double *w, double *y);
 
-/* The buffer pool: what numpy arrays over it need (memory.h), and its state in bytes. */
+/* The buffer pool: what numpy arrays over it need (core/memory.h), and its state in bytes. */
 void *fc_alloc(size_t bytes);
 void fc_free(void *block);
 void fc_empty_cache(void);
@@ -408,5 +407,3 @@ typedef struct {
     fc_step_fn update;
     double (*fma_peak)(double seconds);
 } fc_kernels;
-
-#endif

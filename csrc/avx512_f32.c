@@ -1,3 +1,0 @@
-/* Every kernel: float, AVX-512. */
-#define TYPE_BITS 32
-#include "isa_avx512.inc.c"

@@ -1,3 +1,0 @@
-/* Every kernel: double, the baseline of the target. */
-#define TYPE_BITS 64
-#include "isa_generic.inc.c"

@@ -7,6 +7,7 @@ csrc/, because an edit of one that is only included would not be rebuilt otherwi
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from cffi import FFI
@@ -22,9 +23,18 @@ OPENMP = "-fopenmp"
 
 
 def interface() -> str:
-    """Return the part of fastconv.h between its two cffi marks."""
+    """Return what cffi reads: fastconv.h between its two marks, and what kernels.h stands for."""
     text = (CSRC / "fastconv.h").read_text(encoding="utf-8")
-    return text.split("/* cffi: begin */", 1)[1].split("/* cffi: end */", 1)[0]
+    text = text.split("/* cffi: begin */", 1)[1].split("/* cffi: end */", 1)[0]
+    table = (CSRC / "kernels.h").read_text(encoding="utf-8")
+    numbers = re.findall(r"^FC_CONV_KERNEL\((\w+),", table, re.M)
+    text += f"enum {{ {', '.join(f'FC_CONV_{name}' for name in numbers)}, FC_CONV_KERNELS }};\n"
+    for name, parameters in re.findall(r"^FC_FAMILY\((\w+),\s*\((.*?)\),", table, re.M | re.S):
+        text += f"int fc_{name}(int dtype, {parameters});\n"
+    family_of = r"^FC_FAMILY_OF\((\w+),\s*\w+,\s*\((.*?)\),"
+    for name, parameters in re.findall(family_of, table, re.M | re.S):
+        text += f"int fc_{name}(int kind, int dtype, {parameters});\n"
+    return text
 
 
 def flags() -> list[str]:

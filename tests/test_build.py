@@ -51,8 +51,35 @@ def exported(text):
 def test_interface_declares_every_exported_function(build):
     sources = [CSRC / name for name in build.SOURCES if name not in build.UNITS]
     defined = set().union(*(exported(source.read_text()) for source in sources))
+    table = (CSRC / "kernels.h").read_text()  # what dispatch.c makes of its lines
+    defined |= {f"fc_{name}" for name in re.findall(r"^FC_FAMILY(?:_OF)?\((\w+),", table, re.M)}
     declared = set(re.findall(r"\b(fc_\w+)\(", build.interface()))
     assert defined and defined == declared
+
+
+def test_capabilities():
+    """One line of the table says what a kernel can do: the bits agree with what it does."""
+    pytest.importorskip("fastconv._fastconv")
+    from fastconv._fastconv import ffi, lib
+
+    numbers = {name: getattr(lib, name) for name in dir(lib) if re.match("FC_CONV_[FB]", name)}
+    directions = lib.FC_FORWARD | lib.FC_BACKWARD_INPUT | lib.FC_BACKWARD_WEIGHT
+    geometry = ffi.new("fc_conv_geom *", {
+        "batch": 1, "in_channels": 16, "out_channels": 16, "groups": 1, "in_size": [1, 9, 9],
+        "out_size": [1, 9, 9], "kernel": [1, 3, 3], "stride": [1, 1, 1], "pad": [0, 1, 1],
+        "dilation": [1, 1, 1], "x_stride": [1296, 1, 1296, 144, 16],
+        "y_stride": [1296, 1, 1296, 144, 16],
+    })  # fmt: skip
+    assert len(numbers) == lib.FC_CONV_KERNELS
+    for name, number in numbers.items():
+        bits = lib.fc_conv_capabilities(number)
+        (direction,) = [d for d in ("FORWARD", "BACKWARD_INPUT", "BACKWARD_WEIGHT") if d in name]
+        assert bits & directions == getattr(lib, f"FC_{direction}"), name
+        assert bool(bits & lib.FC_TRANSFORMS) == ("WINOGRAD" in name), name
+        assert not bits & lib.FC_FINISHES or direction == "FORWARD", name
+        size = lib.fc_conv_packed_bytes(lib.fc_get_isa(), number, lib.FC_F32, geometry)
+        assert (size > 0) == bool(bits & lib.FC_PACKS), name
+    assert lib.fc_conv_capabilities(-1) == lib.fc_conv_capabilities(lib.FC_CONV_KERNELS) == 0
 
 
 def test_every_c_file_is_a_dependency(build):

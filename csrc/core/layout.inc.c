@@ -189,16 +189,22 @@ static int transpose(int64_t batch, int64_t rows, int64_t cols, const void *src,
 }
 
 /* `width` columns of dense rows to columns of other dense rows; from and to point at the first. */
-static int copy_columns(int64_t rows, int64_t width, const void *from, int64_t from_pitch, void *to,
-                        int64_t to_pitch, int threads) {
+static int copy_columns(int64_t rows, int64_t width, const void *from, int64_t from_pitch,
+                        int64_t from_start, void *to, int64_t to_pitch, int64_t to_start,
+                        int threads) {
+    if (from_start < 0 || to_start < 0 || width < 0 || from_start > from_pitch - width ||
+        to_start > to_pitch - width)
+        return FC_RANGE;
+    const T *first = (const T *)from + from_start;
+    T *target = (T *)to + to_start;
     const int64_t bytes = rows * width * (int64_t)sizeof(T);
-    const int stream = STREAMS(to, bytes) && to_pitch % VL == 0 && width % VL == 0;
+    const int stream = STREAMS(target, bytes) && to_pitch % VL == 0 && width % VL == 0;
 #pragma omp parallel num_threads(threads)
     {
 #pragma omp for schedule(static)
         for (int64_t r = 0; r < rows; r++) {
-            const T *s = (const T *)from + r * from_pitch;
-            T *d = (T *)to + r * to_pitch;
+            const T *s = first + r * from_pitch;
+            T *d = target + r * to_pitch;
             int64_t k = 0;
             for (; stream && k < width; k += VL) STREAM(d + k, vload(s + k));
             for (; k + VL <= width; k += VL) vstore(d + k, vload(s + k));

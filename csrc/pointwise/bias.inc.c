@@ -137,6 +137,7 @@ static int column_sums(int kind, int64_t P, int64_t K, const T *g, const T *y, d
 
 static int activation_backward(int kind, int64_t rows, int64_t channels, const void *dy,
                                const void *y, double p, double q, void *dx, void *db, int threads) {
+    if (kind < FC_MAP_RELU_BACKWARD || kind > FC_MAP_CLAMP_BACKWARD) return FC_UNSUPPORTED;
     return column_sums(kind, rows, channels, dy, y, p, q, dx, db, threads);
 }
 

@@ -88,8 +88,8 @@ static int64_t update_cut(int64_t at, int64_t offset, int64_t count) {
     return inside >= count ? count : inside / 64 * 64;
 }
 
-static int update(int method, const void *settings, int64_t count, const fc_update *updates,
-                  int threads) {
+static int step(int method, const void *settings, int64_t count, const fc_update *updates,
+                int threads) {
     int64_t total = 0;
     for (int64_t k = 0; k < count; k++) total += updates[k].count;
 #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)

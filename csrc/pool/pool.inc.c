@@ -309,3 +309,10 @@ static int max_unpool_backward(const fc_pool_geom *g, const void *a, const int64
     });
     return status;
 }
+
+static int index_pool(int kind, const fc_pool_geom *g, const void *a, const int64_t *indices,
+                      void *out, int threads) {
+    return kind == FC_MAX_POOL_BACKWARD    ? max_pool_backward(g, a, indices, out, threads)
+           : kind == FC_MAX_UNPOOL_FORWARD ? max_unpool_forward(g, a, indices, out, threads)
+                                           : max_unpool_backward(g, a, indices, out, threads);
+}

@@ -1,4 +1,5 @@
-/* Winograd convolution F(4x4, 3x3): 36 products where the direct algorithm takes 144.
+/* A block of tiles of Winograd's algorithm in general: groups of taps, phases, slabs. The plain
+ * case is winograd/plain.inc.c.
  *
  *   Y = At [ (G f Gt) . (Bt d B) ] A
  *
@@ -21,27 +22,10 @@
 #include "gemm/pack.inc.c"
 #include "gemm/tile.inc.c"
 #include "winograd/grid.h"
+#include "winograd/sizes.h"
 #include "winograd/slab.h"
 #include "winograd/transform.inc.c"
 
-/* Bytes of V and of one panel's products: with the panel of U that streams by they share L2, 1 MiB
- * of it. A larger L2 is theirs too where U does not stay in it, and is read less often; and what is
- * kept from one call to the next are taps then, not U. */
-enum {
-    WIN_BLOCK_BYTES = 448 << 10,
-    WIN_KEEP_U_BYTES = 1 << 20,
-    WIN_MAX_TILES = 48,
-    WIN_MIN_TILES = 12,
-    WIN_PACK_CHANNELS = 16
-};
-/* Four times the weights, U is written to and read from memory where it does not stay in L3. So few
- * tiles that they are one block, and weights beyond WIN_KEEP_BYTES of U, are transformed a chain at
- * a time instead, by every block: 512 channels to 512 at 14x14 take 0.6 of the time. */
-enum { WIN_FUSED_TILES = 64, WIN_FUSED_BYTES = 16 << 20, WIN_KEEP_BYTES = 12 << 20 };
-/* Products in one chain of additions. What such sums give is added up in turn: in one chain, the
- * error of 512 channels is 2.5 times as large (docs/accuracy.md). The time is the same within a few
- * percent. */
-enum { WIN_SUM = 64 };
 /* A phase of backward input with less gain than this goes to the GEMM. */
 #define WIN_LEAST_GAIN 1.4
 
@@ -198,13 +182,6 @@ INLINE void win_advance(const win_grid *g, const win_tile *t, int64_t pitch, int
         UNROLL
         for (int j = 0; j < WIN_IN; j++) at[i * WIN_IN + j] += j < wide ? pitch : 0;
     }
-}
-
-/* A pixel's channels, whole vectors or not. */
-INLINE void win_copy(T *to, const T *from, int64_t n) {
-    int64_t c = 0;
-    for (; c + VL <= n; c += VL) vstore(to + c, vload(from + c));
-    for (; c < n; c++) to[c] = from[c];
 }
 
 /* Copy the tile's inputs of one group to local[i * WIN_IN + j][ld], zero outside the source. With

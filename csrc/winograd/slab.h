@@ -8,6 +8,7 @@
 #pragma once
 
 #include "winograd/grid.h"
+#include "winograd/sizes.h"
 
 /* The tiles of a grid: images, positions along the depth, tiles of a plane. */
 typedef struct {
@@ -34,11 +35,6 @@ static inline int64_t win_slices(const conv_problem *p, const win_grid *g, int64
     *first = g->shared == 1 ? 0 : fc_max(0, d + off[0]);
     if (g->shared == 1) return 1;
     return fc_max(1, fc_min(p->src_size[0], d + deep + off[g->shared - 1]) - *first);
-}
-
-/* Equal parts of n, each at most `most`. */
-static inline int64_t win_equal(int64_t n, int64_t most) {
-    return fc_ceil_div(n, fc_max(1, fc_ceil_div(n, fc_max(1, most))));
 }
 
 /* The extent of slabs of about so many tiles. */

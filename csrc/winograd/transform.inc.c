@@ -24,6 +24,8 @@
 enum { WIN_INPUT, WIN_FILTER, WIN_GRAD_OUTPUT, WIN_OUTPUT, WIN_GRAD_FILTER };
 #define WIN_A 0.625
 #define WIN_B 1.5
+/* Between the points of U: no power of two, which would share cache sets. */
+enum { WIN_SKIP = 64 / sizeof(T) };
 
 /* The point of a pair. */
 INLINE T win_point(const int pair) { return (T)(pair == 1 ? WIN_A : WIN_B); }
@@ -36,8 +38,24 @@ INLINE int win_outs(const int kind, const int r) {
     return kind == WIN_OUTPUT ? WIN_OUT : kind == WIN_GRAD_FILTER ? r : WIN_OUT + r - 1;
 }
 
-/* Two values of Bt d, r = 3: points inf and 0 (pair 0), a and -a (1), b and -b (2). With e, o the
- * even and odd parts, the latter are e + a o and e - a o. */
+/* clang-format off
+ *
+ * F(4, 3), with p = a^2 and q = b^2:
+ *
+ *   point   Bt d                              G f                                     At m
+ *   inf     d5 - (p + q) d3 + p q d1          f2                                      + y3
+ *   +-a     (d4 - q d2) +- a (d3 - q d1)      (f0 +- a f1 + p f2) / (2 p (p - q))     (+-a)^i
+ *   +-b     (d4 - p d2) +- b (d3 - p d1)      (f0 +- b f1 + q f2) / (2 q (q - p))     (+-b)^i
+ *   0       d4 - (p + q) d2 + p q d0          f0 / (p q)                              + y0
+ *
+ *   y0 = m(0) +     (m(a) + m(-a)) +     (m(b) + m(-b))
+ *   y1 =        a   (m(a) - m(-a)) + b   (m(b) - m(-b))
+ *   y2 =        a^2 (m(a) + m(-a)) + b^2 (m(b) + m(-b))
+ *   y3 =        a^3 (m(a) - m(-a)) + b^3 (m(b) - m(-b)) + m(inf)
+ *
+ * clang-format on */
+
+/* Two values of Bt d, r = 3: points inf and 0 (pair 0), a and -a (1), b and -b (2). */
 INLINE void win_data_pair(const int pair, const vec *d, vec *out, int t) {
     const T p = win_point(pair), aa = (T)(WIN_A * WIN_A), bb = (T)(WIN_B * WIN_B);
     if (pair == 0) {
@@ -441,3 +459,21 @@ WIN_DEFINE(win_output, WIN_OUTPUT, 0)
 WIN_DEFINE(win_grad_output, WIN_GRAD_OUTPUT, 0)
 WIN_DEFINE(win_grad_filter, WIN_GRAD_FILTER, 0)
 WIN_DEFINE(win_grad_filter_add, WIN_GRAD_FILTER, 1)
+
+/* Those of tiles of x and y for groups of three taps along both axes. */
+static void win_transforms_of_3(win_transform *input, win_transform *output, int tails) {
+    input->kind = WIN_INPUT, input->whole = win_input;
+    output->kind = WIN_OUTPUT, output->whole = win_output;
+    input->high = input->wide = output->high = output->wide = 3;
+    for (int m = 1; tails && m <= WIN_OUT; m++) {
+        win_matrix_make(&input->axis[m + 2][m + 2], WIN_INPUT, m + 2, m + 2);
+        win_matrix_make(&output->axis[m][m + 2], WIN_OUTPUT, m, m + 2);
+    }
+}
+
+/* A pixel's channels, whole vectors or not. */
+INLINE void win_copy(T *to, const T *from, int64_t n) {
+    int64_t c = 0;
+    for (; c + VL <= n; c += VL) vstore(to + c, vload(from + c));
+    for (; c < n; c++) to[c] = from[c];
+}

@@ -20,6 +20,7 @@
 #include "gemm/tile.inc.c"
 #include "winograd/block.inc.c"
 #include "winograd/grid.h"
+#include "winograd/sizes.h"
 #include "winograd/slab.h"
 #include "winograd/transform.inc.c"
 

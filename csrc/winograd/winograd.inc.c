@@ -1,6 +1,7 @@
-/* Forward and backward input by Winograd (winograd/block.inc.c): weights that are kept, the
- * division of the work into tasks, and the phases of a stride, which are solved together: their
- * weights are read and transposed in one pass. */
+/* Forward and backward input by Winograd where the problem is not plain (winograd/plain.inc.c):
+ * weights that are kept, the division of the work into tasks, and the phases of a stride, which are
+ * solved together: their weights are read and transposed in one pass. The blocks are in
+ * winograd/block.inc.c. */
 #pragma once
 
 #include "fastconv.h"
@@ -14,13 +15,13 @@
 #include "gemm/tile.inc.c"
 #include "winograd/block.inc.c"
 #include "winograd/grid.h"
+#include "winograd/plain.inc.c"
+#include "winograd/sizes.h"
 #include "winograd/slab.h"
 #include "winograd/transform.inc.c"
 
-/* Whether weights are kept as taps, panel by panel, for blocks to transform what they need: 9
- * values where U has 36, which memory would deliver later than they are computed. Only the weights
- * decide, as for whatever is kept. */
-static int win_keeps_taps(const win_job *j) {
+/* Whether weights are kept as taps, not as U. */
+static int win_job_keeps_taps(const win_job *j) {
     int whole = 1;
     double products = 0;
     for (const win_part *q = j->parts; q < j->parts + j->count; q++) {
@@ -28,7 +29,7 @@ static int win_keeps_taps(const win_job *j) {
         products += win_products(&q->grid);
     }
     return (whole || j->all.channels >= WIN_SUM) &&
-           products * (double)(j->all.channels * j->all.cols) * sizeof(T) > WIN_KEEP_U_BYTES;
+           win_keeps_taps(products, j->all.channels, j->all.cols, sizeof(T));
 }
 
 /* Weights that the caller keeps: measured, packed or found. */
@@ -37,7 +38,7 @@ static int win_keep(win_job *j, int threads) {
     const conv_problem *all = &j->all;
     const int64_t count = all->groups * j->panels, C = all->channels;
     const int64_t each = (all->ntaps * WIN_PACK_CHANNELS + 9) * TILE_NR;
-    const int taps = win_keeps_taps(j);
+    const int taps = win_job_keeps_taps(j);
     const int64_t items = taps ? all->ntaps * C * TILE_NR : j->panel_items;
     void *at;
     int status = fc_packed_next(packed, count * items, sizeof(T), &at);
@@ -88,8 +89,7 @@ static win_division win_divide(win_job *j, int threads) {
         products += win_products(&q->grid);
     }
     const double u_bytes = products * (double)(C * j->all.cols) * sizeof(T);
-    int64_t block = WIN_BLOCK_BYTES;
-    if (u_bytes > WIN_KEEP_U_BYTES) block += fc_l2_bytes() - (1 << 20);
+    const int64_t block = win_block_bytes(u_bytes);
     const int many = j->lying || ((whole || C >= WIN_SUM) &&
                                   (tiles <= WIN_FUSED_TILES || u_bytes > WIN_KEEP_BYTES ||
                                    (!whole && block / one < WIN_MIN_TILES)));
@@ -262,6 +262,7 @@ static int win_solve(const conv_problem *problems, int64_t count, const T *src, 
                      const T *bias, T *dst, int threads) {
     const conv_problem *p = problems;
     if (count == 0) return FC_OK;
+    if (count == 1 && win_is_plain(p)) return win_plain_solve(p, src, w, bias, dst, threads);
     if (p->src_stride[1] != 1 && p->channels * p->groups > 1) return FC_UNSUPPORTED;
     int spread = 0;
     win_job job = {.count = count, .all = *p, .src = src, .w = w, .dst = dst, .spread = &spread};

@@ -148,7 +148,7 @@ SANITIZE_TESTS ?= tests/test_kernels.py tests/test_norm_kernels.py tests/test_so
 SANITIZE_EVERY ?= 40
 
 sanitize-python: $(VENV)/.dev
-	$(MAKE) -j$(JOBS) $(SANITIZED) build/sanitize/selfcheck/reference.o
+	$(MAKE) -j$(JOBS) $(SANITIZED) build/sanitize/selfcheck/reference.o build/sanitize/winograd/facts.o
 	$(PY) csrc/selfcheck/sanitize_python.py --every $(SANITIZE_EVERY) $(SANITIZE_TESTS)
 
 AARCH64_CC ?= aarch64-linux-gnu-gcc

@@ -15,7 +15,7 @@ from cffi import FFI
 CSRC = Path("csrc")
 #: One unit for every instruction set and type, the longest to compile last.
 UNITS = [f"core/{isa}_f{bits}.c" for isa in ("generic", "avx2", "avx512") for bits in (64, 32)]
-SOURCES = ["core/dispatch.c", "core/memory.c", "selfcheck/reference.c", *UNITS]
+SOURCES = ["core/dispatch.c", "core/memory.c", "selfcheck/reference.c", "winograd/facts.c", *UNITS]
 # Per-kernel freedom without -ffast-math, which would set flush-to-zero for the whole process.
 # Python's own -g would take a third of the time to compile, and most of the file.
 CFLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra"]

@@ -124,6 +124,17 @@ int fc_conv_available(int kernel, int dtype);
 /* The bits of a kernel, 0 for a number that is none. */
 int fc_conv_capabilities(int kernel);
 
+/* What Winograd makes of a geometry in a direction (FC_FORWARD and so on): products of the direct
+ * algorithm over its own; tiles of 4x4 outputs (1x4 with one transformed axis), without regard to
+ * dilation; groups of taps that meet the same inputs, which lengthen the sums over channels;
+ * whether a group has one tap. */
+typedef struct {
+    double gain;
+    int64_t tiles, groups;
+    int single;
+} fc_winograd;
+int fc_winograd_facts(int direction, const fc_conv_geom *g, fc_winograd *facts);
+
 /* Weights packed once: the size in bytes, 0 for a kernel that reads them as they lie (or minus a
  * status code); the packing; and fc_conv, or with `finish` fc_conv_finish, on what was packed with
  * the same instruction set, kernel, type, and geometry but for batch and sizes. */

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import backends, ops, plan, rules
+from fastconv import backends, ops, plan
 from fastconv.spec import conv_spec
 from tests.shapes import SHAPES
 
@@ -36,6 +36,7 @@ def test_every_backend_runs_every_shape(backend, algorithm):
             assert chosen.decline(spec) is None
 
 
+@needs_c
 @pytest.mark.parametrize(
     ("spec", "algorithm"),
     [
@@ -50,6 +51,7 @@ def test_choice_in_c(spec, algorithm):
     assert plan.pick("conv_forward", spec, "c").algorithm == algorithm
 
 
+@needs_c
 @pytest.mark.parametrize(
     ("kernel", "stride", "channels", "products"),
     [
@@ -68,15 +70,19 @@ def test_winograd_gain(kernel, stride, channels, products):
         padding=(kernel - 1) // 2,
     )  # fmt: skip
     size = spec.out_size[2]
-    gain = rules.winograd_gain(spec, "conv_forward")
+    gain = backends.load("c").winograd_facts(spec, "conv_forward").gain
     assert gain == pytest.approx(1 / products, rel=0.05 if size % 4 else 1e-9)
 
 
+@needs_c
 @pytest.mark.parametrize(("kernel", "groups"), [(4, [2, 2]), (3, [1, 2]), (5, [2, 3])])
 def test_taps_of_the_phases_of_a_stride(kernel, groups):
-    spec = conv_spec((1, 16, 32, 32), (16, 16, kernel, kernel), stride=2, padding=1)
-    found = rules._tap_groups(spec, 2, "conv_backward_input")
-    assert sorted(n for phase in found for n in phase) == groups
+    spec = conv_spec((3, 16, 32, 32), (16, 16, kernel, kernel), stride=2, padding=1)
+    facts = backends.load("c").winograd_facts(spec, "conv_backward_input")
+    assert facts.gain == pytest.approx((kernel / sum(1 + (n - 1) / 4 for n in groups)) ** 2)
+    assert facts.single == (1 in groups) and facts.groups == 1
+    tiles = -(-spec.out_size[1] // 4) * -(-spec.out_size[2] // 4)
+    assert facts.tiles == 3 * tiles
 
 
 @needs_c

@@ -103,6 +103,7 @@ from fastconv.backends.c.softmax import (
     softmax_backward,
 )
 from fastconv.backends.c.warp import warp
+from fastconv.backends.c.winograd import winograd_facts
 
 __all__ = [
     "adam_step",
@@ -192,4 +193,5 @@ __all__ = [
     "to_channels_last",
     "to_contiguous",
     "warp",
+    "winograd_facts",
 ]

@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check -q
-CSRC := $(wildcard csrc/*.c csrc/*.h csrc/build.py)
-C_FILES := $(wildcard csrc/*.c csrc/*.h bench/ladder/*.c bench/ladder/rungs/*.c bench/ladder/rungs/*.h)
-CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp
-SELFCHECK := csrc/selfcheck.c csrc/dispatch.c csrc/memory.c csrc/isa_generic.c csrc/isa_avx2.c csrc/isa_avx512.c
+CSRC := $(wildcard csrc/*.h csrc/*/*.c csrc/*/*.h csrc/build.py)
+C_FILES := $(wildcard csrc/*.h csrc/*/*.c csrc/*/*.h bench/ladder/*.c bench/ladder/rungs/*.c bench/ladder/rungs/*.h)
+CFLAGS_PORTABLE := -O3 -std=gnu11 -fno-math-errno -ffp-contract=fast -Wall -Wextra -Werror -fopenmp -Icsrc
+UNITS := $(foreach isa,generic avx2 avx512,csrc/core/$(isa)_f64.c csrc/core/$(isa)_f32.c)
+SELFCHECK := csrc/selfcheck/selfcheck.c csrc/core/dispatch.c csrc/core/memory.c $(UNITS)
 
 .PHONY: demo test coverage build check check-python check-types check-c format asm selfcheck sanitize sanitize-python aarch64 \
   bench ladder verify examples peers peers-networks peers-ops clean
@@ -109,7 +110,7 @@ format: $(VENV)/.dev
 
 # Fails if a micro-kernel keeps an accumulator on the stack.
 asm: $(VENV)/.build-tools
-	$(PY) csrc/check_asm.py
+	$(PY) csrc/selfcheck/check_asm.py
 
 # Every instruction set against plain loops, without Python.
 selfcheck: build/selfcheck
@@ -131,9 +132,9 @@ sanitize:
 	build/selfcheck-sanitize
 
 # Small pieces, so that weight gradients of the checks' sizes are cut too.
-build/sanitize/dispatch.o: SANITIZE += -DPIECE_PIXELS=200
+build/sanitize/core/dispatch.o: SANITIZE += -DPIECE_PIXELS=200
 build/sanitize/%.o: csrc/%.c $(CSRC)
-	@mkdir -p build/sanitize
+	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_PORTABLE) $(SANITIZE) -c -o $@ $<
 
 build/selfcheck-sanitize: $(SANITIZED)
@@ -147,8 +148,8 @@ SANITIZE_TESTS ?= tests/test_kernels.py tests/test_norm_kernels.py tests/test_so
 SANITIZE_EVERY ?= 40
 
 sanitize-python: $(VENV)/.dev
-	$(MAKE) -j$(JOBS) $(SANITIZED) build/sanitize/reference.o
-	$(PY) csrc/sanitize_python.py --every $(SANITIZE_EVERY) $(SANITIZE_TESTS)
+	$(MAKE) -j$(JOBS) $(SANITIZED) build/sanitize/selfcheck/reference.o build/sanitize/winograd/facts.o
+	$(PY) csrc/selfcheck/sanitize_python.py --every $(SANITIZE_EVERY) $(SANITIZE_TESTS)
 
 AARCH64_CC ?= aarch64-linux-gnu-gcc
 QEMU_AARCH64 ?= $(shell command -v qemu-aarch64 || command -v qemu-aarch64-static)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,6 @@ from fastconv.cli.measure import DIRECTIONS
 from fastconv.cli.table import markdown_table, text_table
 from fastconv.ops.layout import as_5d
 from fastconv.plan import pick
-from fastconv.rules import winograd6_only
 from fastconv.shapes import Shape, matching
 
 
@@ -165,34 +164,6 @@ def summary(rows: list[Row]) -> str:
     return " ".join(parts)
 
 
-def measure6(layer: Shape, seed: int = 0) -> list[tuple[float, float]]:
-    """Forward errors of the GEMM, of tiles of 4x4 outputs and of 6x6; none where 6x6 declines."""
-    spec = layer.spec()
-    if winograd6_only(spec):
-        return []
-    rng = np.random.default_rng(seed)
-    x, w = (as_5d(rng.standard_normal(s, np.float32)) for s in (layer.x_shape, layer.w_shape))
-
-    def forward(algorithm: str, dtype: Any = np.float32) -> np.ndarray:
-        with fastconv.algorithm(algorithm):
-            y: np.ndarray = ops.conv.forward(spec, x.astype(dtype), w.astype(dtype))
-        return y
-
-    exact = forward("gemm", np.float64)
-    return [errors(forward(name), exact) for name in ("gemm", "winograd", "winograd6")]
-
-
-def table6(layers: Sequence[Shape]) -> tuple[list[str], list[list[str]]]:
-    """The same for tiles of 6x6 outputs, which run only where they are asked for."""
-    lines = []
-    for layer in layers:
-        found = measure6(layer)
-        if found:
-            cells = [f"{1e7 * rms:.1f} / {1e7 * most:.0f}" for rms, most in found]
-            lines.append([layer.name, *cells, f"{found[2][0] / found[1][0]:.1f}"])
-    return ["layer, forward", "gemm", "winograd", "winograd6", "/ winograd"], lines
-
-
 def main() -> None:
     """Measure, print, write the table where it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -205,9 +176,7 @@ def main() -> None:
     rows = [row for layer in layers for row in measure(layer, with_torch)]
     head, lines = table(rows)
     print(text_table(head, lines, left=2))
-    print("\n" + summary(rows) + "\n")
-    head6, lines6 = table6(layers)
-    print(text_table(head6, lines6, left=1))
+    print("\n" + summary(rows))
     if arguments.markdown:
         facts = machine()
         note = f"Made with `python -m bench.accuracy` on {facts['processor']}, {facts['backend']}"
@@ -216,7 +185,6 @@ def main() -> None:
 
             note += f", PyTorch {torch.__version__}"
         text = f"{note}.\n\n{markdown_table(head, lines, left=2)}\n\n{summary(rows)}"
-        text += f"\n\n{markdown_table(head6, lines6, left=1)}"
         begin, end = (line.replace("bench", "accuracy") for line in (BEGIN, END))
         insert(arguments.markdown, text, begin, end)
 

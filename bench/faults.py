@@ -4,8 +4,8 @@
 
 A page that is mapped (a minor fault) costs about two microseconds in LeNet-5's step, since the
 system clears it first. Results and scratch come from the buffer pool to avoid that, and the C
-library is told to keep its heap for NumPy's temporaries (`fc_keep_heap` in csrc/memory.c). Counted
-by getrusage over several steps, after a few others; `--heap` compares with FASTCONV_HEAP=0.
+library is told to keep its heap for NumPy's temporaries (`fc_keep_heap` in csrc/core/memory.c).
+Counted by getrusage over several steps, after a few others; `--heap` compares with FASTCONV_HEAP=0.
 """
 
 from __future__ import annotations

@@ -7,14 +7,15 @@ csrc/, because an edit of one that is only included would not be rebuilt otherwi
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from cffi import FFI
 
 CSRC = Path("csrc")
-SOURCES = [
-    "dispatch.c", "memory.c", "reference.c", "isa_generic.c", "isa_avx2.c", "isa_avx512.c",
-]  # fmt: skip
+#: One unit for every instruction set and type, the longest to compile last.
+UNITS = [f"core/{isa}_f{bits}.c" for isa in ("generic", "avx2", "avx512") for bits in (64, 32)]
+SOURCES = ["core/dispatch.c", "core/memory.c", "selfcheck/reference.c", "winograd/facts.c", *UNITS]
 # Per-kernel freedom without -ffast-math, which would set flush-to-zero for the whole process.
 # Python's own -g would take a third of the time to compile, and most of the file.
 CFLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra"]
@@ -22,9 +23,18 @@ OPENMP = "-fopenmp"
 
 
 def interface() -> str:
-    """Return the part of fastconv.h between its two cffi marks."""
+    """Return what cffi reads: fastconv.h between its two marks, and what kernels.h stands for."""
     text = (CSRC / "fastconv.h").read_text(encoding="utf-8")
-    return text.split("/* cffi: begin */", 1)[1].split("/* cffi: end */", 1)[0]
+    text = text.split("/* cffi: begin */", 1)[1].split("/* cffi: end */", 1)[0]
+    table = (CSRC / "kernels.h").read_text(encoding="utf-8")
+    numbers = re.findall(r"^FC_CONV_KERNEL\((\w+),", table, re.M)
+    text += f"enum {{ {', '.join(f'FC_CONV_{name}' for name in numbers)}, FC_CONV_KERNELS }};\n"
+    for name, parameters in re.findall(r"^FC_FAMILY\((\w+),\s*\((.*?)\),", table, re.M | re.S):
+        text += f"int fc_{name}(int dtype, {parameters});\n"
+    family_of = r"^FC_FAMILY_OF\((\w+),\s*\w+,\s*\((.*?)\),"
+    for name, parameters in re.findall(family_of, table, re.M | re.S):
+        text += f"int fc_{name}(int kind, int dtype, {parameters});\n"
+    return text
 
 
 def flags() -> list[str]:
@@ -38,7 +48,7 @@ ffibuilder.set_source(
     "fastconv._fastconv",
     '#include "fastconv.h"',
     sources=[(CSRC / name).as_posix() for name in SOURCES],
-    depends=sorted(p.as_posix() for p in CSRC.iterdir() if p.suffix in (".c", ".h", ".py")),
+    depends=sorted(p.as_posix() for p in CSRC.rglob("*") if p.suffix in (".c", ".h", ".py")),
     include_dirs=[CSRC.as_posix()],
     extra_compile_args=[*flags(), OPENMP],
     extra_link_args=[OPENMP],

@@ -1,7 +1,6 @@
-/* The whole C interface: geometry, status codes, the kernel table.
- * build.py hands the part between the two cffi marks to cffi as it stands. */
-#ifndef FASTCONV_H
-#define FASTCONV_H
+/* The whole C interface: geometry, status codes, and what is made of the table of kernels
+ * (kernels.h). build.py hands the part between the two cffi marks to cffi as it stands. */
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -54,26 +53,16 @@ typedef struct {
     double divisor;
 } fc_pool_geom;
 
+/* What a kernel of a convolution can do beside its sums, as bits (fc_conv_capabilities). */
 enum {
-    FC_CONV_FORWARD_GEMM,
-    FC_CONV_BACKWARD_INPUT_GEMM,
-    FC_CONV_BACKWARD_WEIGHT_GEMM,
-    FC_CONV_FORWARD_DEPTHWISE,
-    FC_CONV_BACKWARD_INPUT_DEPTHWISE,
-    FC_CONV_BACKWARD_WEIGHT_DEPTHWISE,
-    FC_CONV_FORWARD_GROUPED,
-    FC_CONV_BACKWARD_INPUT_GROUPED,
-    FC_CONV_BACKWARD_WEIGHT_GROUPED,
-    FC_CONV_FORWARD_WINOGRAD,
-    FC_CONV_FORWARD_WINOGRAD6, /* tiles of 6x6 outputs */
-    FC_CONV_BACKWARD_INPUT_WINOGRAD,
-    FC_CONV_BACKWARD_WEIGHT_WINOGRAD,
-    FC_CONV_BACKWARD_INPUT_SCATTER,
-    FC_CONV_FORWARD_DIRECT,
-    FC_CONV_BACKWARD_INPUT_DIRECT,
-    FC_CONV_FORWARD_FLAT,
-    FC_CONV_BACKWARD_WEIGHT_FLAT,
-    FC_CONV_KERNELS
+    FC_FORWARD = 1,
+    FC_BACKWARD_INPUT = 2,
+    FC_BACKWARD_WEIGHT = 4,
+    FC_FINISHES = 8,       /* applies an epilogue itself, to a channels-last result */
+    FC_PACKS = 16,         /* reads weights that are kept packed */
+    FC_WRITES_PLANES = 32, /* writes a result of any strides, NCHW too */
+    FC_KEEPS_PLANES = 64,  /* takes NCHW planes and gives them, where both are */
+    FC_TRANSFORMS = 128    /* multiplies transformed data, and rounds more than a direct sum */
 };
 
 enum { FC_MAX_POOL_BACKWARD, FC_MAX_UNPOOL_FORWARD, FC_MAX_UNPOOL_BACKWARD, FC_INDEX_KERNELS };
@@ -132,6 +121,19 @@ int fc_conv_finish(int kernel, int dtype, const fc_conv_geom *g, const void *x, 
                    const void *bias, const void *coef, const void *residual, double slope,
                    double limit, void *y, int threads);
 int fc_conv_available(int kernel, int dtype);
+/* The bits of a kernel, 0 for a number that is none. */
+int fc_conv_capabilities(int kernel);
+
+/* What Winograd makes of a geometry in a direction (FC_FORWARD and so on): products of the direct
+ * algorithm over its own; tiles of 4x4 outputs (1x4 with one transformed axis), without regard to
+ * dilation; groups of taps that meet the same inputs, which lengthen the sums over channels;
+ * whether a group has one tap. */
+typedef struct {
+    double gain;
+    int64_t tiles, groups;
+    int single;
+} fc_winograd;
+int fc_winograd_facts(int direction, const fc_conv_geom *g, fc_winograd *facts);
 
 /* Weights packed once: the size in bytes, 0 for a kernel that reads them as they lie (or minus a
  * status code); the packing; and fc_conv, or with `finish` fc_conv_finish, on what was packed with
@@ -144,31 +146,6 @@ int fc_conv_packed(int isa, int kernel, int dtype, const fc_conv_geom *g, const 
                    const void *coef, const void *residual, double slope, double limit, void *out,
                    int threads);
 
-/* out[k] = sum of dy over batch and space. */
-int fc_conv_backward_bias(int dtype, const fc_conv_geom *g, const void *dy, void *out, int threads);
-/* Back through an activation and the bias before it: dx = f(dy, y; p, q) with f an
- * FC_MAP_..._BACKWARD of the ReLU family, db[k] = sum of dx over the rows, all (rows, channels).
- * dx may be dy. */
-int fc_activation_backward(int kernel, int dtype, int64_t rows, int64_t channels, const void *dy,
-                           const void *y, double p, double q, void *dx, void *db, int threads);
-
-int fc_max_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int64_t *indices,
-                        int threads);
-/* For training: the number of the maximum's tap in its window (kd * KH + kh) * KW + kw with the
- * largest counts KH, KW, or taps = NULL for the maxima alone. Channels-last, at most 256 taps. */
-int fc_max_pool_taps_forward(int dtype, const fc_pool_geom *g, const void *x, void *y,
-                             uint8_t *taps, int threads);
-int fc_max_pool_taps_backward(int dtype, const fc_pool_geom *g, const void *dy, const uint8_t *taps,
-                              void *dx, int threads);
-int fc_avg_pool_forward(int dtype, const fc_pool_geom *g, const void *x, void *y, int threads);
-int fc_avg_pool_backward(int dtype, const fc_pool_geom *g, const void *dy, void *dx, int threads);
-
-/* The kernels driven by stored indices (flat into D*H*W of x):
- * max pool backward: a = dy, out = dx, scatter and add; unpool forward: a = y, out = x, scatter;
- * unpool backward: a = dx, out = dy, gather. An index outside D*H*W is skipped: FC_RANGE. */
-int fc_index_pool(int kernel, int dtype, const fc_pool_geom *g, const void *a,
-                  const int64_t *indices, void *out, int threads);
-
 /* Normalisation of arrays (sets * batch, channels, space): a set has statistics of its own, over
  * its `batch` images, which `pool` neighbouring channels share. last: the memory runs N, space, C;
  * otherwise N, C, space. Coefficients are arrays [sets * channels], one after the other. */
@@ -176,49 +153,6 @@ typedef struct {
     int64_t sets, batch, channels, space, pool;
     int last;
 } fc_norm_geom;
-
-/* stats [3]: mean, biased variance, 1 / sqrt(variance + eps). coef [3]: centre, scale, shift of the
- * map y = (x - mean) / sqrt(variance + eps) * weight + bias; weight and bias [channels] or NULL.
- * The running statistics [channels], or NULL, move by `momentum` towards the average over the sets,
- * the variance unbiased. */
-int fc_norm_statistics(int dtype, const fc_norm_geom *g, const void *x, const void *weight,
-                       const void *bias, double eps, void *running_mean, void *running_var,
-                       double momentum, double *stats, void *coef, int threads);
-/* y = (x - centre) * scale + shift, + residual where not NULL, and with `relu` no less than 0 and
- * no more than `limit` (infinite for none). */
-int fc_norm_apply(int dtype, const fc_norm_geom *g, const void *x, const void *coef,
-                  const void *residual, int relu, double limit, void *y, int threads);
-/* Gradients from stats and coef of forward; each of dx, dr, dweight, dbias may be NULL, and dx or
- * dr may be dy. With d = dy, or with `relu` what passes where 0 < y and y is not a finite `limit`:
- * dr = d (of a residual), dweight and dbias are those of the map, and dx is that of x, through the
- * statistics too unless they are `constant`. y: where a residual was added; computed again where
- * NULL. */
-int fc_norm_backward(int dtype, const fc_norm_geom *g, const void *dy, const void *x, const void *y,
-                     int relu, double limit, const void *weight, const double *stats,
-                     const void *coef, int constant, void *dx, void *dr, void *dweight, void *dbias,
-                     int threads);
-
-/* Layer norm of x [rows][length]: y = (x - mean) / sqrt(variance + eps) * weight + bias, the
- * statistics those of a row, weight and bias [length] or NULL. stats [2][rows]: mean,
- * 1 / sqrt(variance + eps). */
-int fc_layer_norm(int dtype, int64_t rows, int64_t length, const void *x, const void *weight,
-                  const void *bias, double eps, void *y, double *stats, int threads);
-/* Its gradients; each of dx, dweight, dbias may be NULL, and dx may be dy. */
-int fc_layer_norm_backward(int dtype, int64_t rows, int64_t length, const void *dy, const void *x,
-                           const void *weight, const double *stats, void *dx, void *dweight,
-                           void *dbias, int threads);
-
-/* dst[b][c][r] = src[b][r][c]: both directions of NCHW <-> channels-last. */
-int fc_transpose(int dtype, int64_t batch, int64_t rows, int64_t cols, const void *src, void *dst,
-                 int threads);
-
-/* to[r][to_start + k] = from[r][from_start + k] for k < width: columns of dense rows. */
-int fc_copy_columns(int dtype, int64_t rows, int64_t width, const void *from, int64_t from_pitch,
-                    int64_t from_start, void *to, int64_t to_pitch, int64_t to_start, int threads);
-
-/* out[i] = f(a[i], b[i]; p, q) over `count` elements; out may be a or b. Of one argument: b = a. */
-int fc_map(int kernel, int dtype, int64_t count, const void *a, const void *b, double p, double q,
-           void *out, int threads);
 
 /* Along the middle axis of arrays (outer, length, inner), computed in double:
  * out[o][i] = sum over l of f(x[o][l][i]) / divisor, f(v) = v, (v - centre)^2, v * b or
@@ -228,11 +162,6 @@ enum { FC_SUM, FC_SUM_SQUARES, FC_SUM_PRODUCTS, FC_SUM_EXP, FC_PRODUCT, FC_REDUC
 typedef struct {
     int64_t outer, length, inner;
 } fc_reduce_geom;
-int fc_reduce(int kind, int dtype, const fc_reduce_geom *g, const void *x, const void *b,
-              const double *centre, double divisor, int wide, void *out, int threads);
-/* out[o][l][i] = the sum, or product, of x[o][0..l][i]; with `back` of x[o][l..][i]. */
-int fc_running(int product, int dtype, const fc_reduce_geom *g, const void *x, int back, void *out,
-               int threads);
 
 /* Softmax and relatives along the middle axis of arrays (outer, classes, inner).
  * SOFTMAX, LOG_SOFTMAX: a = x. Their BACKWARD: a = dy, b = y.
@@ -252,9 +181,6 @@ enum {
 typedef struct {
     int64_t outer, classes, inner, ignore, grad_step;
 } fc_softmax_geom;
-int fc_softmax(int kind, int dtype, const fc_softmax_geom *g, const void *a, const void *b,
-               const int64_t *labels, const void *weight, const void *grad, void *out, void *loss,
-               void *sample, int threads);
 
 /* Local response normalisation along the middle axis of arrays (outer, channels, inner):
  * out = x base^-beta with base = k + scale · sum of x² over the channels c - below to c + above.
@@ -263,8 +189,6 @@ typedef struct {
     int64_t outer, channels, inner, below, above;
     double scale, beta, k;
 } fc_response_geom;
-int fc_local_response(int dtype, const fc_response_geom *g, const void *x, const void *grad,
-                      void *out, int threads);
 
 /* Resampling (batch, *in_size, inner) to (batch, *out_size, inner): every spatial axis by a sparse
  * matrix [out][in] in rows, row o with the items starts[o] to starts[o + 1]. weight is of the
@@ -274,7 +198,6 @@ typedef struct {
     const int64_t *starts[3], *index[3];
     const void *weight[3];
 } fc_resample_geom;
-int fc_resample(int dtype, const fc_resample_geom *g, const void *x, void *out, int threads);
 
 /* Images (batch, *in_size, channels) read at places: pixel (x, y) of a result (batch, *out_size,
  * channels) is image n at matrix[n] (x, y, 1), matrix [batch][3][3], places in pixels from the
@@ -288,25 +211,19 @@ typedef struct {
     int64_t batch, in_size[2], out_size[2], channels;
     int mode, padding, align_corners, bytes;
 } fc_warp_geom;
-int fc_warp(int dtype, const fc_warp_geom *g, const void *x, const double *matrix, const void *fill,
-            void *out, int threads);
-
-/* A step of an optimiser (settings: fc_sgd or fc_adam) over `count` parameters of one type. */
-int fc_step(int method, int dtype, const void *settings, int64_t count, const fc_update *updates,
-            int threads);
 
 /* FMA rate of one core in FLOP/s, and copy bandwidth in bytes/s (read plus write). */
 double fc_fma_peak(int dtype, double seconds);
 double fc_stream(int64_t bytes, double seconds, int threads);
 
-/* The reference of `fastconv verify` (reference.c): plain loops in double that add every product of
- * a convolution to y (direction 0), x (1) or w (2), whose other operands they only read. Strides in
- * elements, those of x and y from the geometry, w_stride [5] for K, C/groups, kD, kH, kW; any
- * stride may be 0 or negative. */
+/* The reference of `fastconv verify` (selfcheck/reference.c): plain loops in double that add every
+ * product of a convolution to y (direction 0), x (1) or w (2), whose other operands they only read.
+ * Strides in elements, those of x and y from the geometry, w_stride [5] for K, C/groups, kD, kH,
+ * kW; any stride may be 0 or negative. */
 int fc_reference_conv(int direction, const fc_conv_geom *g, const int64_t *w_stride, double *x,
                       double *w, double *y);
 
-/* The buffer pool: what numpy arrays over it need (memory.h), and its state in bytes. */
+/* The buffer pool: what numpy arrays over it need (core/memory.h), and its state in bytes. */
 void *fc_alloc(size_t bytes);
 void fc_free(void *block);
 void fc_empty_cache(void);
@@ -329,85 +246,25 @@ int fc_openmp(void);
 typedef int (*fc_conv_fn)(const fc_conv_geom *, const void *a, const void *b, const void *bias,
                           void *out, int threads);
 typedef void (*fc_finish_fn)(const fc_epilogue *, int64_t batch, int64_t space, int last, void *y);
-typedef int (*fc_bias_fn)(const fc_conv_geom *, const void *dy, void *out, int threads);
-typedef int (*fc_max_pool_fn)(const fc_pool_geom *, const void *x, void *y, int64_t *indices,
-                              int threads);
-typedef int (*fc_taps_forward_fn)(const fc_pool_geom *, const void *x, void *y, uint8_t *taps,
-                                  int threads);
-typedef int (*fc_taps_backward_fn)(const fc_pool_geom *, const void *dy, const uint8_t *taps,
-                                   void *dx, int threads);
-typedef int (*fc_avg_pool_fn)(const fc_pool_geom *, const void *a, void *out, int threads);
-typedef int (*fc_index_pool_fn)(const fc_pool_geom *, const void *a, const int64_t *indices,
-                                void *out, int threads);
-typedef int (*fc_norm_statistics_fn)(const fc_norm_geom *, const void *x, const void *weight,
-                                     const void *bias, double eps, void *running_mean,
-                                     void *running_var, double momentum, double *stats, void *coef,
-                                     int threads);
-typedef int (*fc_norm_apply_fn)(const fc_norm_geom *, const void *x, const void *coef,
-                                const void *residual, int relu, double limit, void *y, int threads);
-typedef int (*fc_norm_backward_fn)(const fc_norm_geom *, const void *dy, const void *x,
-                                   const void *y, int relu, double limit, const void *weight,
-                                   const double *stats, const void *coef, int constant, void *dx,
-                                   void *dr, void *dweight, void *dbias, int threads);
-typedef int (*fc_layer_norm_fn)(int64_t rows, int64_t length, const void *x, const void *weight,
-                                const void *bias, double eps, void *y, double *stats, int threads);
-typedef int (*fc_layer_norm_backward_fn)(int64_t rows, int64_t length, const void *dy,
-                                         const void *x, const void *weight, const double *stats,
-                                         void *dx, void *dweight, void *dbias, int threads);
-typedef int (*fc_transpose_fn)(int64_t batch, int64_t rows, int64_t cols, const void *src,
-                               void *dst, int threads);
-typedef int (*fc_copy_columns_fn)(int64_t rows, int64_t width, const void *from, int64_t from_pitch,
-                                  void *to, int64_t to_pitch, int threads);
 
-typedef int (*fc_activation_backward_fn)(int kind, int64_t rows, int64_t channels, const void *dy,
-                                         const void *y, double p, double q, void *dx, void *db,
-                                         int threads);
-
-typedef int (*fc_map_fn)(int kernel, int64_t count, const void *a, const void *b, double p,
-                         double q, void *out, int threads);
-
-typedef int (*fc_softmax_fn)(int kind, const fc_softmax_geom *, const void *a, const void *b,
-                             const int64_t *labels, const void *weight, const void *grad, void *out,
-                             void *loss, void *sample, int threads);
-typedef int (*fc_reduce_fn)(int kind, const fc_reduce_geom *, const void *x, const void *b,
-                            const double *centre, double divisor, int wide, void *out, int threads);
-typedef int (*fc_running_fn)(int product, const fc_reduce_geom *, const void *x, int back,
-                             void *out, int threads);
-typedef int (*fc_response_fn)(const fc_response_geom *, const void *x, const void *grad, void *out,
-                              int threads);
-typedef int (*fc_resample_fn)(const fc_resample_geom *, const void *x, void *out, int threads);
-typedef int (*fc_warp_fn)(const fc_warp_geom *, const void *x, const double *matrix,
-                          const void *fill, void *out, int threads);
-typedef int (*fc_step_fn)(int method, const void *settings, int64_t count, const fc_update *updates,
-                          int threads);
+/* Numbers and prototypes of kernels.h. */
+enum {
+#define FC_CONV_KERNEL(number, function, can) FC_CONV_##number,
+#include "kernels.h"
+    FC_CONV_KERNELS
+};
+#define FC_LIST(...) __VA_ARGS__
+#define FC_FAMILY(name, parameters, names) int fc_##name(int dtype, FC_LIST parameters);
+#define FC_FAMILY_OF(name, kinds, parameters, names) \
+    int fc_##name(int kind, int dtype, FC_LIST parameters);
+#include "kernels.h"
 
 /* One table per instruction set and type; a NULL entry answers FC_UNSUPPORTED. */
 typedef struct {
     fc_conv_fn conv[FC_CONV_KERNELS];
     fc_finish_fn finish;
-    fc_bias_fn conv_backward_bias;
-    fc_activation_backward_fn activation_backward;
-    fc_max_pool_fn max_pool_forward;
-    fc_taps_forward_fn max_pool_taps_forward;
-    fc_taps_backward_fn max_pool_taps_backward;
-    fc_avg_pool_fn avg_pool_forward, avg_pool_backward;
-    fc_index_pool_fn index_pool[FC_INDEX_KERNELS];
-    fc_norm_statistics_fn norm_statistics;
-    fc_norm_apply_fn norm_apply;
-    fc_norm_backward_fn norm_backward;
-    fc_layer_norm_fn layer_norm;
-    fc_layer_norm_backward_fn layer_norm_backward;
-    fc_transpose_fn transpose;
-    fc_copy_columns_fn copy_columns;
-    fc_map_fn map;
-    fc_reduce_fn reduce;
-    fc_running_fn running;
-    fc_softmax_fn softmax;
-    fc_response_fn local_response;
-    fc_resample_fn resample;
-    fc_warp_fn warp[2]; /* of T, of bytes */
-    fc_step_fn update;
     double (*fma_peak)(double seconds);
+#define FC_FAMILY(name, parameters, names) int(*name) parameters;
+#define FC_FAMILY_OF(name, kinds, parameters, names) int (*name)(int kind, FC_LIST parameters);
+#include "kernels.h"
 } fc_kernels;
-
-#endif

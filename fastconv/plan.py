@@ -31,7 +31,6 @@ FORWARD = [
     Candidate("c", "depthwise", rules.depthwise_only),
     Candidate("c", "grouped", rules.grouped_only, rules.grouped_slow("conv_forward")),
     Candidate("c", "winograd", rules.winograd_only, rules.winograd_slow("conv_forward")),
-    Candidate("c", "winograd6", rules.winograd6_only, rules.when_asked),
     Candidate("c", "flat", rules.flat_only, rules.flat_slow("conv_forward")),
     Candidate("c", "direct", rules.direct_only, rules.direct_slow("conv_forward")),
     Candidate("c", "gemm"),
@@ -202,6 +201,5 @@ def pick(
         if c.algorithm == algorithm:
             return c
     own = next(c for c in able if c.avoid(spec) is None)  # the last one accepts everything
-    able = [c for c in able if c.avoid is not rules.when_asked]
     measured = None if exact or algorithm else tuning.winner(op, spec, able, dtype)
     return measured or own

@@ -1,8 +1,7 @@
 """What each kernel of a convolution can run, and where another one is faster.
 
 A rule takes a spec and returns None, or the reason why not as text, which ``explain`` prints. Rules
-named ``…_only`` say what a kernel cannot run; ``…_slow`` what another one does better. A kernel
-with the rule ``when_asked`` is never chosen, not by measurements either, unless it is asked for.
+named ``…_only`` say what a kernel cannot run; ``…_slow`` what another one does better.
 """
 
 from __future__ import annotations
@@ -53,8 +52,6 @@ WINOGRAD_TILES = 4
 #: as many: 4x4/2 is at 0.8 with 4 tiles, at 1.2 with 8.
 WINOGRAD_WEIGHT_TILES = 4
 WINOGRAD_WEIGHT_GAIN = 3
-#: Channels in whole vectors may have groups of different numbers of taps.
-WINOGRAD_LANES = 16
 WINOGRAD_APART = 2**31  # far from where indices would overflow
 #: Reading the image as it lies pays where lines are long, a panel of weights stays in L2, and few
 #: columns share what would be packed: 64 columns of a 7x7 stem run at 1.15 of the GEMM's speed, 32
@@ -174,88 +171,15 @@ def winograd_weight_only(spec: Spec) -> str | None:
     return None
 
 
-def winograd6_only(spec: Spec) -> str | None:
-    reason = winograd_only(spec)
-    if reason or not isinstance(spec, ConvSpec):
-        return reason
-    axes = _winograd_axes(spec)[::-1]
-    taps, strides = [spec.kernel[i] for i in axes], [spec.stride[i] for i in axes]
-    if taps != [3, 3]:
-        return f"kernel {'x'.join(map(str, taps))} along the transformed axes, needs 3x3"
-    if strides != [1, 1]:
-        return f"stride {'x'.join(map(str, strides))} along the transformed axes, needs 1"
-    return None
-
-
-def when_asked(spec: Spec) -> str | None:
-    return "rounds more than the others: runs only where it is asked for"
-
-
-def _tap_groups(spec: ConvSpec, axis: int, direction: str) -> list[list[int]]:
-    """Taps of each group, for each phase of the stride (forward there is one)."""
-    k, s, d = spec.kernel[axis], spec.stride[axis], spec.dilation[axis]
-    if direction == "conv_backward_input":  # a phase of the stride meets some of the taps
-        phases = range(min(s, spec.in_size[axis]))
-        counts = [sum((f + spec.pad[axis] - t * d) % s == 0 for t in range(k)) for f in phases]
-        return [_class_groups(n) for n in counts if n]
-    apart = math.lcm(s, d) // d  # taps that meet the same inputs
-    found = [_class_groups(-(-(k - c) // apart)) for c in range(min(apart, k))]
-    channels = spec.in_channels // spec.groups
-    groups = [n for one in found for n in one]
-    if channels % WINOGRAD_LANES:  # those that are short are filled up with zeros
-        groups = [max(groups)] * len(groups)
-    return [groups]
-
-
-def _class_groups(taps: int) -> list[int]:
-    """Taps that meet the same inputs go in groups of up to three, of nearly the same number."""
-    groups = -(-taps // 3)
-    return [taps // groups + (i < taps % groups) for i in range(groups)]
-
-
-def _points(spec: ConvSpec, axis: int, direction: str, taps: int) -> float:
-    """Products of an axis for each output and group of taps: m + taps - 1 for m outputs.
-
-    Tiles have 4 outputs, the last one of each sub-grid what is left.
-    """
-    s = spec.stride[axis]
-    size = spec.out_size[axis]
-    if direction == "conv_backward_input":
-        size = -(-spec.in_size[axis] // s)
-    if not size:
-        return 1 + (taps - 1) / 4
-    apart = min(math.lcm(s, spec.dilation[axis]) // s, size)
-    least, longer = divmod(size, apart)
-    tiles = longer * -(-(least + 1) // 4) + (apart - longer) * -(-least // 4)
-    return (size + (taps - 1) * tiles) / size
-
-
-def winograd_gain(spec: ConvSpec, direction: str) -> float:
-    """Products of the direct algorithm over those of Winograd."""
-    gain = 1.0
-    for axis in _winograd_axes(spec):
-        groups = [n for phase in _tap_groups(spec, axis, direction) for n in phase]
-        if not groups:  # no tap meets anything
-            return 1.0
-        gain *= spec.kernel[axis] / sum(_points(spec, axis, direction, n) for n in groups)
-    return gain
-
-
-def winograd_tiles(spec: ConvSpec) -> int:
-    """Tiles of 4x4 outputs (1x4 with one transformed axis), without regard to dilation."""
-    tiles = spec.batch
-    for axis, size in enumerate(spec.out_size):
-        tiles *= -(-size // 4) if axis in _winograd_axes(spec) else size
-    return tiles
-
-
 def winograd_slow(direction: str) -> Rule:
     def avoid(spec: Spec) -> str | None:
         if not isinstance(spec, ConvSpec):
             return None
-        axes = _winograd_axes(spec)
-        gain = winograd_gain(spec, direction)
-        single = any(1 in phase for i in axes for phase in _tap_groups(spec, i, direction))
+        try:  # its groups of taps and its tiles are known where they are made, in C
+            from fastconv.backends.c.winograd import winograd_facts
+        except ImportError:
+            return "no C extension to ask what it saves"
+        gain, tiles, groups, single = winograd_facts(spec, direction)
         enough = WINOGRAD_SINGLE_GAIN if single else WINOGRAD_GAIN
         if single and direction == "conv_backward_weight":
             enough = WINOGRAD_WEIGHT_GAIN
@@ -274,9 +198,7 @@ def winograd_slow(direction: str) -> Rule:
         else:
             if direction == "conv_backward_input":
                 channels, columns = columns, channels
-            depth = channels
-            for axis in axes:
-                depth *= max(map(len, _tap_groups(spec, axis, direction)), default=1)
+            depth = channels * groups
             if columns < WINOGRAD_RESULTS:
                 return f"{columns} results per position, worth it from {WINOGRAD_RESULTS} on"
             if depth < WINOGRAD_DEPTH:
@@ -287,7 +209,6 @@ def winograd_slow(direction: str) -> Rule:
                 return f"{channels} channels to sum over, worth it from {WINOGRAD_FEW_CHANNELS} on"
             if channels < WINOGRAD_CHANNELS and gain < WINOGRAD_FEW_GAIN:
                 return f"saves a factor of {gain:.2g}, worth it from {WINOGRAD_FEW_GAIN} on"
-        tiles = winograd_tiles(spec)
         if tiles < least:
             return f"{tiles} tiles of 4x4 outputs, worth it from {least} on"
         return None

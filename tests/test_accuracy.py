@@ -26,15 +26,6 @@ def test_winograd_error_does_not_grow_with_channels(channels: int) -> None:
     assert "of 3 rows" in accuracy.summary(accuracy.measure(layer, with_torch=False))
 
 
-def test_winograd6_error() -> None:
-    head, lines = accuracy.table6(accuracy.LAYERS[2:4])
-    assert len(head) == len(lines[0]) and len(lines) == 2
-    assert accuracy.measure6(accuracy.LAYERS[6]) == []  # 5x5
-    for layer in accuracy.LAYERS[2:4]:
-        _, small, large = accuracy.measure6(layer)
-        assert large[0] < 4e-6 and small[0] < large[0] < 5 * small[0]
-
-
 def test_threshold_sections() -> None:
     for title, rows, directions in thresholds.sections():
         assert title.startswith("WINOGRAD_") and rows and directions

@@ -49,25 +49,52 @@ def exported(text):
 
 
 def test_interface_declares_every_exported_function(build):
-    sources = [CSRC / name for name in build.SOURCES if not name.startswith("isa_")]
+    sources = [CSRC / name for name in build.SOURCES if name not in build.UNITS]
     defined = set().union(*(exported(source.read_text()) for source in sources))
+    table = (CSRC / "kernels.h").read_text()  # what dispatch.c makes of its lines
+    defined |= {f"fc_{name}" for name in re.findall(r"^FC_FAMILY(?:_OF)?\((\w+),", table, re.M)}
     declared = set(re.findall(r"\b(fc_\w+)\(", build.interface()))
     assert defined and defined == declared
 
 
+def test_capabilities():
+    """One line of the table says what a kernel can do: the bits agree with what it does."""
+    pytest.importorskip("fastconv._fastconv")
+    from fastconv._fastconv import ffi, lib
+
+    numbers = {name: getattr(lib, name) for name in dir(lib) if re.match("FC_CONV_[FB]", name)}
+    directions = lib.FC_FORWARD | lib.FC_BACKWARD_INPUT | lib.FC_BACKWARD_WEIGHT
+    geometry = ffi.new("fc_conv_geom *", {
+        "batch": 1, "in_channels": 16, "out_channels": 16, "groups": 1, "in_size": [1, 9, 9],
+        "out_size": [1, 9, 9], "kernel": [1, 3, 3], "stride": [1, 1, 1], "pad": [0, 1, 1],
+        "dilation": [1, 1, 1], "x_stride": [1296, 1, 1296, 144, 16],
+        "y_stride": [1296, 1, 1296, 144, 16],
+    })  # fmt: skip
+    assert len(numbers) == lib.FC_CONV_KERNELS
+    for name, number in numbers.items():
+        bits = lib.fc_conv_capabilities(number)
+        (direction,) = [d for d in ("FORWARD", "BACKWARD_INPUT", "BACKWARD_WEIGHT") if d in name]
+        assert bits & directions == getattr(lib, f"FC_{direction}"), name
+        assert bool(bits & lib.FC_TRANSFORMS) == ("WINOGRAD" in name), name
+        assert not bits & lib.FC_FINISHES or direction == "FORWARD", name
+        size = lib.fc_conv_packed_bytes(lib.fc_get_isa(), number, lib.FC_F32, geometry)
+        assert (size > 0) == bool(bits & lib.FC_PACKS), name
+    assert lib.fc_conv_capabilities(-1) == lib.fc_conv_capabilities(lib.FC_CONV_KERNELS) == 0
+
+
 def test_every_c_file_is_a_dependency(build):
     depends = set(build.ffibuilder._assigned_source[3]["depends"])
-    files = {p.relative_to(ROOT).as_posix() for p in CSRC.iterdir() if p.suffix in (".c", ".h")}
+    files = {p.relative_to(ROOT).as_posix() for p in CSRC.rglob("*") if p.suffix in (".c", ".h")}
     assert files <= depends
 
 
 def test_every_kernel_file_is_included():
     included = set()
-    for path in CSRC.iterdir():
-        if path.suffix in (".c", ".h"):
-            included |= set(re.findall(r'^\s*#include "([\w.]+)"', path.read_text(), re.M))
-    files = {p.name for p in CSRC.glob("*.h")} | {p.name for p in CSRC.glob("*.inc.c")}
-    assert files <= included
+    for path in CSRC.rglob("*.[ch]"):
+        included |= set(re.findall(r'^\s*#include "([\w./]+)"', path.read_text(), re.M))
+    files = {p.relative_to(CSRC).as_posix() for p in CSRC.rglob("*.h")}
+    files |= {p.relative_to(CSRC).as_posix() for p in CSRC.rglob("*.inc.c")}
+    assert files == included
 
 
 def test_one_version():
@@ -77,10 +104,9 @@ def test_one_version():
 
 
 def test_no_intrinsics_and_no_fast_math():
-    for path in CSRC.iterdir():
-        if path.suffix in (".c", ".h"):
-            text = path.read_text()
-            assert "immintrin" not in text and "arm_neon" not in text, path
+    for path in CSRC.rglob("*.[ch]"):
+        text = path.read_text()
+        assert "immintrin" not in text and "arm_neon" not in text, path
     flags = (CSRC / "build.py").read_text()
     assert '"-ffast-math"' not in flags and "march=native" not in flags
 
@@ -98,7 +124,8 @@ LOOP = """
 """.replace("{}", "{body}")  # fmt: skip
 
 
-def test_spill_check_sees_stack_traffic_in_loops_only(build):
+def test_spill_check_sees_stack_traffic_in_loops_only(build, monkeypatch):
+    monkeypatch.syspath_prepend(str(CSRC / "selfcheck"))
     import check_asm
 
     def spills(body, before=""):

@@ -90,14 +90,11 @@ def _run(op: str, function: Any, spec: Any, values: dict[str, Any], dtype: Any) 
     return out
 
 
-@pytest.mark.parametrize("algorithm", ["winograd", "winograd6"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("operand", ["x", "w", "bias"])
 @pytest.mark.parametrize("packs", [False, True], ids=["", "packed"])
 @pytest.mark.parametrize("ready", [False, True], ids=["", "ready"])
-def test_forward_fused_and_packed(
-    algorithm: str, dtype: Any, operand: str, packs: bool, ready: bool
-) -> None:
+def test_forward_fused_and_packed(dtype: Any, operand: str, packs: bool, ready: bool) -> None:
     """Every way in: with an epilogue or none, weights kept or not, asked once or each time."""
     spec = SHAPES[0].spec()
     exact = {name: a.astype(dtype) for name, a in _real(spec).items()}
@@ -116,7 +113,7 @@ def test_forward_fused_and_packed(
         want = np.empty(y_shape, dtype).transpose(0, 2, 3, 1)
         want = np.empty(want.shape, dtype).transpose(0, 3, 1, 2)
         module.conv_forward_gemm(spec, x, w, b, want, finish)
-        function = getattr(module, f"conv_forward_{algorithm}")
+        function = module.conv_forward_winograd
         store = Packed(w) if packs else None
         for _ in range(2):  # packed now, and found
             if ready:

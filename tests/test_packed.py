@@ -28,7 +28,7 @@ LAYERS = {
     "8 groups": (3, 1, 1, 8),
     "2x2 stride 2": (2, 2, 1, 1),
 }
-ALGORITHMS = ("gemm", "direct", "winograd", "winograd6")
+ALGORITHMS = ("gemm", "direct", "winograd")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Weight gradients of so many pixels that they are summed in pieces (csrc/conv_pieces.h)."""
+"""Weight gradients of so many pixels that they are summed in pieces (csrc/core/pieces.h)."""
 
 from __future__ import annotations
 

@@ -42,17 +42,7 @@ LAYERS: dict[str, Callable[[], Any]] = {
     ),
     "3x3 after 3x3": lambda: nn.Sequential(nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3)),
 }
-ALGORITHMS = (
-    None,
-    "gemm",
-    "direct",
-    "winograd",
-    "winograd6",
-    "depthwise",
-    "grouped",
-    "flat",
-    "whole",
-)
+ALGORITHMS = (None, "gemm", "direct", "winograd", "depthwise", "grouped", "flat", "whole")
 
 
 def _thread(net: Any, p: Any) -> None:

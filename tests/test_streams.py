@@ -1,4 +1,4 @@
-"""Results of eight megabytes and more, which the C kernels write past the caches (csrc/simd.h).
+"""Results of eight megabytes and more, which C kernels write past the caches (csrc/core/simd.h).
 
 So are gradients of weights from one megabyte on, where they are written once.
 

@@ -126,14 +126,6 @@ def test_each_condition_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         fastconv.set_num_threads(threads)
 
 
-def test_what_must_be_asked_for_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    Clock(monkeypatch, "winograd6")
-    with fastconv.autotune():
-        assert chosen(fresh()) == "winograd"
-        with fastconv.algorithm("winograd6"):
-            assert chosen(fresh()) == "winograd6"
-
-
 def test_nothing_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, "gemm")
     with fastconv.autotune():

@@ -25,7 +25,6 @@ from fastconv.backends.c.conv import (
     conv_forward_gemm,
     conv_forward_grouped,
     conv_forward_winograd,
-    conv_forward_winograd6,
 )
 from fastconv.backends.c.conv_whole import (
     conv_backward_input_whole,
@@ -104,6 +103,7 @@ from fastconv.backends.c.softmax import (
     softmax_backward,
 )
 from fastconv.backends.c.warp import warp
+from fastconv.backends.c.winograd import winograd_facts
 
 __all__ = [
     "adam_step",
@@ -136,7 +136,6 @@ __all__ = [
     "conv_forward_grouped",
     "conv_forward_whole",
     "conv_forward_winograd",
-    "conv_forward_winograd6",
     "copy_columns",
     "copy_format",
     "cross_entropy",
@@ -194,4 +193,5 @@ __all__ = [
     "to_channels_last",
     "to_contiguous",
     "warp",
+    "winograd_facts",
 ]

@@ -314,7 +314,6 @@ conv_forward_depthwise = _forward(
     "depthwise", lib.FC_CONV_FORWARD_DEPTHWISE, planes=_planes_forward
 )
 conv_forward_winograd = _forward("winograd", lib.FC_CONV_FORWARD_WINOGRAD, transforms=True)
-conv_forward_winograd6 = _forward("winograd6", lib.FC_CONV_FORWARD_WINOGRAD6, transforms=True)
 
 conv_backward_input_gemm = _backward_input("gemm", lib.FC_CONV_BACKWARD_INPUT_GEMM, staged=False)
 conv_backward_input_direct = _backward_input(

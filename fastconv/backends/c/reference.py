@@ -1,4 +1,4 @@
-"""The plain loops of csrc/reference.c, which ``fastconv verify`` compares the kernels with."""
+"""Plain loops (csrc/selfcheck/reference.c), which ``fastconv verify`` compares kernels with."""
 
 from __future__ import annotations
 

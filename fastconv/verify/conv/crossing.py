@@ -96,14 +96,6 @@ _GROUPS = (
     "few groups", "many groups", "one channel a group", "multiplier 2", "multiplier over 2",
     "groups of unlike sides",
 )  # fmt: skip
-#: 3x3 taps with stride 1 along the last two axes.
-_SQUARE = (
-    "kernel 1", "1-D", "one-sided kernel", "even kernel", "long kernel",
-    "stride below the kernel", "stride equal to the kernel",
-    "dilation and stride with a common factor", "dilation equal to the stride",
-    "dilation and stride coprime", "stride past the kernel", "stride past the input",
-    "inputs after the last window",
-)  # fmt: skip
 _DECLINES: dict[str, tuple[str, ...]] = {
     "whole": _WHOLE + _GROUPS,
     "flat": _GROUPS,
@@ -112,7 +104,6 @@ _DECLINES: dict[str, tuple[str, ...]] = {
         "one group", "one channel a group", "multiplier 2", "multiplier over 2", "1 channels in",
     ),
     "winograd": ("kernel 1",),
-    "winograd6": _SQUARE,
 }  # fmt: skip
 #: Public functions pad both sides alike but for `same`, and make results of their own.
 _NOT_IN_GRAPH = ("padding differs by side", "fewer outputs than fit", "result plain", "result last")

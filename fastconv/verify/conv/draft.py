@@ -96,10 +96,8 @@ class Draft:
         self.depthwise = self.uneven = False
         self.cap = 1
         self.layouts: dict[str, str] = {}
-        self.least_axes = 1
-        #: What each axis begins with, and the last two.
+        #: What each axis begins with.
         self.every: dict[str, int] = {}
-        self.last_two: dict[str, int] = {}
         self._axes: list[Axis] = []
 
     def want(self, **values: int) -> None:
@@ -116,15 +114,12 @@ class Draft:
         Unsuitable
             If there are fewer than `least`.
         """
-        least = max(least, self.least_axes)
         if not self._axes:
             if self.ndim is None:
                 self.ndim = max(least, self.rng.choice((1, 2, 2, 2, 3)))
             self._axes = [Axis() for _ in range(self.ndim)]
             for axis in self._axes:
                 axis.want(**self.every)
-            for axis in self._axes[-2:]:
-                axis.want(**self.last_two)
         if len(self._axes) < least:
             raise Unsuitable
         return self._axes

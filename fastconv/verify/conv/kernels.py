@@ -89,8 +89,6 @@ def demand(kernel: Kernel, draft: Draft) -> None:
         draft.groups = 1
     elif algorithm == "depthwise":
         draft.depthwise, draft.per_in = True, 1
-    elif algorithm == "winograd6":
-        draft.least_axes, draft.last_two = 2, {"k": 3, "s": 1}
 
 
 def suit(kernel: Kernel, draft: Draft) -> None:
@@ -108,7 +106,7 @@ def suit(kernel: Kernel, draft: Draft) -> None:
     elif algorithm == "grouped":
         draft.want(groups=rng.choice((2, 2, 3, 4, 5, 8, 17)))
         draft.want(per_in=rng.choice((2, 2, 3, 4, 4, 5, 8, 8, 9, 16, 17, 32)))
-    elif algorithm in ("winograd", "winograd6"):
+    elif algorithm == "winograd":
         unset = [axis for axis in axes if axis.k is None]
         if unset and all((axis.k or 1) == 1 for axis in axes):
             rng.choice(unset).k = rng.choice((2, 3, 3, 3, 4, 5))

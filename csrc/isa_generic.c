@@ -1,4 +1,0 @@
-/* Baseline of the target: SSE2 on x86-64, NEON on aarch64. */
-#define ISA_NAME generic
-#define VEC_BYTES 16
-#include "isa.inc.c"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fastconv.backends.c.geometry import conv_of
 from fastconv.backends.c.formats import LAST
+from fastconv.backends.c.geometry import conv_of
 from fastconv.backends.c.library import check_status, ffi, lib
 from fastconv.spec import ConvSpec
 

@@ -22,7 +22,7 @@ demo: build $(VENV)/.vision
 # make test WORKERS=0 runs in one process. Of test functions with more than 100 cases, one in EVERY
 # runs; all of them with make test EVERY=1, as .ci/run does.
 WORKERS ?= auto
-EVERY ?= 4
+EVERY ?= 6
 
 test: build $(VENV)/.dev
 	$(PY) -m pytest -n $(WORKERS) --dist worksteal --every $(EVERY) $(TESTS)

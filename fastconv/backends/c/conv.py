@@ -34,7 +34,7 @@ from fastconv.backends.c.library import (
     type_code,
 )
 from fastconv.backends.c.packing import dense_pointer
-from fastconv.backends.kernel import Call, Finish, Kernel, finished, kernel
+from fastconv.backends.kernel import Call, Finish, Kernel, Prepare, finished, kernel
 from fastconv.memory import empty
 from fastconv.packed import Packed
 from fastconv.spec import ConvSpec
@@ -55,6 +55,17 @@ def _shapes(spec: ConvSpec, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]
 
 def _nowhere(spec: ConvSpec) -> bool:
     return False
+
+
+def _can(number: int, capability: int) -> bool:
+    """Whether the table of kernels (csrc/kernels.h) gives the kernel this capability."""
+    return bool(lib.fc_conv_capabilities(number) & capability)
+
+
+def _registered(operation: str, algorithm: str, number: int) -> Callable[[Prepare], Kernel]:
+    finishes, packs = _can(number, lib.FC_FINISHES), _can(number, lib.FC_PACKS)
+    transforms = _can(number, lib.FC_TRANSFORMS)
+    return kernel("c", operation, algorithm, finishes=finishes, packs=packs, transforms=transforms)
 
 
 class _Place:
@@ -85,11 +96,8 @@ class _Place:
         return LAST, form, last_pointer(operand), target, pointer
 
 
-def _forward(
-    algorithm: str, number: int, staged: bool = True,
-    planes: Callable[[ConvSpec], bool] = _nowhere, transforms: bool = False,
-) -> Kernel:  # fmt: skip
-    what = f"conv_forward_{algorithm}"
+def _forward(algorithm: str, number: int, planes: Callable[[ConvSpec], bool] = _nowhere) -> Kernel:
+    what, staged = f"conv_forward_{algorithm}", not _can(number, lib.FC_WRITES_PLANES)
 
     def prepare(spec: ConvSpec, dtype: Any, rank: int) -> Call:
         conv, code = conv_of(spec), type_code(what, dtype)
@@ -181,16 +189,13 @@ def _forward(
 
         return nothing if conv.empty else call
 
-    return kernel("c", "conv_forward", algorithm, finishes=True, packs=True, transforms=transforms)(
-        prepare
-    )
+    return _registered("conv_forward", algorithm, number)(prepare)
 
 
 def _backward_input(
-    algorithm: str, number: int, staged: bool = True,
-    planes: Callable[[ConvSpec], bool] = _nowhere, transforms: bool = False,
-) -> Kernel:  # fmt: skip
-    what = f"conv_backward_input_{algorithm}"
+    algorithm: str, number: int, planes: Callable[[ConvSpec], bool] = _nowhere
+) -> Kernel:
+    what, staged = f"conv_backward_input_{algorithm}", not _can(number, lib.FC_WRITES_PLANES)
 
     def prepare(spec: ConvSpec, dtype: Any, rank: int) -> Call:
         conv, code = conv_of(spec), type_code(what, dtype)
@@ -231,10 +236,10 @@ def _backward_input(
 
         return call
 
-    return kernel("c", "conv_backward_input", algorithm, packs=True, transforms=transforms)(prepare)
+    return _registered("conv_backward_input", algorithm, number)(prepare)
 
 
-def _backward_weight(algorithm: str, number: int, transforms: bool = False) -> Kernel:
+def _backward_weight(algorithm: str, number: int) -> Kernel:
     what = f"conv_backward_weight_{algorithm}"
 
     def prepare(spec: ConvSpec, dtype: Any, rank: int) -> Call:
@@ -264,7 +269,7 @@ def _backward_weight(algorithm: str, number: int, transforms: bool = False) -> K
 
         return call
 
-    return kernel("c", "conv_backward_weight", algorithm, transforms=transforms)(prepare)
+    return _registered("conv_backward_weight", algorithm, number)(prepare)
 
 
 def _zeros(
@@ -306,29 +311,23 @@ def _planes_backward(spec: ConvSpec) -> bool:
     return max(spec.stride) == 1 and _planes(spec, spec.in_size)
 
 
-conv_forward_gemm = _forward("gemm", lib.FC_CONV_FORWARD_GEMM, staged=False)
-conv_forward_direct = _forward("direct", lib.FC_CONV_FORWARD_DIRECT, staged=False)
+conv_forward_gemm = _forward("gemm", lib.FC_CONV_FORWARD_GEMM)
+conv_forward_direct = _forward("direct", lib.FC_CONV_FORWARD_DIRECT)
 conv_forward_flat = _forward("flat", lib.FC_CONV_FORWARD_FLAT)
 conv_forward_grouped = _forward("grouped", lib.FC_CONV_FORWARD_GROUPED)
 conv_forward_depthwise = _forward(
     "depthwise", lib.FC_CONV_FORWARD_DEPTHWISE, planes=_planes_forward
 )
-conv_forward_winograd = _forward("winograd", lib.FC_CONV_FORWARD_WINOGRAD, transforms=True)
+conv_forward_winograd = _forward("winograd", lib.FC_CONV_FORWARD_WINOGRAD)
 
-conv_backward_input_gemm = _backward_input("gemm", lib.FC_CONV_BACKWARD_INPUT_GEMM, staged=False)
-conv_backward_input_direct = _backward_input(
-    "direct", lib.FC_CONV_BACKWARD_INPUT_DIRECT, staged=False
-)
-conv_backward_input_scatter = _backward_input(
-    "scatter", lib.FC_CONV_BACKWARD_INPUT_SCATTER, staged=False
-)
+conv_backward_input_gemm = _backward_input("gemm", lib.FC_CONV_BACKWARD_INPUT_GEMM)
+conv_backward_input_direct = _backward_input("direct", lib.FC_CONV_BACKWARD_INPUT_DIRECT)
+conv_backward_input_scatter = _backward_input("scatter", lib.FC_CONV_BACKWARD_INPUT_SCATTER)
 conv_backward_input_grouped = _backward_input("grouped", lib.FC_CONV_BACKWARD_INPUT_GROUPED)
 conv_backward_input_depthwise = _backward_input(
     "depthwise", lib.FC_CONV_BACKWARD_INPUT_DEPTHWISE, planes=_planes_backward
 )
-conv_backward_input_winograd = _backward_input(
-    "winograd", lib.FC_CONV_BACKWARD_INPUT_WINOGRAD, transforms=True
-)
+conv_backward_input_winograd = _backward_input("winograd", lib.FC_CONV_BACKWARD_INPUT_WINOGRAD)
 
 conv_backward_weight_gemm = _backward_weight("gemm", lib.FC_CONV_BACKWARD_WEIGHT_GEMM)
 conv_backward_weight_flat = _backward_weight("flat", lib.FC_CONV_BACKWARD_WEIGHT_FLAT)
@@ -336,9 +335,7 @@ conv_backward_weight_grouped = _backward_weight("grouped", lib.FC_CONV_BACKWARD_
 conv_backward_weight_depthwise = _backward_weight(
     "depthwise", lib.FC_CONV_BACKWARD_WEIGHT_DEPTHWISE
 )
-conv_backward_weight_winograd = _backward_weight(
-    "winograd", lib.FC_CONV_BACKWARD_WEIGHT_WINOGRAD, transforms=True
-)
+conv_backward_weight_winograd = _backward_weight("winograd", lib.FC_CONV_BACKWARD_WEIGHT_WINOGRAD)
 
 
 @kernel("c", "conv_backward_bias")

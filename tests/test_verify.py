@@ -396,3 +396,10 @@ def test_listed_problems_are_those_of_the_lines() -> None:
     source = Listed((RIGHT, "conv n=3"))
     assert source.count == 2 and source.families == ("conv",)
     assert str(source.problem(0)) == RIGHT
+
+
+@needs_c
+def test_a_place_that_is_rounded_past_an_element() -> None:
+    """11.5 · 13/23 is 6.5 exactly: rounded, the element before has a share of it."""
+    line = "resample op=bilinear shape=2x4x13x1 seed=245127 to=23x2"
+    assert check(parse(line)) is None

@@ -65,9 +65,11 @@ def weights(n: int, m: int, scale: Fraction, mode: str, align: bool) -> V:
         if mode == "linear":
             at = min(max(at, Fraction(0)), Fraction(n - 1))
         low = math.floor(at)
-        taps = (low, low + 1) if mode == "linear" else range(low - 1, low + 3)
+        taps = range(low, low + 2) if mode == "linear" else range(low - 1, low + 3)
+        if at == low and not _dyadic(scale):  # rounded, it may lie just before
+            taps = range(taps.start - 1, taps.stop)
         for tap in taps:
-            share = 1 - abs(at - tap) if mode == "linear" else _cubic(at - tap)
+            share = max(1 - abs(at - tap), Fraction(0)) if mode == "linear" else _cubic(at - tap)
             place = min(max(tap, 0), n - 1)
             matrix[i, place] += float(share)
             if not _dyadic(scale):

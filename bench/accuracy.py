@@ -26,7 +26,7 @@ from fastconv.cli.info import machine
 from fastconv.cli.measure import DIRECTIONS
 from fastconv.cli.table import markdown_table, text_table
 from fastconv.ops.layout import as_5d
-from fastconv.plan import pick
+from fastconv.planner import pick
 from fastconv.shapes import Shape, matching
 
 

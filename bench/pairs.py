@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastconv
-from fastconv import backends, config, ops, plan
+from fastconv import backends, config, ops, planner
 from fastconv.cli.measure import DIRECTIONS
 from fastconv.memory import empty
 from fastconv.ops.layout import as_5d
@@ -161,7 +161,7 @@ def algorithm(layer: Shape, direction: str) -> str:
     if layer.transposed and direction != "backward weight":
         op = DIRECTIONS["forward" if direction == "backward input" else "backward input"]
     backend, asked = config.current_backend(), config.current_algorithm()
-    return plan.pick(op, layer.spec(), backend, asked).algorithm
+    return planner.pick(op, layer.spec(), backend, asked).algorithm
 
 
 # ---------------------------------------------------------------- time

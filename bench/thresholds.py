@@ -2,9 +2,10 @@
 
     python -m bench.thresholds
 
-Each section varies what one constant of ``fastconv/rules.py`` is compared with, for one direction
-or more, and prints the GEMM's time over Winograd's: above 1 Winograd is faster. ``*`` stands beside
-geometries that the planner gives to Winograd. Processor time, the least of many in turns.
+Each section varies what one constant of ``fastconv/planner/rules/winograd.py`` is compared with,
+for one direction or more, and prints the GEMM's time over Winograd's: above 1 Winograd is faster.
+``*`` stands beside geometries that the planner gives to Winograd. Processor time, the least of many
+in turns.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import fastconv
-from fastconv import plan, rules, tuning
+from fastconv import planner
 from fastconv.cli.measure import DIRECTIONS
+from fastconv.planner import tuning
+from fastconv.planner.rules import winograd as rules
 from fastconv.spec import ConvSpec, conv_spec
 
 
@@ -72,8 +75,8 @@ def sections() -> Iterator[tuple[str, list[tuple[str, ConvSpec]], tuple[str, ...
 
 def ratio(op: str, spec: ConvSpec, seconds: float) -> tuple[float, bool]:
     """The GEMM's time over Winograd's, and whether the planner takes Winograd."""
-    found = [c for c in plan.candidates(op, "c") if c.algorithm in ("gemm", "winograd")]
-    calls = {c.algorithm: plan.find("c", op, c.algorithm) for c in found}
+    found = [c for c in planner.candidates(op, "c") if c.algorithm in ("gemm", "winograd")]
+    calls = {c.algorithm: planner.find("c", op, c.algorithm) for c in found}
     operands = tuning.arguments(op, spec, "float32")
     best = dict.fromkeys(calls, float("inf"))
     for name, call in calls.items():
@@ -88,7 +91,7 @@ def ratio(op: str, spec: ConvSpec, seconds: float) -> tuple[float, bool]:
                 call(spec, *operands)
             best[name] = min(best[name], (time.process_time() - start) / times)
         rounds += 1
-    return best["gemm"] / best["winograd"], plan.pick(op, spec, "c").algorithm == "winograd"
+    return best["gemm"] / best["winograd"], planner.pick(op, spec, "c").algorithm == "winograd"
 
 
 def main() -> None:

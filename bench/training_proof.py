@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import fastconv
-from fastconv import datasets, models, plan
+from fastconv import datasets, models
 from fastconv import train as training
 from fastconv.cli.bench import BEGIN, END, insert
 from fastconv.cli.info import machine
@@ -28,6 +28,7 @@ from fastconv.cli.table import markdown_table, text_table
 from fastconv.data import DataLoader, TensorDataset
 from fastconv.nn import functional as F
 from fastconv.optim import Adam
+from fastconv.planner import choice
 from fastconv.spec import ConvSpec
 
 ALGORITHMS = ("gemm", "winograd", None)  # None: the planner's choice
@@ -97,7 +98,7 @@ def train(work: dict[str, Any], seed: int, algorithm: str | None) -> dict[str, A
 def algorithms_used(model: Any, images: np.ndarray) -> dict[str, int]:
     """How many convolution calls of one training step went to each algorithm."""
     calls: dict[str, int] = {}
-    choose = plan.choose
+    choose = choice.choose
 
     def counted(op: str, spec: Any, dtype: Any = None) -> Any:
         function = choose(op, spec, dtype)
@@ -106,12 +107,12 @@ def algorithms_used(model: Any, images: np.ndarray) -> dict[str, int]:
             calls[name] = calls.get(name, 0) + 1
         return function
 
-    plan.choose = counted
+    choice.choose = counted
     try:
         model.train()
         model(fastconv.from_numpy(images)).sum().backward()
     finally:
-        plan.choose = choose
+        choice.choose = choose
     return calls
 
 

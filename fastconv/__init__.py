@@ -363,7 +363,7 @@ _ELSEWHERE = {
     "save": "serialization",
     "summary": "utils.summary",
     "empty_cache": "memory",
-    "explain": "explanation",
+    "explain": "planner.explanation",
     "memory_stats": "memory",
     "checkpoint": "utils.checkpoint",
     "profile": "profiler",
@@ -469,7 +469,7 @@ if TYPE_CHECKING:
         softmax,
         threshold,
     )
-    from .explanation import explain
+    from .planner.explanation import explain
     from .serialization import load, save
     from .sysinfo import __version__, info
     from .utils.checkpoint import checkpoint

@@ -122,10 +122,10 @@ def algorithm(name: str | None) -> _Switch:
     ValueError
         If no candidate has this name.
     """
-    from fastconv import plan
+    from fastconv import planner
 
-    if name is not None and name not in plan.algorithms():
-        raise ValueError(f"algorithm must be one of {plan.algorithms()} or None, got {name!r}")
+    if name is not None and name not in planner.algorithms():
+        raise ValueError(f"algorithm must be one of {planner.algorithms()} or None, got {name!r}")
     return _Switch("algorithm", name)
 
 
@@ -247,11 +247,11 @@ _looked = False
 
 def _find_algorithm() -> None:
     global _default_algorithm, _looked
-    from fastconv import plan
+    from fastconv import planner
 
     asked = os.environ.get("FASTCONV_ALGORITHM") or None
-    if asked is not None and asked not in plan.algorithms():
-        raise ValueError(f"FASTCONV_ALGORITHM must be one of {plan.algorithms()}, got {asked!r}")
+    if asked is not None and asked not in planner.algorithms():
+        raise ValueError(f"FASTCONV_ALGORITHM must be one of {planner.algorithms()}, got {asked!r}")
     _default_algorithm = asked
     _looked = True
 

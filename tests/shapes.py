@@ -2,7 +2,7 @@
 
 ``small`` shapes are cheap enough for the naive backend in full, ``network`` shapes are checked by
 sampled elements and exact projections. A new kernel is tested on all of them in every direction by
-being listed in ``fastconv/plan.py``.
+being listed in ``fastconv/planner/candidates.py``.
 """
 
 from __future__ import annotations

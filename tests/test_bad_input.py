@@ -11,7 +11,7 @@ import pytest
 
 import fastconv as fc
 import fastconv.nn.functional as F
-from fastconv import ops, plan
+from fastconv import ops, planner
 from tests.bad_calls import (
     BACKENDS,
     CALLS,
@@ -151,7 +151,7 @@ def test_kernels_larger_than_the_padded_input() -> None:
         ops.conv_transpose_forward(x, array(2, 3, 3, 3), padding=4)
 
 
-KERNELS = [(c.backend, c.algorithm) for c in plan.CANDIDATES["conv_backward_input"]]
+KERNELS = [(c.backend, c.algorithm) for c in planner.CANDIDATES["conv_backward_input"]]
 KERNELS = [pair for pair in KERNELS if pair[0] in BACKENDS]
 
 

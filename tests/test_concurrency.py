@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastconv import backends, config, plan
+from fastconv import backends, config, planner
 from fastconv.spec import conv_spec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +23,7 @@ SPEC = conv_spec((2, 24, 20, 20), (40, 24, 3, 3), 1, 1)
 
 def _call(backend: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:
     out = np.empty(SPEC.y_shape, np.float32)
-    plan.find(backend, "conv_forward", plan.pick("conv_forward", SPEC, backend).algorithm)(
+    planner.find(backend, "conv_forward", planner.pick("conv_forward", SPEC, backend).algorithm)(
         SPEC, x, w, None, out
     )
     return out

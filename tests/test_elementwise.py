@@ -7,7 +7,7 @@ import pytest
 
 import fastconv as fc
 import fastconv.nn.functional as F
-from fastconv import plan
+from fastconv import planner
 from fastconv.autograd import gradcheck
 from fastconv.backends import naive
 from fastconv.ops import elementwise as ops
@@ -148,7 +148,7 @@ def test_sums_are_the_specification(op):
 def test_sums_refuse_what_does_not_fit():
     x = np.zeros((5, 3), np.float32)
     with fc.backend("c"):
-        function = plan.kernel("relu_backward_sums")
+        function = planner.kernel("relu_backward_sums")
     with pytest.raises(ValueError, match="sums must have shape"):
         function(x, x, x.copy(), np.zeros(5, np.float32))
     with pytest.raises(ValueError, match="matrix"):
@@ -160,7 +160,7 @@ def test_sums_refuse_what_does_not_fit():
 def test_kernels_refuse_what_does_not_fit():
     x = np.zeros(5, np.float32)
     with fc.backend("c"):
-        add = plan.kernel("add")
+        add = planner.kernel("add")
     with pytest.raises(ValueError, match="b must have shape"):
         add(x, x[:4], x)
     with pytest.raises(TypeError, match="out must be float32"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import backends, ops, plan
+from fastconv import backends, ops, planner
 from fastconv.ops import conv
 from fastconv.ops.layout import as_5d
 from fastconv.spec import conv_spec
@@ -25,7 +25,7 @@ CASES = {
     "depthwise": ((2, 20, 9, 10), (20, 1, 3, 3), {"padding": 1, "groups": 20}),
     "1d": ((2, 6, 40), (20, 6, 5), {"dilation": 2}),
 }
-ALGORITHMS = sorted({c.algorithm for c in plan.candidates("conv_forward", "c")})
+ALGORITHMS = sorted({c.algorithm for c in planner.candidates("conv_forward", "c")})
 
 
 def integers(shape: tuple[int, ...], seed: int, dtype: type, last: bool) -> np.ndarray:

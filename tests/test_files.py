@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv import backends, files, tuning
+from fastconv import backends, files
 from fastconv.files import atomic_path, write_text
+from fastconv.planner import tuning
 from fastconv.serialization import SKELETON
 
 

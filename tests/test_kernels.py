@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from fastconv import backends, config, plan
+from fastconv import backends, config, planner
 from fastconv.backends import naive
 from fastconv.spec import ConvSpec, PoolSpec, conv_spec
 from tests.guarded import SIDES, Guarded, fenced
@@ -47,7 +47,7 @@ class Variant(NamedTuple):
 
 def _variants(op: str) -> list[Variant]:
     found = []
-    for candidate in plan.candidates(op):
+    for candidate in planner.candidates(op):
         if candidate.backend == "naive" or backends.why_not(candidate.backend):
             continue
         isas: list[str | None] = [None]
@@ -57,8 +57,10 @@ def _variants(op: str) -> list[Variant]:
     return found
 
 
-def _candidate(op: str, variant: Variant) -> plan.Candidate:
-    return next(c for c in plan.candidates(op, variant.backend) if c.algorithm == variant.algorithm)
+def _candidate(op: str, variant: Variant) -> planner.Candidate:
+    return next(
+        c for c in planner.candidates(op, variant.backend) if c.algorithm == variant.algorithm
+    )
 
 
 @contextlib.contextmanager
@@ -72,11 +74,11 @@ def using(op: str, variant: Variant, threads: int | None = None) -> Iterator[Any
     if threads is not None:
         config.set_num_threads(threads)
     try:
-        plain = op in plan.PLAIN
+        plain = op in planner.PLAIN
         yield (
             getattr(module, op)
             if plain
-            else plan.find(variant.backend, op, _candidate(op, variant).algorithm)
+            else planner.find(variant.backend, op, _candidate(op, variant).algorithm)
         )
     finally:
         config.set_num_threads(before)
@@ -84,7 +86,7 @@ def using(op: str, variant: Variant, threads: int | None = None) -> Iterator[Any
             module.set_isa(isa)
 
 
-VARIANTS = {op: _variants(op) for op in plan.CANDIDATES}
+VARIANTS = {op: _variants(op) for op in planner.CANDIDATES}
 
 
 # --- arrays ---

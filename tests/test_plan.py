@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import backends, ops, plan
+from fastconv import backends, ops, planner
 from fastconv.spec import conv_spec
 from tests.shapes import SHAPES
 
@@ -20,12 +20,12 @@ def test_every_candidate_is_a_kernel_of_its_backend(backend):
     if backends.why_not(backend):
         pytest.skip(backends.why_not(backend))
     module = backends.load(backend)
-    for op in plan.CANDIDATES:
-        for candidate in plan.candidates(op, backend):
-            if op in plan.PLAIN:
+    for op in planner.CANDIDATES:
+        for candidate in planner.candidates(op, backend):
+            if op in planner.PLAIN:
                 assert callable(getattr(module, op))
             else:
-                found = plan.find(backend, op, candidate.algorithm)
+                found = planner.find(backend, op, candidate.algorithm)
                 assert (found.backend, found.operation) == (backend, op)
 
 
@@ -35,7 +35,7 @@ def test_every_backend_runs_every_shape(backend, algorithm):
     for shape in SHAPES:
         for op in DIRECTIONS:
             spec = shape.spec()
-            chosen = plan.pick(op, spec, backend, algorithm)
+            chosen = planner.pick(op, spec, backend, algorithm)
             assert chosen.backend == backend
             assert chosen.decline(spec) is None
 
@@ -52,7 +52,7 @@ def test_every_backend_runs_every_shape(backend, algorithm):
     ids=["3x3", "4x4/2", "1x1", "depthwise"],
 )
 def test_choice_in_c(spec, algorithm):
-    assert plan.pick("conv_forward", spec, "c").algorithm == algorithm
+    assert planner.pick("conv_forward", spec, "c").algorithm == algorithm
 
 
 @needs_c
@@ -120,7 +120,7 @@ def test_explain_names_every_candidate_and_a_reason():
     for op in DIRECTIONS:
         part = text.split(f"{op}:\n")[1].split(":\n")[0]
         lines = [line.split() for line in part.splitlines()]
-        for candidate in plan.candidates(op):
+        for candidate in planner.candidates(op):
             (verdict,) = [v for v in lines if v[0] == f"{candidate.backend}/{candidate.algorithm}"]
             assert len(verdict) > 1
         assert sum(v[1:] == ["chosen"] for v in lines) == 1

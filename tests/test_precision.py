@@ -14,7 +14,7 @@ import fastconv as fc
 import fastconv.nn.functional as F
 from bench import accuracy_networks
 from fastconv import backends, config, ops
-from fastconv.plan import choose, pick
+from fastconv.planner import choose, pick
 from fastconv.shapes import Shape
 from fastconv.verify.graphs import check, draw_program
 

@@ -12,7 +12,7 @@ from shapes import AWKWARD, POOLS, Pool, Shape
 
 import fastconv
 import fastconv.nn.functional as F
-from fastconv import backends, packed, plan
+from fastconv import backends, packed, planner
 from fastconv.functions.kept import kept
 from fastconv.memory import empty
 from fastconv.ops import conv, pool
@@ -40,8 +40,8 @@ def test_convolution(shape: Shape, dtype: Any) -> None:
     w, b = values(w_shape, dtype, False), values((spec.out_channels,), dtype, False)
     residual = values(y_shape, dtype, True)
     coef = values((3, spec.out_channels), dtype, False)
-    for c in plan.candidates("conv_forward", "c"):
-        function = plan.find("c", "conv_forward", c.algorithm)
+    for c in planner.candidates("conv_forward", "c"):
+        function = planner.find("c", "conv_forward", c.algorithm)
         if c.decline(spec):
             continue
         call = function.prepare(spec, kind, nd + 2)
@@ -237,8 +237,8 @@ def test_backward(shape: Shape, kind: Any) -> None:
     x_shape, w_shape, y_shape = spec.shapes[rank]
     w = values(w_shape, kind, False)
     for op in ("conv_backward_input", "conv_backward_weight"):
-        for c in plan.candidates(op, "c"):
-            function = plan.find("c", op, c.algorithm)
+        for c in planner.candidates(op, "c"):
+            function = planner.find("c", op, c.algorithm)
             if c.decline(spec):
                 continue
             call = function.prepare(spec, np.dtype(kind), rank)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv import plan
+from fastconv import planner
 from fastconv.backends import naive
 from tests.test_kernels import DTYPES, VARIANTS, Guarded, integers, using
 
@@ -177,8 +177,8 @@ def test_the_specification():
 def test_kernels_refuse_what_does_not_fit():
     x = np.zeros((2, 5, 3), np.float32)
     with fc.backend("c"):
-        sums, both = plan.kernel("sums"), plan.kernel("sums_of_products")
-        run = plan.kernel("running_sums")
+        sums, both = planner.kernel("sums"), planner.kernel("sums_of_products")
+        run = planner.kernel("running_sums")
     with pytest.raises(ValueError, match="outer, length, inner"):
         sums(x[0], np.zeros((2, 3), np.float32))
     with pytest.raises(ValueError, match="out must have shape"):

@@ -10,7 +10,7 @@ import pytest
 
 import fastconv as fc
 import fastconv.nn.functional as F
-from fastconv import plan
+from fastconv import planner
 from fastconv.backends import naive
 from fastconv.ops.resample import Axis, Scaling, axis, identity
 from fastconv.verify.formulas.resample import weights
@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_refused():
     good = (MIXED.starts, MIXED.sources, MIXED.weight.astype(np.float32))
     same = tuple(identity(4, "f")[1:])
     with fc.backend("c"):
-        kernel = plan.kernel("resample")
+        kernel = planner.kernel("resample")
     kernel(x, [good, same, same], out)
     with pytest.raises(ValueError, match="out must have shape"):
         kernel(x, [same, good, same], out)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv import backends, plan
+from fastconv import backends, planner
 from fastconv.nn import functional as F
 from tests.shapes import Shape
 from tests.test_kernels import DIRECTIONS, DTYPES, Variant, _cases, _real, run, using
@@ -117,5 +117,5 @@ def test_all_directions_are_crossed() -> None:
             for v in _cases(SHAPES)
             if v.values[1] == op
         }
-        have = {(c.backend, c.algorithm) for c in plan.candidates(op) if c.backend != "naive"}
+        have = {(c.backend, c.algorithm) for c in planner.candidates(op) if c.backend != "naive"}
         assert have - ran <= {("c", "whole")}, op

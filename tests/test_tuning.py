@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import backends, config, ops, plan, tuning
+from fastconv import backends, config, ops, planner
 from fastconv.cli import main
+from fastconv.planner import tuning
 from fastconv.spec import ConvSpec, conv_spec
 
 pytestmark = pytest.mark.skipif(backends.why_not("c") is not None, reason="needs the C extension")
@@ -45,7 +46,7 @@ def fresh() -> ConvSpec:
 
 
 def chosen(spec: ConvSpec, dtype: Any = np.float32) -> str:
-    return plan.choose(OP, spec, np.dtype(dtype)).algorithm
+    return planner.choose(OP, spec, np.dtype(dtype)).algorithm
 
 
 # ---------------------------------------------------------------- explain
@@ -93,8 +94,10 @@ def test_the_fastest_is_remembered(monkeypatch: pytest.MonkeyPatch, cache: Path)
         with fastconv.algorithm("winograd"):
             assert chosen(spec) == "winograd"
         with fastconv.backend("naive"):
-            assert plan.choose(OP, spec, np.dtype("f")).backend == "naive"
-        assert "chosen: measured as the fastest" not in fastconv.explanation.explain_spec(spec)
+            assert planner.choose(OP, spec, np.dtype("f")).backend == "naive"
+        assert "chosen: measured as the fastest" not in fastconv.planner.explanation.explain_spec(
+            spec
+        )
     assert chosen(spec) == "winograd"
     (where, kept), *rest = json.loads(cache.read_text())["winners"].items()
     assert not rest and list(kept.values()).count("gemm") == 3  # explain asked for the others

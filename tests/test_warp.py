@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fastconv import backend, plan
+from fastconv import backend, planner
 from fastconv.backends import naive
 from fastconv.ops.warp import MODES, PADDINGS, warp
 from tests.test_kernels import VARIANTS, Guarded, integers, using
@@ -138,7 +138,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="padding must be"):
         warp(x, np.eye(3), (4, 5), padding="edge")
     with backend("c"):
-        kernel = plan.kernel("warp")
+        kernel = planner.kernel("warp")
     rows = np.zeros((2, 4, 5, 3), np.float32)
     matrix = np.broadcast_to(np.eye(3), (2, 3, 3)).copy()
     with pytest.raises(ValueError, match="out must have shape"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import fastconv
 from fastconv.cli.arguments import UsageError, add_engine, new_command, sizes, use_engine
-from fastconv.explanation import explain
+from fastconv.planner.explanation import explain
 
 OPERATIONS = tuple(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3))
 

@@ -12,7 +12,7 @@ from fastconv.memory import empty
 from fastconv.ops import epilogue
 from fastconv.ops.check import float_arrays
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
-from fastconv.plan import ready
+from fastconv.planner import ready
 from fastconv.spec import ConvSpec, as_shape, conv_spec, conv_transpose_spec
 
 # ---------------------------------------------------------------- on specs

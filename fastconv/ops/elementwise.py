@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty, empty_like, is_last
 from fastconv.ops.layout import FROM_LAST, TO_LAST, Array, alike
 from fastconv.ops.select import keep, select
@@ -63,9 +63,9 @@ def _run(
     if flat_out is None:
         flat_out = empty(a.shape, a.dtype)
     if flat_b is None:
-        plan.kernel(name)(a, flat_out, *parameters)
+        planner.kernel(name)(a, flat_out, *parameters)
     else:
-        plan.kernel(name)(a, flat_b, flat_out, *parameters)
+        planner.kernel(name)(a, flat_b, flat_out, *parameters)
     if out is not None:
         return out
     return flat_out if back is None else flat_out.transpose(back)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty
 from fastconv.ops import elementwise
 from fastconv.ops.layout import FROM_LAST, TO_LAST, Array
@@ -78,5 +78,5 @@ def backward_sums(
         name = "clamp_backward_sums"
     out, sums = g if over else empty(y.shape, y.dtype), np.empty(y.shape[-1], y.dtype)
     rows = (-1, len(sums))
-    plan.kernel(name)(g.reshape(rows), y.reshape(rows), out.reshape(rows), sums, *parameters)
+    planner.kernel(name)(g.reshape(rows), y.reshape(rows), out.reshape(rows), sums, *parameters)
     return out.transpose(FROM_LAST[y.ndim]), sums

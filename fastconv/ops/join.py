@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty, is_last
 from fastconv.ops.layout import Array
 
@@ -70,7 +70,7 @@ def concatenate(arrays: Sequence[Array], axis: int) -> Array:
         end = start + a.shape[axis]
         if (rows := target.of(a)) is not None:
             width = rows.shape[1]
-            plan.kernel("copy_columns")(rows, 0, target.rows, start * target.each, width)
+            planner.kernel("copy_columns")(rows, 0, target.rows, start * target.each, width)
         else:
             out[(slice(None),) * axis + (slice(start, end),)] = a
         start = end
@@ -100,7 +100,7 @@ def split(
             if source is not None and (rows := source.of(out)) is not None:
                 width = rows.shape[1]
                 at = (start - n) * source.each
-                plan.kernel("copy_columns")(source.rows, at, rows, 0, width)
+                planner.kernel("copy_columns")(source.rows, at, rows, 0, width)
             else:
                 out[...] = part
             yield out

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -47,7 +47,7 @@ def formatted(a: Array, last: bool) -> Array:
     if (a.transpose(TO_LAST[a.ndim]) if last else a).flags.c_contiguous:
         return a
     out = empty(a.shape, a.dtype, last)
-    plan.kernel("copy_format")(a, out)
+    planner.kernel("copy_format")(a, out)
     return out
 
 

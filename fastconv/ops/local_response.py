@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty
 from fastconv.ops.layout import Array, Columns
 
@@ -22,7 +22,7 @@ def local_response(x: Array, size: int, alpha: float, beta: float, k: float) -> 
     columns = Columns(x, 1)
     out = empty(columns.shape, x.dtype)
     given = (_window(x.shape[1], size), alpha / size, beta, k)
-    plan.kernel("local_response")(columns.of(x), *given, out)
+    planner.kernel("local_response")(columns.of(x), *given, out)
     return columns.result(out)
 
 
@@ -35,5 +35,5 @@ def local_response_backward(
     columns = Columns(x, 1)
     out = empty(columns.shape, x.dtype)
     given = (_window(x.shape[1], size), alpha / size, beta, k)
-    plan.kernel("local_response_backward")(columns.of(g), columns.of(x), *given, out)
+    planner.kernel("local_response_backward")(columns.of(g), columns.of(x), *given, out)
     return columns.result(out)

@@ -14,10 +14,10 @@ from math import inf
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty, empty_like, laid_out_alike
 from fastconv.ops.layout import Array
-from fastconv.plan import ready
+from fastconv.planner import ready
 from fastconv.spec import NormSpec
 
 
@@ -174,7 +174,7 @@ def layer_norm(
     given = rows(x, length)
     y, stats = empty(given.shape, x.dtype), np.empty((2, given.shape[0]))
     if x.size:
-        plan.kernel("layer_norm")(given, weight, bias, eps, y, stats)
+        planner.kernel("layer_norm")(given, weight, bias, eps, y, stats)
     return y.reshape(x.shape), stats
 
 
@@ -197,5 +197,5 @@ def layer_norm_backward(
     if needs[2]:
         bias_grad = np.zeros(length, x.dtype)
     if x.size and any(needs):
-        plan.kernel("layer_norm_backward")(gy, given, weight, stats, gx, weight_grad, bias_grad)
+        planner.kernel("layer_norm_backward")(gy, given, weight, stats, gx, weight_grad, bias_grad)
     return None if gx is None else gx.reshape(x.shape), weight_grad, bias_grad

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.ops.layout import Array
 
 
@@ -139,7 +139,7 @@ def sgd_step(
     kept : Kept, optional
         The caller's, for steps on the same arrays again and again.
     """
-    step, sign = plan.kernel("sgd_step"), -1.0 if maximize else 1.0
+    step, sign = planner.kernel("sgd_step"), -1.0 if maximize else 1.0
     for group in _groups([params, velocities] if momentum else [params], kept):
         p, *more = group.written
         v = more[0] if more else []
@@ -179,7 +179,7 @@ def adam_step(
     kept : Kept, optional
         As for `sgd_step`.
     """
-    step, sign = plan.kernel("adam_step"), -1.0 if maximize else 1.0
+    step, sign = planner.kernel("adam_step"), -1.0 if maximize else 1.0
     lists = [params, means, squares, largest] if largest else [params, means, squares]
     for group in _groups(lists, kept):
         p, m, s, *more = group.written

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty
 from fastconv.ops.check import float_arrays, index_array
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
-from fastconv.plan import ready
+from fastconv.planner import ready
 from fastconv.spec import (
     PoolSpec,
     adaptive_pool_spec,
@@ -136,7 +136,7 @@ def unpool_forward(x: Array, indices: Array, out_size: tuple[int, int, int]) -> 
     """Scatter x (N, C, *in) to its indices (checked by the caller) in zeros (N, C, *out_size)."""
     out = empty((*x.shape[:2], *out_size), x.dtype, is_channels_last(x))
     if out.size:
-        plan.kernel("max_unpool_forward")(x, indices, out)
+        planner.kernel("max_unpool_forward")(x, indices, out)
     return out
 
 
@@ -144,7 +144,7 @@ def unpool_backward(g: Array, indices: Array) -> Array:
     """Gather g (N, C, *out) at the indices: gradient (N, C, *in) of the unpooled input."""
     out = empty(indices.shape, g.dtype, is_channels_last(indices))
     if out.size:
-        plan.kernel("max_unpool_backward")(g, indices, out)
+        planner.kernel("max_unpool_backward")(g, indices, out)
     return out
 
 

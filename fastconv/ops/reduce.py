@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty
 from fastconv.ops.layout import Array, Columns
 
@@ -144,7 +144,7 @@ def _running(name: str, ufunc: Any, a: Array, axis: int, back: bool, few: int) -
         return ufunc.accumulate(a, axis=axis)
     columns = Columns(a, axis)
     out = empty(columns.shape, a.dtype)
-    plan.kernel(name)(columns.of(a), out, back)
+    planner.kernel(name)(columns.of(a), out, back)
     return columns.result(out)
 
 
@@ -253,7 +253,7 @@ def _run(
     p = _plan(a, axes, not product and other is None)
     if p.simple and other is None is centre and not wide:
         found = empty(p.cells, a.dtype)
-        plan.kernel(name)(a.reshape(p.passes[0]), found, None, None, divisor)
+        planner.kernel(name)(a.reshape(p.passes[0]), found, None, None, divisor)
         return found.reshape(p.kept if keepdims else p.shape)
     repeats = p.repeats
     if p.whole is not None:
@@ -275,10 +275,10 @@ def _run(
         given["divisor"] = divisor
     kind = a.dtype if runs == 1 == repeats and not wide else DOUBLE
     out = empty((outer, inner), kind)
-    plan.kernel(name)(_in_order(a, p).reshape(outer, length, inner), out, **given)
+    planner.kernel(name)(_in_order(a, p).reshape(outer, length, inner), out, **given)
     for outer, length, inner in p.passes[1:]:
         flat, out = out.reshape(outer, length, inner), empty((outer, inner), DOUBLE)
-        plan.kernel("products" if name == "products" else "sums")(flat, out)
+        planner.kernel("products" if name == "products" else "sums")(flat, out)
     if runs > 1 or repeats > 1:
         out *= repeats  # exact, where a quotient of the two numbers would not be
         out /= divisor

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.caches import cached, count
 from fastconv.memory import empty
 from fastconv.ops.layout import Array, as_5d, drop_axes, is_channels_last
@@ -165,7 +165,7 @@ def resample(x: Array, scalings: Sequence[Scaling | None], transposed: bool = Fa
         flat = x.transpose(0, 2, 3, 4, 1) if last else np.ascontiguousarray(x)
         memory = out.transpose(0, 2, 3, 4, 1) if last else out
         rows, inner = (n, c) if last else (n * c, 1)
-        plan.kernel("resample")(
+        planner.kernel("resample")(
             flat.reshape(rows, *(a.size for a in axes), inner),
             [(a.starts, a.sources, a.weight) for a in axes],
             memory.reshape(rows, *sizes, inner),

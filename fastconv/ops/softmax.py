@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty
 from fastconv.ops.layout import Array, Columns
 
@@ -18,7 +18,7 @@ def _along(name: str, like: Array, axis: int, *arrays: Array) -> Array:
         return _along(name, like[None], 0, *[a[None] for a in arrays])[0, ...]
     columns = Columns(like, axis % like.ndim)
     out = empty(columns.shape, like.dtype)
-    plan.kernel(name)(*[columns.of(a) for a in arrays], out)
+    planner.kernel(name)(*[columns.of(a) for a in arrays], out)
     return columns.result(out)
 
 
@@ -57,7 +57,7 @@ def cross_entropy(
     p = empty(columns.shape, x.dtype)
     loss = empty(labels.shape, x.dtype)
     sample = None if weight is None else empty(labels.shape, x.dtype)
-    plan.kernel("cross_entropy")(columns.of(x), labels, weight, ignore, p, loss, sample)
+    planner.kernel("cross_entropy")(columns.of(x), labels, weight, ignore, p, loss, sample)
     return loss, p, sample, columns
 
 
@@ -66,5 +66,5 @@ def cross_entropy_backward(
 ) -> Any:
     """The gradient of the scores; `grad` that of the losses, (N · space,) or ()."""
     out = empty(p.shape, p.dtype)
-    plan.kernel("cross_entropy_backward")(p, labels, weight, ignore, grad, out)
+    planner.kernel("cross_entropy_backward")(p, labels, weight, ignore, grad, out)
     return columns.result(out)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastconv import plan
+from fastconv import planner
 from fastconv.memory import empty
 from fastconv.ops.layout import Array
 
@@ -80,7 +80,7 @@ def warp(
             raise ValueError(f"warp: fill must have {c} values, got {len(colour)}")
     rows = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
     out = empty((n, c, *size), x.dtype, True)
-    plan.kernel("warp")(
+    planner.kernel("warp")(
         rows,
         np.ascontiguousarray(np.broadcast_to(matrix, (n, 3, 3))),
         colour,

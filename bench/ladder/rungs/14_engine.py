@@ -6,7 +6,7 @@ dilations and both types come with it, and one of three instruction sets.
 
 import fastconv
 from bench.ladder.rung import RUNGS, load
-from fastconv import plan
+from fastconv import planner
 from fastconv.spec import conv_spec
 
 LAYOUT = "channels-last"
@@ -20,7 +20,7 @@ def conv(layer, x, w, y, threads):
     C, K, H, W = layer
     spec = conv_spec((1, C, H + 2, W + 2), (K, C, 3, 3))
     fastconv.set_num_threads(threads)
-    kernel = plan.choose("conv_forward", spec, x.dtype)
+    kernel = planner.choose("conv_forward", spec, x.dtype)
     kernel(spec, nchw(x), w[:, :, None], None, nchw(y))
 
 

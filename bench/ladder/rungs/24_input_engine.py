@@ -2,7 +2,7 @@
 
 import fastconv
 from bench.ladder.rung import RUNGS, load
-from fastconv import plan
+from fastconv import planner
 from fastconv.spec import conv_spec
 
 DIRECTION = "backward input"
@@ -17,7 +17,7 @@ def conv(layer, g, w, dx, threads):
     C, K, H, W = layer
     spec = conv_spec((1, C, H + 2, W + 2), (K, C, 3, 3))
     fastconv.set_num_threads(threads)
-    kernel = plan.choose("conv_backward_input", spec, g.dtype)
+    kernel = planner.choose("conv_backward_input", spec, g.dtype)
     g, dx = (image.transpose(2, 0, 1)[None, :, None] for image in (g, dx))
     kernel(spec, g, w[:, :, None], dx)
 

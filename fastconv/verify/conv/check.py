@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import backends, config, plan
+from fastconv import backends, config, planner
 from fastconv.backends.kernel import find
 from fastconv.ops import conv as ops
 from fastconv.packed import Packed
@@ -35,7 +35,7 @@ OPERANDS = {
 }  # fmt: skip
 
 
-def candidate_of(problem: ConvProblem, op: str, spec: ConvSpec) -> plan.Candidate:
+def candidate_of(problem: ConvProblem, op: str, spec: ConvSpec) -> planner.Candidate:
     """The candidate `problem.on`, or the planner's for ``…/choice``.
 
     Raises
@@ -46,14 +46,14 @@ def candidate_of(problem: ConvProblem, op: str, spec: ConvSpec) -> plan.Candidat
     backend, _, algorithm = problem.on.partition("/")
     if backend in config.BACKENDS and backends.why_not(backend):
         raise Declined(f"{backend}: {backends.why_not(backend)}")
-    for c in plan.CANDIDATES[op]:
+    for c in planner.CANDIDATES[op]:
         if c.backend == backend and c.algorithm == algorithm:
             reason = c.decline(spec)
             if reason is not None:
                 raise Declined(f"{problem.on}: {reason}")
             return c
     if backend in config.BACKENDS and algorithm == "choice":
-        return plan.pick(op, spec, backend)
+        return planner.pick(op, spec, backend)
     raise Declined(f"{op} has no candidate {problem.on}")
 
 
@@ -74,7 +74,7 @@ def check(problem: ConvProblem) -> str | None:
 class _Run:
     """The operands of a problem, its call, and the comparison."""
 
-    def __init__(self, problem: ConvProblem, spec: ConvSpec, chosen: plan.Candidate) -> None:
+    def __init__(self, problem: ConvProblem, spec: ConvSpec, chosen: planner.Candidate) -> None:
         self.problem, self.spec, self.algorithm = problem, spec, chosen.algorithm
         self.dtype = np.dtype(problem.dtype)
         self.op = "conv_" + problem.op

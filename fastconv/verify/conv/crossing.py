@@ -81,7 +81,7 @@ def never(kernel: Kernel, name: str, part: str) -> bool:
     return False
 
 
-# --- properties that a kernel declines by its nature (`fastconv.rules`)
+# --- properties that a kernel declines by its nature (`fastconv.planner.rules`)
 
 #: One position, no padding, one group.
 _WHOLE = (

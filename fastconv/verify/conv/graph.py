@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import fastconv
-from fastconv import backends, config, plan
+from fastconv import backends, config, planner
 from fastconv.spec import ConvSpec, conv_spec, conv_transpose_spec
 from fastconv.verify.arrays import Array, Placed
 from fastconv.verify.conv import compare
@@ -69,7 +69,7 @@ def check(problem: ConvProblem) -> str | None:
     if backends.why_not(backend) is not None:
         raise Declined(f"{backend}: {backends.why_not(backend)}")
     chosen = None if algorithm == "choice" else algorithm
-    if chosen is not None and chosen not in plan.algorithms():
+    if chosen is not None and chosen not in planner.algorithms():
         raise Declined(f"no algorithm {chosen}")
     spec = _spec(problem, given)
     spec.cache.clear()
@@ -136,7 +136,7 @@ class _Graph:
             want = reference(op, self.spec, a, b)
             if name == "result" and bias is not None:
                 want = want + bias.reshape(-1, 1, 1, 1)
-            chosen = plan.pick(op, self.spec, *self._switches()).algorithm
+            chosen = planner.pick(op, self.spec, *self._switches()).algorithm
             want = want.reshape(self.shapes[name])
             depth = compare.depth_of(op, self.spec)
             wrong = compare.difference(got[name], want, self.dtype, chosen, exact, depth, a, b)

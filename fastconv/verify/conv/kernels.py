@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-from fastconv import backends, plan
+from fastconv import backends, planner
 from fastconv.backends.kernel import find
 from fastconv.verify.conv.draft import Draft
 
@@ -54,7 +54,7 @@ def kernels() -> tuple[Kernel, ...]:
     """Every candidate of every direction that can run here, and what the graph asks for."""
     found = []
     for op in OPS:
-        for candidate in plan.candidates("conv_" + op):
+        for candidate in planner.candidates("conv_" + op):
             if backends.why_not(candidate.backend):
                 continue
             on = f"{candidate.backend}/{candidate.algorithm}"
@@ -72,7 +72,7 @@ def kernels() -> tuple[Kernel, ...]:
 @cache
 def _kernel(kernel: Kernel) -> Any:
     """The backend's kernel of this name; None in the graph."""
-    for c in plan.CANDIDATES.get("conv_" + kernel.op, ()):
+    for c in planner.CANDIDATES.get("conv_" + kernel.op, ()):
         if kernel.on == f"{c.backend}/{c.algorithm}":
             return find(c.backend, "conv_" + kernel.op, c.algorithm)
     return None

@@ -27,7 +27,7 @@ from fastconv.memory import empty
 from fastconv.spec import ConvSpec, NormSpec, PoolSpec
 
 if TYPE_CHECKING:
-    from fastconv.plan import Candidate
+    from fastconv.planner import Candidate
 
 #: A candidate must beat the planner's own choice by this factor: less is noise.
 MARGIN = 1.05

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import backends, config, plan, tuning
+from fastconv import backends, config, planner
 from fastconv.backends.kernel import find
+from fastconv.planner import tuning
 from fastconv.spec import ConvSpec, as_shape, conv_spec, conv_transpose_spec
 
 
@@ -88,10 +89,10 @@ def explain_spec(spec: ConvSpec, measure: bool = False, dtype: Any = np.float32)
         threads = config.get_num_threads()
         lines.append(f"measured: {dtype}, {threads} thread{'s' * (threads > 1)}")
     for op in _DIRECTIONS:
-        chosen = plan.pick(op, spec, backend, asked, dtype, exact)
+        chosen = planner.pick(op, spec, backend, asked, dtype, exact)
         took = _measured(op, spec, dtype) if measure else {}
         lines.append(f"{op}:")
-        for c in plan.CANDIDATES[op]:
+        for c in planner.CANDIDATES[op]:
             missing = backends.why_not(c.backend)
             reason, slow = c.decline(spec), c.avoid(spec)
             if c == chosen:
@@ -115,10 +116,10 @@ def explain_spec(spec: ConvSpec, measure: bool = False, dtype: Any = np.float32)
     return Explanation("\n".join(lines))
 
 
-def _measured(op: str, spec: ConvSpec, dtype: Any) -> dict[plan.Candidate, str]:
+def _measured(op: str, spec: ConvSpec, dtype: Any) -> dict[planner.Candidate, str]:
     """Times of the candidates that can run, as text; the fastest has a star."""
     able = [
-        c for c in plan.CANDIDATES[op] if not backends.why_not(c.backend) and not c.decline(spec)
+        c for c in planner.CANDIDATES[op] if not backends.why_not(c.backend) and not c.decline(spec)
     ]
     texts = {}
     if spec.flops > 2 * tuning.NAIVE_PRODUCTS:
